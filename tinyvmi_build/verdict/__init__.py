@@ -1,0 +1,1 @@
+"""Verdicts and the record stream that carries them from a monitor's console."""
