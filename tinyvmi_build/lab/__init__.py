@@ -1,0 +1,1 @@
+"""Nested Xen under QEMU: packages, dom0, target, scenarios (see docs/lab.md)."""

@@ -1,0 +1,163 @@
+"""A private apt for one Debian suite: own sources, lists and cache, the host's left alone.
+
+Nothing is ever installed, no root is needed, and the host may run another
+suite.  Proxies and authentication come from the host's apt.conf as usual.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import MissingEnvironment
+from ..paths import cache_dir
+from ..progress import Progress
+
+_MIRROR = "http://deb.debian.org/debian"
+_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+_LISTS_MAX_AGE = 24 * 3600  # seconds: kernels on the mirror are replaced every few weeks
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """The version of a package that the suite offers now: its file's name and size in bytes."""
+
+    package: str
+    file: str
+    size: int
+
+
+class Apt:
+    """apt-get and apt-cache for `suite`; lists are refreshed once a day or on `update()`."""
+
+    def __init__(self, suite: str, progress: Progress):
+        if not re.fullmatch(r"[a-z]+", suite):
+            raise MissingEnvironment(f"'{suite}' is no Debian suite", hint="name one such as bookworm")
+        self.suite = suite
+        self.progress = progress
+        self.root = cache_dir("apt", suite)
+        self._configure()
+
+    def _configure(self) -> None:
+        if not _KEYRING.exists():
+            raise MissingEnvironment(
+                f"{_KEYRING} is missing, Debian's packages cannot be verified",
+                hint="apt-get install debian-archive-keyring",
+            )
+        mirror = host_mirror()
+        suites = [(mirror, self.suite)]
+        if self.suite not in ("sid", "unstable"):
+            security = re.sub(r"/debian/?$", "/debian-security", mirror)
+            suites += [(mirror, f"{self.suite}-updates"), (security, f"{self.suite}-security")]
+        sources = self.root / "sources.list"
+        text = "".join(f"deb [signed-by={_KEYRING} arch=amd64] {uri} {name} main\n" for uri, name in suites)
+        if not sources.exists() or sources.read_text() != text:
+            sources.write_text(text)
+        for name in ("lists/partial", "cache/archives/partial"):
+            (self.root / name).mkdir(parents=True, exist_ok=True)
+        (self.root / "status").touch()
+
+    def _command(self, tool: str, *args: str) -> list[str]:
+        settings = {
+            "Dir::Etc::SourceList": self.root / "sources.list",
+            "Dir::Etc::SourceParts": "/dev/null",
+            "Dir::Etc::Preferences": "/dev/null",
+            "Dir::Etc::PreferencesParts": "/dev/null",
+            "Dir::State::Lists": self.root / "lists",
+            "Dir::State::Status": self.root / "status",
+            "Dir::Cache": self.root / "cache",
+            # Container images switch the binary caches off; without them each call parses all lists.
+            "Dir::Cache::pkgcache": "pkgcache.bin",
+            "Dir::Cache::srcpkgcache": "srcpkgcache.bin",
+            "APT::Architecture": "amd64",
+            "Acquire::Languages": "none",
+            "Acquire::Retries": "2",
+            # A download into a folder of the user's own: apt's sandbox user could not write there.
+            "APT::Sandbox::User": "",
+        }
+        options = [part for key, value in settings.items() for part in ("-o", f"{key}={value}")]
+        return [tool, "-qq", *options, *args]
+
+    def _run(self, tool: str, *args: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        try:
+            return subprocess.run(
+                self._command(tool, *args),
+                cwd=cwd,
+                capture_output=True,
+                text=True,
+                env={**os.environ, "LC_ALL": "C.UTF-8"},
+                check=False,
+            )
+        except FileNotFoundError:
+            raise MissingEnvironment(
+                f"{tool} is missing", hint="the lab takes its parts from Debian packages: run it on Debian"
+            ) from None
+
+    def update(self, force: bool = False) -> str:
+        """Refresh the package lists if they are old; the trouble apt had, "" if none."""
+        stamp = self.root / "updated"
+        if not force and stamp.exists() and time.time() - stamp.stat().st_mtime < _LISTS_MAX_AGE:
+            return ""
+        with self.progress.step(f"package lists of {self.suite}"):
+            result = self._run("apt-get", "update")
+        trouble = _errors(result.stderr)
+        # An archived suite lacks -updates or -security: what counts is whether packages are found.
+        if any((self.root / "lists").glob("*_Packages*")) and not trouble:
+            stamp.touch()
+        return trouble
+
+    def candidates(self, names: list[str]) -> list[Candidate]:
+        """What the suite offers for `names`, in their order; MissingEnvironment if one is unknown."""
+        result = self._run("apt-get", "download", "--print-uris", *names)
+        found = []
+        for line in result.stdout.splitlines():
+            match = re.match(r"'[^']+' (\S+) (\d+)", line)
+            if match:
+                file = match[1]
+                found.append(Candidate(file.split("_", 1)[0], file, int(match[2])))
+        by_name = {candidate.package: candidate for candidate in found}
+        missing = [name for name in names if name not in by_name]
+        if missing:
+            raise MissingEnvironment(
+                f"Debian {self.suite} offers no package {', '.join(missing)}"
+                + (f" ({_errors(result.stderr)})" if result.stderr else ""),
+                hint="is the network up? `tinyvmi-build doctor` says what is missing",
+            )
+        return [by_name[name] for name in names]
+
+    def depends(self, name: str) -> list[str]:
+        """Names of the packages that `name` depends on, alternatives left out."""
+        result = self._run("apt-cache", "show", "--no-all-versions", name)
+        for line in result.stdout.splitlines():
+            if line.startswith("Depends:"):
+                return [item.split()[0] for item in line.removeprefix("Depends:").split(",") if item.strip()]
+        return []
+
+    def download(self, names: list[str], folder: Path) -> str:
+        """Download `names` into `folder`; apt checks the digests.  The trouble apt had, "" if none."""
+        result = self._run("apt-get", "download", *names, cwd=folder)
+        return "" if result.returncode == 0 else _errors(result.stderr) or "apt-get download failed"
+
+
+def host_mirror() -> str:
+    """The Debian mirror that this host uses, else deb.debian.org."""
+    try:
+        result = subprocess.run(
+            ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Origin: Debian", "Label: Debian"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except FileNotFoundError:
+        return _MIRROR
+    uris = [line.rstrip("/") for line in result.stdout.splitlines() if line.startswith("http")]
+    return uris[0] if uris else _MIRROR
+
+
+def _errors(stderr: str) -> str:
+    lines = [line.removeprefix("E: ") for line in stderr.splitlines() if line.startswith("E: ")]
+    return "; ".join(lines[:3])
