@@ -1,0 +1,162 @@
+"""What a person and a program are told."""
+
+import io
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinyvmi_build.verdict.collector import Collector
+from tinyvmi_build.verdict.explain import Explainer
+from tinyvmi_build.verdict.report import JsonLines, Terminal
+
+from .stream import BUILD_ID, CLEAN, beat, bye, check, finding, hello, kernel, lines
+
+
+class Table:
+    """A symbol table of two functions and one array, at link addresses."""
+
+    def nearest(self, va):
+        table = [
+            (0xFFFFFFFF81000010, "good_fn"),
+            (0xFFFFFFFF81000020, "evil_fn"),
+            (0xFFFFFFFF82000000, "calls"),
+        ]
+        below = [(name, va - at) for at, name in table if at <= va]
+        return below[-1] if below else None
+
+
+class Kernel:
+    symbols = Table()
+
+
+class Profiles:
+    def by_build_id(self, hex_id):
+        if hex_id != BUILD_ID:
+            raise KeyError(hex_id)
+        return Kernel()
+
+
+class Tty(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def told(reporter_class, stream_lines, stream=None, explain=None, **options):
+    stream = stream or io.StringIO()
+    collector = Collector(**options)
+    reporter = reporter_class(stream, explain)
+    for line in stream_lines:
+        reporter.events(collector.feed(line))
+    reporter.events(collector.end())
+    reporter.close(collector)
+    return stream.getvalue()
+
+
+def tampered(delta=0):
+    def moved(at):
+        return f"0x{at + delta:016x}"
+
+    def pointer(to):
+        return (to + delta).to_bytes(8, "little").hex()
+
+    return lines(
+        hello(),
+        kernel(delta),
+        check("syscall-table", "tampered", findings=1),
+        finding(
+            "syscall-table",
+            address=moved(0xFFFFFFFF82000008),
+            expected=pointer(0xFFFFFFFF81000010),
+            actual=pointer(0xFFFFFFFF81000024),
+        ),
+        beat(1, "tampered"),
+        bye(1, "tampered"),
+    )
+
+
+def test_a_person_reads_the_table_and_the_verdict():
+    text = told(Terminal, ["booting", *lines(*CLEAN)])
+    assert "| booting\n" in text
+    assert "found kernel 6.1.0-test" in text
+    assert "scan 1: intact" in text
+    assert "scan 2" not in text  # nothing changed
+    assert "identity  intact              10        0     1.5 ms" in text
+    assert text.endswith("INTACT (2 scans)\n")
+    assert "\x1b" not in text
+
+
+def test_a_finding_is_explained_with_and_without_kaslr():
+    for delta in (0, 0x1C00_0000):
+        text = told(Terminal, tampered(delta), explain=Explainer(Profiles()))
+        assert "FINDING syscall-table: pointer at sys_call_table+0x8" in text
+        assert "[calls+0x8]" in text
+        assert "→ good_fn\n" in text
+        assert "→ evil_fn+0x4\n" in text
+        assert text.endswith("TAMPERED (1 scan)\n")
+
+
+def test_an_unknown_build_id_explains_nothing_and_breaks_nothing():
+    other = lines(hello(), kernel() | {"build_id": "00" * 20}, finding("x"), bye(0))
+    assert "FINDING" in told(Terminal, other, explain=Explainer(Profiles()))
+
+
+def test_a_string_finding_shows_the_text():
+    hostile = b"/tmp/evil\x1b[2J\0rest".hex()
+    text = told(Terminal, lines(hello(), finding("policy-globals", kind="string", actual=hostile), bye(0)))
+    assert '"/tmp/evil\\x1b[2J"' in text
+
+
+def test_colour_only_on_a_terminal_that_wants_it(monkeypatch):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    assert "\x1b[32m" in told(Terminal, lines(*CLEAN), Tty())
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in told(Terminal, lines(*CLEAN), Tty())
+
+
+def test_a_lost_monitor_is_told():
+    text = told(Terminal, lines(*CLEAN)[:-2])
+    assert text.endswith("MONITOR LOST: its console ended without a bye (1 scan)\n")
+    assert "nothing was checked" in told(Terminal, lines(hello(), bye(0)))
+
+
+def test_a_program_reads_one_object_a_line():
+    out = [
+        json.loads(line)
+        for line in told(JsonLines, ["hi\x1b", *tampered()], explain=Explainer(Profiles())).splitlines()
+    ]
+    assert {o["v"] for o in out} == {1}
+    assert [o["event"] for o in out] == [
+        *("text", "record", "record", "record", "record", "record", "scan", "record", "finished", "result")
+    ]
+    assert out[4]["explained"] == {"symbol": "calls+0x8", "expected": "good_fn", "actual": "evil_fn+0x4"}
+    result = out[-1]
+    assert (result["exit"], result["outcome"], result["verdict"], result["lost"]) == (
+        5,
+        "tampered",
+        "tampered",
+        None,
+    )
+    assert result["checks"]["syscall-table"]["findings"] == 1
+
+
+def test_a_program_is_told_of_loss_and_of_nothing():
+    assert json.loads(told(JsonLines, []).splitlines()[-1])["outcome"] == "lost"
+    out = [json.loads(line) for line in told(JsonLines, lines(hello()) + ["TVMI1 1 00"]).splitlines()]
+    assert [o["event"] for o in out] == ["record", "broken", "lost", "result"]
+    assert out[-1]["exit"] == 6
+
+
+@given(st.lists(st.binary(max_size=60)), st.text(max_size=30), st.binary(max_size=20))
+def test_no_control_character_reaches_a_terminal(soup, text, raw):
+    hostile = lines(
+        hello(base=text),
+        check(text, "unverifiable", reason=text),
+        finding(text, symbol=text, kind="string", actual=raw.hex(), note=text),
+        {"t": text or "?", "x": text},
+        {"t": "error", "where": text, "what": text},
+        bye(0, reason=text),
+    )
+    for out in (told(Terminal, [*hostile, *soup]), told(JsonLines, [*hostile, *soup])):
+        assert all(" " <= c <= "~" or c in "\t\n…→" for c in out)

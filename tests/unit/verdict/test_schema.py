@@ -1,0 +1,49 @@
+"""The JSON Schema in the package is the definition; the parser's own table must agree with it."""
+
+import copy
+import json
+from importlib import resources
+
+import jsonschema
+import pytest
+
+from tinyvmi_build.verdict.protocol import OPTIONAL, SHAPES, shape_error
+
+from . import stream
+
+SCHEMA = json.loads(resources.files("tinyvmi_build.verdict").joinpath("records.schema.json").read_text())
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+SAMPLES = [
+    stream.hello(),
+    stream.kernel(),
+    stream.check("idt", "unverifiable", reason="page not present"),
+    stream.finding("idt", note="seen twice"),
+    stream.beat(1),
+    {"t": "error", "where": "privilege", "what": "EPERM"},
+    stream.bye(3, "tampered"),
+]
+ODD = [None, True, -1, 1.5, 2, 6, "", "0x12", "x" * 16, "a", [], [{}], {}, "intact", "0x00000000000000FF"]
+
+
+def test_the_schema_is_a_schema():
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_the_table_names_the_schemas_fields():
+    for option in SCHEMA["oneOf"]:
+        kind = option["properties"]["t"]["const"]
+        assert set(option["required"]) - {"t"} == set(SHAPES[kind])
+        assert set(option["properties"]) - {"t"} == set(SHAPES[kind]) | set(OPTIONAL.get(kind, {}))
+    assert len(SCHEMA["oneOf"]) == len(SHAPES) == len(SAMPLES)
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda s: s["t"])
+def test_table_and_schema_agree_on_good_and_odd_values(sample):
+    VALIDATOR.validate(sample)
+    assert shape_error(sample) is None
+    for name in sample.keys() - {"t"}:
+        for value in ODD:
+            changed = copy.deepcopy(sample) | {name: value}
+            assert (shape_error(changed) is None) == VALIDATOR.is_valid(changed), (name, value)
+        missing = {k: v for k, v in sample.items() if k != name}
+        assert (shape_error(missing) is None) == VALIDATOR.is_valid(missing), name

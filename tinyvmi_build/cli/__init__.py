@@ -1,0 +1,1 @@
+"""The `tinyvmi-build` command: one module a verb."""

@@ -1,0 +1,119 @@
+"""`tinyvmi-build`: finds the verb, and turns what goes wrong into one line and an exit status.
+
+Each verb is a module of this package with a click command named `command`; it
+is imported when it is used, so that a verb that a small dom0 needs does not
+load what only a build machine has.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+
+import click
+
+from .. import __version__
+from ..errors import Exit, TinyVMIError
+from ..progress import Progress
+
+# In the order of use.  The short help stands here so that `--help` imports no verb.
+VERBS = {
+    "doctor": "Check this machine: what is there, what is missing, how to get it.",
+    "init": "Write a commented tinyvmi.toml for a kernel.",
+    "profile": "Build and show kernel profiles.",
+    "config": "Check and show the configuration, print its JSON Schema.",
+    "render": "Write the generated C and xl config, say what changed.",
+    "build": "Render and cross-build a monitor.",
+    "inspect": "Show what is inside a monitor's image.",
+    "launch": "Start a monitor on this dom0 and report what it says.",
+    "lab": "Run Xen, a target and a monitor in QEMU.",
+    "completion": "Print the completion script for a shell.",
+    "clean": "Remove what the tool has built.",
+}
+TRACEBACK = "TINYVMI_TRACEBACK"
+
+
+class LazyGroup(click.Group):
+    """A group whose verbs are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command = importlib.import_module(f"{__package__}.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit status: 0 intact or done, 1 internal error, 2 usage, 3 unverifiable or nothing checked,"
+    " 4 environment, 5 tampered, 6 monitor lost, 130 interrupted.",
+)
+@click.version_option(__version__, prog_name="tinyvmi-build")
+@click.option("-q", "--quiet", is_flag=True, help="No progress on stderr, only results and errors.")
+@click.pass_context
+def root(ctx: click.Context, quiet: bool) -> None:
+    """Build, launch and listen to TinyVMI: monitors that watch a Xen guest's kernel from outside.
+
+    \b
+    Examples:
+      tinyvmi-build doctor
+      tinyvmi-build init --kernel linux-image-6.1.0-42-cloud-amd64.deb
+      tinyvmi-build build
+      tinyvmi-build launch build/guest --target guest
+      tinyvmi-build lab run
+    """
+    ctx.obj = Progress(quiet=quiet)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line and exit with the documented status."""
+    sys.exit(run(argv))
+
+
+def run(argv: list[str] | None = None) -> int:
+    """Run the command line; the exit status."""
+    try:
+        result = root.main(args=argv, prog_name="tinyvmi-build", standalone_mode=False)
+        return int(result) if isinstance(result, int) else Exit.INTACT
+    except TinyVMIError as error:
+        _complain(error.message, error.hint)
+        return error.exit
+    except click.ClickException as error:
+        error.show()
+        return Exit.USAGE
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has left: what it would have said is not known to have arrived, so this is
+        # no success.  Point stdout elsewhere, so that its flush at exit is quiet.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.ENVIRONMENT
+    except Exception as error:
+        if os.environ.get(TRACEBACK):
+            traceback.print_exc()
+        _complain(
+            f"internal error: {type(error).__name__}: {error}",
+            f"this is a fault of tinyvmi-build; {TRACEBACK}=1 shows where",
+        )
+        return Exit.INTERNAL
+
+
+def _complain(message: str, hint: str | None) -> None:
+    plain = False if "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb" else None
+    click.secho("error: ", fg="red", bold=True, nl=False, err=True, color=plain)
+    click.echo(message, err=True)
+    if hint:
+        click.secho("hint: ", fg="yellow", nl=False, err=True, color=plain)
+        click.echo(hint, err=True)

@@ -1,0 +1,81 @@
+"""Names for addresses: what the profile knows about a finding.
+
+The monitor carries no symbol table; its findings name the object that a check
+covers.  The profile beside the image has every symbol, so the nearest one to
+an address, and the functions that a pointer should and does lead to, are
+worked out here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+_MASK = (1 << 64) - 1
+_NEAR = 1 << 20  # further from the symbol below than this is not inside it
+
+
+class Symbols(Protocol):
+    def nearest(self, va: int, /) -> tuple[str, int] | None: ...
+
+
+class Kernel(Protocol):
+    """The part of a kernel profile that is needed here."""
+
+    @property
+    def symbols(self) -> Symbols: ...
+
+
+class Profiles(Protocol):
+    """A loaded profile file."""
+
+    def by_build_id(self, hex_id: str, /) -> Kernel | None: ...
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What can be said about a finding; each is "" where the profile knows nothing."""
+
+    symbol: str = ""  # "name+0x10" nearest to the finding's address
+    expected: str = ""  # where a pointer should lead
+    actual: str = ""  # where it leads
+
+
+class Explainer:
+    """Explains findings for the kernel that the monitor's `kernel` record names."""
+
+    def __init__(self, profiles: Profiles | None):
+        self._profiles = profiles
+        self._kernel: Kernel | None = None
+        self._delta = 0
+
+    def see(self, body: dict[str, Any]) -> None:
+        """Take note of a `kernel` record (its build-id and delta); other records are ignored."""
+        if body.get("t") != "kernel" or self._profiles is None:
+            return
+        try:
+            self._kernel = self._profiles.by_build_id(body["build_id"])
+        except KeyError:
+            self._kernel = None
+        self._delta = int(body["delta"], 16)
+
+    def name(self, address: int) -> str:
+        """`symbol+0xOFFSET` for a run-time address; "" if it lies in no symbol that is known."""
+        if self._kernel is None:
+            return ""
+        found = self._kernel.symbols.nearest((address - self._delta) & _MASK)
+        if found is None or not 0 <= found[1] < _NEAR:
+            return ""
+        name, offset = found
+        return f"{name}+0x{offset:x}" if offset else name
+
+    def finding(self, body: dict[str, Any]) -> Explanation:
+        """What is known about a `finding` record."""
+        expected = actual = ""
+        if body["kind"] == "pointer":
+            expected, actual = self._pointer(body["expected"]), self._pointer(body["actual"])
+        return Explanation(self.name(int(body["address"], 16)), expected, actual)
+
+    def _pointer(self, text: str) -> str:
+        raw = bytes.fromhex(text)  # as in memory: little-endian
+        return self.name(int.from_bytes(raw, "little")) if len(raw) == 8 else ""

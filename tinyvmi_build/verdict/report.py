@@ -1,0 +1,220 @@
+"""How a run is told: to a person (`Terminal`) or to a program (`JsonLines`).
+
+Both get every event as it comes and the collector at the end.  Whatever comes
+from the monitor, and so perhaps from its target, is made printable first.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from typing import Any, TextIO
+
+from ..errors import Exit
+from .collector import Collector, Event, Finished, Lost, Received, ScanDone
+from .explain import Explainer, Explanation
+from .model import Verdict
+from .protocol import Broken, Text, safe
+
+JSON_VERSION = 1
+_COLOURS = {
+    Verdict.INTACT: "32",
+    Verdict.UNVERIFIABLE: "33",
+    Verdict.ERROR: "31",
+    Verdict.TAMPERED: "1;31",
+}
+_SHOWN_BYTES = 16
+
+
+class Terminal:
+    """Live lines for a person, a table of the checks at the end; coloured on a terminal only."""
+
+    def __init__(self, stream: TextIO, explain: Explainer | None = None, *, console: bool = True):
+        self._stream = stream
+        self._explain = explain or Explainer(None)
+        self._console = console  # show text that is no record
+        tty = getattr(stream, "isatty", lambda: False)()
+        self._colour = tty and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+        self._last: tuple[Verdict, int] | None = None
+
+    def events(self, events: Iterable[Event]) -> None:
+        """Tell each of `events`."""
+        for event in events:
+            self._event(event)
+
+    def close(self, collector: Collector) -> None:
+        """The table of checks and the verdict of the run."""
+        if collector.checks:
+            width = max(len("check"), *(len(safe(name)) for name in collector.checks))
+            self._line("")
+            self._line(f"  {'check':<{width}}  {'verdict':<13} {'compared':>8} {'findings':>8} {'time':>10}")
+            for name, state in collector.checks.items():
+                verdict = self._paint(_COLOURS[state.verdict], f"{state.verdict:<13}")
+                reason = f"  {safe(state.reason)}" if state.reason else ""
+                if state.ever is not state.verdict:
+                    reason += f"  (was {state.ever} in this run)"
+                self._line(
+                    f"  {safe(name):<{width}}  {verdict} {state.units:>8} {state.findings:>8}"
+                    f" {state.us / 1000:>7.1f} ms{reason}"
+                )
+        for name in collector.missing:
+            self._line(f"  {name}: {self._paint('33', 'never reported')}")
+        self._line("")
+        self._line(self._closing(collector))
+
+    def _closing(self, collector: Collector) -> str:
+        scans = f"{collector.scans} scan{'' if collector.scans == 1 else 's'}"
+        verdict = collector.verdict
+        if collector.lost_reason is not None:
+            before = f"; before that: {verdict}" if verdict is Verdict.TAMPERED else ""
+            return f"{self._paint('1;31', 'MONITOR LOST')}: {safe(collector.lost_reason)} ({scans}{before})"
+        if verdict is None or (verdict is Verdict.UNVERIFIABLE and not collector.checks):
+            return f"{self._paint('33', 'nothing was checked')} ({scans})"
+        return f"{self._paint(_COLOURS[verdict], verdict.upper())} ({scans})"
+
+    def _event(self, event: Event) -> None:
+        if isinstance(event, Text):
+            if self._console:
+                self._line(self._paint("2", f"| {safe(event.text)}"))
+        elif isinstance(event, Broken):
+            self._line(self._paint("31", f"broken record: {event.reason}"))
+            if event.line:
+                self._line(self._paint("2", f"| {safe(event.line[:120])}"))
+        elif isinstance(event, Received):
+            self._record(event.record.body)
+        elif isinstance(event, ScanDone):
+            if self._last is None or self._last[0] is not event.verdict:
+                self._line(f"scan {event.scan}: {self._paint(_COLOURS[event.verdict], event.verdict)}")
+            self._last = (event.verdict, event.scan)
+        elif isinstance(event, Lost):
+            self._line(self._paint("1;31", f"monitor lost: {safe(event.reason)}"))
+        elif isinstance(event, Finished):
+            self._line(f"the monitor ends: {safe(event.reason)}")
+
+    def _record(self, body: dict[str, Any]) -> None:
+        kind = body["t"]
+        self._explain.see(body)
+        if kind == "hello":
+            kernels = ", ".join(safe(p["release"]) for p in body["profiles"]) or "no kernel"
+            self._line(
+                f"monitor {body['image']} on base {safe(body['base'])} watches domain {body['target']},"
+                f" every {body['period_ms'] / 1000:g} s, for {kernels}"
+            )
+        elif kind == "kernel":
+            self._line(
+                f"found kernel {safe(body['release'])} (build-id {body['build_id']}) at {body['text_va']}"
+                f" = physical {body['text_pa']}, KASLR delta {body['delta']}, {body['levels']} levels,"
+                f" in {body['us'] / 1000:.1f} ms"
+            )
+        elif kind == "check":
+            verdict = Verdict(body["verdict"])
+            reason = f": {safe(body['reason'])}" if body.get("reason") else ""
+            findings = f", {body['findings']} findings" if body["findings"] else ""
+            self._line(
+                f"  {safe(body['check'])}: {self._paint(_COLOURS[verdict], verdict)}"
+                f" ({body['units']} compared{findings}, {body['us'] / 1000:.1f} ms){reason}"
+            )
+        elif kind == "finding":
+            self._finding(body, self._explain.finding(body))
+        elif kind == "error":
+            self._line(self._paint("31", f"monitor error in {safe(body['where'])}: {safe(body['what'])}"))
+        elif kind not in ("heartbeat", "bye"):
+            self._line(f"record of unknown type {safe(kind)}: {safe(json.dumps(body))}")
+
+    def _finding(self, body: dict[str, Any], known: Explanation) -> None:
+        place = f"{safe(body['symbol'])}+0x{body['offset']:x}"
+        near = (
+            f" [{safe(known.symbol)}]" if known.symbol and known.symbol not in (body["symbol"], place) else ""
+        )
+        self._line(
+            self._paint("1;31", f"  FINDING {safe(body['check'])}: {safe(body['kind'])} at {place}")
+            + f" = {body['address']}{near}"
+        )
+        text = body["kind"] == "string"
+        self._line(f"    expected {_bytes(body['expected'], known.expected, text)}")
+        self._line(f"    found    {_bytes(body['actual'], known.actual, text)}")
+        if body.get("note"):
+            self._line(f"    note     {safe(body['note'])}")
+
+    def _paint(self, code: str, text: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self._colour else text
+
+    def _line(self, text: str) -> None:
+        self._stream.write(text + "\n")
+        self._stream.flush()
+
+
+class JsonLines:
+    """One JSON object a line: `record`, `text`, `broken`, `scan`, `lost`, `finished`, and last `result`."""
+
+    def __init__(self, stream: TextIO, explain: Explainer | None = None):
+        self._stream = stream
+        self._explain = explain or Explainer(None)
+
+    def events(self, events: Iterable[Event]) -> None:
+        """Write each of `events`."""
+        for event in events:
+            if isinstance(event, Text):
+                self._write("text", text=event.text)
+            elif isinstance(event, Broken):
+                self._write("broken", reason=event.reason, line=event.line)
+            elif isinstance(event, Received):
+                self._record(event)
+            elif isinstance(event, ScanDone):
+                self._write("scan", scan=event.scan, verdict=event.verdict)
+            elif isinstance(event, Lost):
+                self._write("lost", reason=event.reason)
+            elif isinstance(event, Finished):
+                self._write("finished", reason=event.reason, verdict=event.verdict)
+
+    def close(self, collector: Collector) -> None:
+        """The `result` object."""
+        code = collector.exit_code()
+        self._write(
+            "result",
+            exit=int(code),
+            outcome="lost" if code is Exit.MONITOR_LOST else (collector.verdict or "nothing-checked"),
+            verdict=collector.verdict,
+            lost=collector.lost_reason,
+            scans=collector.scans,
+            bye=collector.bye["reason"] if collector.bye else None,
+            missing=list(collector.missing),
+            checks={
+                name: {
+                    "verdict": state.verdict,
+                    "worst": state.ever,
+                    "units": state.units,
+                    "findings": state.findings,
+                    "us": state.us,
+                    **({"reason": state.reason} if state.reason else {}),
+                }
+                for name, state in collector.checks.items()
+            },
+        )
+
+    def _record(self, event: Received) -> None:
+        body = event.record.body
+        self._explain.see(body)
+        extra: dict[str, Any] = {}
+        if body["t"] == "finding":
+            known = {k: v for k, v in vars(self._explain.finding(body)).items() if v}
+            if known:
+                extra["explained"] = known
+        self._write("record", seq=event.record.seq, record=body, **extra)
+
+    def _write(self, event: str, **fields: Any) -> None:
+        self._stream.write(
+            json.dumps({"v": JSON_VERSION, "event": event, **fields}, ensure_ascii=True) + "\n"
+        )
+        self._stream.flush()
+
+
+def _bytes(hex_text: str, symbol: str, as_text: bool) -> str:
+    raw = bytes.fromhex(hex_text)
+    shown = raw[:_SHOWN_BYTES].hex(" ") + (f" … ({len(raw)} bytes)" if len(raw) > _SHOWN_BYTES else "")
+    if symbol:
+        return f"{shown} → {safe(symbol)}"
+    if as_text:
+        return f'{shown} "{safe(raw.split(bytes(1))[0].decode("latin-1"))}"'
+    return shown
