@@ -1,0 +1,96 @@
+"""A Linux kernel booted by QEMU without Xen, and its physical memory as a file.
+
+The bzImage's own decompressor runs, so KASLR is active.  This is real kernel
+memory for tests that need no hypervisor.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+
+from ..errors import MissingEnvironment
+from ..paths import cache_dir
+from ..progress import Progress
+from . import guest
+from .packages import unpacked_kernel, vmlinuz_of
+from .qemu import Qemu, timeout
+
+_PANIC = "Kernel panic"
+
+
+def raw_dump(
+    kernel_deb: Path,
+    memory_mib: int = 256,
+    extra: str = "",
+    cpu: str = "qemu64",
+    smp: int = 1,
+    *,
+    serial: int = 0,
+    progress: Progress | None = None,
+) -> Path:
+    """Boot the kernel in `kernel_deb` and save its physical memory: byte n of the file is at address n.
+
+    `extra` goes to the kernel's command line.  One boot is kept for one set of
+    arguments; another `serial` is another boot (other KASLR offsets).
+    `memory_mib` stays below the PCI hole (3 GiB).  Beside the dump lies
+    `.console`, the boot's console.  Raises MissingEnvironment if the guest does not come up.
+    """
+    if not 64 <= memory_mib <= 3072:
+        raise ValueError(f"{memory_mib} MiB: between 64 and 3072 are possible")
+    progress = progress or Progress()
+    ramdisk = guest.initramfs(progress)
+    key = json.dumps(
+        [kernel_deb.name, memory_mib, extra, cpu, smp, serial, hashlib.sha256(ramdisk).hexdigest()]
+    )
+    kernel = kernel_deb.name.partition("_")[0]
+    stem = f"{kernel}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+    result = cache_dir("dumps") / f"{stem}.raw"
+    if result.exists():
+        return result
+    with (
+        progress.step(f"boot {kernel} ({cpu}, {memory_mib} MiB) and save its memory"),
+        tempfile.TemporaryDirectory(prefix="tinyvmi-direct.") as name,
+    ):
+        folder = Path(name)
+        (folder / "initramfs").write_bytes(ramdisk)
+        partial = result.with_suffix(f".{os.getpid()}")
+        qemu = Qemu(
+            [
+                *("-accel", "tcg", "-machine", "pc", "-cpu", cpu),
+                *("-smp", str(smp), "-m", str(memory_mib)),
+                *("-kernel", str(vmlinuz_of(unpacked_kernel(kernel_deb)))),
+                *("-initrd", str(folder / "initramfs")),
+                *("-append", f"console=ttyS0 panic=-1 {extra}".strip()),
+            ],
+            folder,
+        )
+        try:
+            qemu.start()
+            _wait_ready(qemu, timeout(120))
+            qemu.qmp("stop")
+            qemu.qmp("pmemsave", val=0, size=memory_mib << 20, filename=str(partial))
+            result.with_suffix(".console").write_text(qemu.console_text())
+            partial.rename(result)
+        finally:
+            qemu.stop()
+            partial.unlink(missing_ok=True)
+    return result
+
+
+def _wait_ready(qemu: Qemu, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        alive = qemu.alive
+        text = qemu.console_text()
+        if guest.READY.search(text):
+            return
+        if not alive or _PANIC in text or time.monotonic() > deadline:
+            tail = "\n".join(text.splitlines()[-15:])
+            what = "QEMU ended" if not alive else "it panicked" if _PANIC in text else "time is up"
+            raise MissingEnvironment(f"the guest did not come up: {what}\n{qemu.trouble()}\n{tail}".rstrip())
+        time.sleep(0.1)

@@ -1,0 +1,42 @@
+"""The Linux guest that is watched: an initramfs of busybox and one script.
+
+Its init prints READY on the console and then takes commands there, one a
+line: `run ID COMMAND`.  It answers with the command's output and a line
+`DONE ID STATUS`.  Nothing else runs in it, so its kernel stays as it booted.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+from ...paths import cache_dir
+from ...progress import Progress
+from ..cpio import Archive
+from ..packages import fetch_packages, unpack
+
+READY = re.compile(r"TINYVMI-GUEST ready (\S+)")
+DONE = re.compile(r"TINYVMI-GUEST done (\S+) (\d+)")
+
+
+def busybox(progress: Progress | None = None) -> Path:
+    """Debian's static busybox."""
+    deb = fetch_packages(["busybox-static"], progress=progress)["busybox-static"]
+    folder = unpack([deb], cache_dir("unpacked") / deb.stem)
+    merged = folder / "usr/bin/busybox"
+    return merged if merged.exists() else folder / "bin/busybox"
+
+
+def initramfs(progress: Progress | None = None) -> bytes:
+    """The guest's initramfs, uncompressed."""
+    archive = Archive()
+    for name in ("proc", "sys", "dev", "tmp"):
+        archive.directory(name)
+    archive.device("dev/console", 5, 1)
+    archive.file("bin/busybox", busybox(progress), 0o755)
+    archive.symlink("bin/sh", "busybox")
+    archive.file("init", Path(__file__).with_name("init.sh"), 0o755)
+    out = io.BytesIO()
+    archive.write(out)
+    return out.getvalue()
