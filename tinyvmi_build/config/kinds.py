@@ -1,0 +1,173 @@
+"""The kinds of value that a key can have: how each is checked, shown as TOML, and described in the schema."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+_UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
+
+
+class Kind(Protocol):
+    """One kind of value.  `parse` raises ValueError saying what was wanted."""
+
+    def parse(self, value: Any, base: Path) -> Any: ...
+
+    def show(self, value: Any) -> str: ...
+
+    def schema(self) -> dict[str, Any]: ...
+
+
+def toml_string(text: str) -> str:
+    """`text` as a TOML basic string (JSON's escapes are a part of TOML's; DEL must be escaped too)."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+@dataclass(frozen=True)
+class Bool:
+    def parse(self, value: Any, base: Path) -> bool:
+        if not isinstance(value, bool):
+            raise ValueError("true or false")
+        return value
+
+    def show(self, value: bool) -> str:
+        return "true" if value else "false"
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "boolean"}
+
+
+@dataclass(frozen=True)
+class Int:
+    low: int
+    high: int
+    unit: str
+
+    def parse(self, value: Any, base: Path) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or not self.low <= value <= self.high:
+            raise ValueError(f"a whole number of {self.unit} from {self.low} to {self.high}")
+        return value
+
+    def show(self, value: int) -> str:
+        return str(value)
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "integer", "minimum": self.low, "maximum": self.high}
+
+
+@dataclass(frozen=True)
+class Duration:
+    """Milliseconds, written as "500ms", "1s", "5m", "1h"."""
+
+    low: int
+    high: int
+
+    def parse(self, value: Any, base: Path) -> int:
+        match = re.fullmatch(r"([0-9]{1,9})(ms|s|m|h)", value, re.ASCII) if isinstance(value, str) else None
+        if match is None:
+            raise ValueError('a time such as "500ms", "1s", "5m" or "1h"')
+        ms = int(match[1]) * _UNITS[match[2]]
+        if not self.low <= ms <= self.high:
+            raise ValueError(f"a time from {self.text(self.low)} to {self.text(self.high)}")
+        return ms
+
+    @staticmethod
+    def text(ms: int) -> str:
+        """`ms` in the largest unit that divides it."""
+        unit = next(u for u in ("h", "m", "s", "ms") if ms % _UNITS[u] == 0)
+        return f"{ms // _UNITS[unit]}{unit}"
+
+    def show(self, value: int) -> str:
+        return toml_string(self.text(value))
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": "^[0-9]{1,9}(ms|s|m|h)$"}
+
+
+@dataclass(frozen=True)
+class Text:
+    pattern: str
+    wanted: str
+
+    def parse(self, value: Any, base: Path) -> str:
+        if not isinstance(value, str) or not re.fullmatch(self.pattern, value, re.ASCII):
+            raise ValueError(self.wanted)
+        return value
+
+    def show(self, value: str) -> str:
+        return toml_string(value)
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^{self.pattern}$"}
+
+
+@dataclass(frozen=True)
+class Choice:
+    values: tuple[str, ...]
+
+    def parse(self, value: Any, base: Path) -> str:
+        if value not in self.values:
+            raise ValueError(" or ".join(map(toml_string, self.values)))
+        return value
+
+    def show(self, value: str) -> str:
+        return toml_string(value)
+
+    def schema(self) -> dict[str, Any]:
+        return {"enum": list(self.values)}
+
+
+@dataclass(frozen=True)
+class Strings:
+    """Strings that a guest may hold: without NUL, each fits the kernel's array of `limit` bytes."""
+
+    limit: int
+
+    def parse(self, value: Any, base: Path) -> tuple[str, ...]:
+        if not isinstance(value, list) or not value or not all(isinstance(item, str) for item in value):
+            raise ValueError('a list of strings, e.g. ["/sbin/modprobe"]')
+        for item in value:
+            if "\0" in item or len(item.encode()) >= self.limit:
+                raise ValueError(f"strings without NUL of fewer than {self.limit} bytes")
+        return tuple(value)
+
+    def show(self, value: tuple[str, ...]) -> str:
+        return "[" + ", ".join(map(toml_string, value)) + "]"
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "array", "minItems": 1, "items": {"type": "string", "maxLength": self.limit - 1}}
+
+
+@dataclass(frozen=True)
+class FilePath:
+    """One path, relative to the file that names it; "" is none."""
+
+    def parse(self, value: Any, base: Path) -> Path | None:
+        if not isinstance(value, str) or "\0" in value:
+            raise ValueError("a path")
+        return base / value if value else None
+
+    def show(self, value: Path | None) -> str:
+        return toml_string(str(value or ""))
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string"}
+
+
+@dataclass(frozen=True)
+class FilePaths:
+    """A list of paths, relative to the file that names them."""
+
+    def parse(self, value: Any, base: Path) -> tuple[Path, ...]:
+        if not isinstance(value, list) or not all(isinstance(v, str) and v and "\0" not in v for v in value):
+            raise ValueError('a list of paths, e.g. ["linux-image.deb"]')
+        return tuple(base / item for item in value)
+
+    def show(self, value: tuple[Path, ...]) -> str:
+        return "[" + ", ".join(toml_string(str(item)) for item in value) + "]"
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "array", "items": {"type": "string", "minLength": 1}}

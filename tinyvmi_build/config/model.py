@@ -1,0 +1,168 @@
+"""What can be configured.  These classes are the definition: loader, JSON Schema and `init` follow them."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .kinds import Bool, Choice, Duration, FilePath, FilePaths, Int, Kind, Strings, Text
+
+NAME = Text(r"[a-z0-9][a-z0-9-]{0,30}", "1 to 31 lower-case letters, digits and dashes")
+
+
+def _key(kind: Kind, default: Any, doc: str) -> Any:
+    return field(default=default, metadata={"kind": kind, "doc": doc})
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """The monitor's own domain and its rhythm."""
+
+    name: str = _key(NAME, "guest", "Names the build folder, the image and the domain tinyvmi-NAME.")
+    memory: int = _key(Int(8, 1024, "MiB"), 32, "Memory of the monitor's domain, MiB.")
+    period: int = _key(Duration(10, 86_400_000), 1000, "From the start of one scan to the next.")
+    jitter: int = _key(
+        Int(0, 50, "percent"),
+        10,
+        "Each period varies by up to this many percent, so that it cannot be foreseen.",
+    )
+    heartbeat: int = _key(
+        Duration(100, 3_600_000), 5000, "The monitor says at least this often that it lives."
+    )
+
+
+@dataclass(frozen=True)
+class Target:
+    """The guest that is watched."""
+
+    domain: str = _key(
+        Text(r"[A-Za-z0-9_+:@./-]{0,128}", "a domain's name or number, in quotes"),
+        "",
+        "Its name or domid; may be left to `launch --target`.",
+    )
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """The kernels that the guest may run."""
+
+    packages: tuple[Path, ...] = _key(
+        FilePaths(), (), "Packages (.deb), vmlinuz files or folders, relative to this file."
+    )
+    profile: Path | None = _key(FilePath(), None, "Or a profile that `profile build` has made of them.")
+
+
+@dataclass(frozen=True)
+class Checks:
+    """What is compared; each can be switched off."""
+
+    identity: bool = _key(Bool(), True, "The kernel's build-id and banner.")
+    rodata: bool = _key(Bool(), True, "Every page of the kernel's read-only data, by digest.")
+    syscall_table: bool = _key(Bool(), True, "Every entry of the system call tables.")
+    idt: bool = _key(Bool(), True, "Every gate of the interrupt descriptor table.")
+    policy_globals: bool = _key(Bool(), True, "Strings that decide which program the kernel starts as root.")
+
+    @property
+    def enabled(self) -> tuple[str, ...]:
+        """The names of the checks that are on, in their own order."""
+        return tuple(key_name(f.name) for f in dataclasses.fields(self) if getattr(self, f.name))
+
+
+@dataclass(frozen=True)
+class PolicyGlobals:
+    """Values that may stand there; without any, the one compiled into the kernel."""
+
+    modprobe_path: tuple[str, ...] | None = _key(Strings(256), None, "What runs to load a module.")
+    core_pattern: tuple[str, ...] | None = _key(
+        Strings(128), None, "Where core dumps go, or to which program."
+    )
+
+
+@dataclass(frozen=True)
+class MiniOS:
+    """The Mini-OS underneath."""
+
+    tree: str = _key(Choice(("built-in",)), "built-in", "Only the built-in one, so far.")
+
+
+@dataclass(frozen=True)
+class Privilege:
+    """How the monitor gets at its target's memory."""
+
+    mode: str = _key(Choice(("target",)), "target", "`target`: XEN_DOMCTL_set_target, on any stock Xen.")
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole configuration.  Durations are milliseconds, memory is MiB, paths start at their file's folder."""
+
+    monitor: Monitor = Monitor()
+    target: Target = Target()
+    kernel: Kernel = Kernel()
+    checks: Checks = Checks()
+    policy_globals: PolicyGlobals = field(
+        default=PolicyGlobals(), metadata={"path": ("checks", "policy-globals")}
+    )
+    minios: MiniOS = MiniOS()
+    privilege: Privilege = Privilege()
+
+    def digest(self) -> str:
+        """SHA-256 (hex) of everything but where the kernels come from: their build-ids stand for them."""
+        values = {
+            key.dotted: getattr(getattr(self, key.section), key.attribute)
+            for key in KEYS.values()
+            if key.section != "kernel"
+        }
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key: where it stands in TOML and in `Config`."""
+
+    path: tuple[str, ...]  # e.g. ("checks", "policy-globals", "core_pattern")
+    section: str  # attribute of Config
+    attribute: str
+    kind: Kind
+    default: Any
+    doc: str
+
+    @property
+    def dotted(self) -> str:
+        return ".".join(self.path)
+
+
+def key_name(attribute: str) -> str:
+    """The name of a check, from its attribute."""
+    return attribute.replace("_", "-")
+
+
+def sections() -> dict[tuple[str, ...], Any]:
+    """TOML table path → the dataclass instance with its defaults, in order."""
+    return {tuple(f.metadata.get("path", (f.name,))): f.default for f in dataclasses.fields(Config)}
+
+
+def _keys() -> dict[tuple[str, ...], Key]:
+    keys = {}
+    for section in dataclasses.fields(Config):
+        path = tuple(section.metadata.get("path", (section.name,)))
+        for entry in dataclasses.fields(section.default):  # type: ignore[arg-type]
+            name = key_name(entry.name) if section.name == "checks" else entry.name
+            key = Key(
+                (*path, name),
+                section.name,
+                entry.name,
+                entry.metadata["kind"],
+                entry.default,
+                entry.metadata["doc"],
+            )
+            keys[key.path] = key
+    return keys
+
+
+KEYS: dict[tuple[str, ...], Key] = _keys()
+ALL_CHECKS: tuple[str, ...] = Checks().enabled

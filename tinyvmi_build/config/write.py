@@ -1,0 +1,38 @@
+"""A commented tinyvmi.toml: what `init` writes, made from the keys themselves."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+from .model import KEYS, sections
+from .schema import SCHEMA_FILE
+
+
+def commented(values: dict[tuple[str, ...], Any]) -> str:
+    """TOML text that sets `values` (raw, by key path); every other key is shown as a comment with its default."""
+    lines = [
+        f"#:schema ./{SCHEMA_FILE}",
+        "# What TinyVMI is to watch, and how.  `tinyvmi-build config show --origin` tells what holds.",
+    ]
+    for path, default in sections().items():
+        # A check's own table stays a comment: it excludes the plain switch above it.
+        header = f"{'# ' if path[:-1] else ''}[{'.'.join(path)}]"
+        lines += ["", *_comment(type(default).__doc__ or ""), header]
+        for key in KEYS.values():
+            if key.path[:-1] != path:
+                continue
+            lines += _comment(key.doc)
+            if key.path in values:
+                lines.append(f"{key.path[-1]} = {key.kind.show(values[key.path])}")
+            else:
+                lines.append(f"# {key.path[-1]} = {_example(key.default, key.kind)}")
+    return "\n".join(lines) + "\n"
+
+
+def _example(default: Any, kind: Any) -> str:
+    return '["…"]' if default is None and kind.schema()["type"] == "array" else kind.show(default)
+
+
+def _comment(text: str) -> list[str]:
+    return textwrap.wrap(text, 100, initial_indent="# ", subsequent_indent="# ")
