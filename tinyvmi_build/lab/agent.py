@@ -1,0 +1,173 @@
+"""The host's end of dom0's agent (dom0/agent.py): processes in dom0 as objects here."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import queue
+import shlex
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from ..errors import MissingEnvironment
+from .qemu import timeout
+
+_PIECE = 1536  # bytes of a file in one message; the serial port of dom0 has a small buffer
+
+
+@dataclass(frozen=True)
+class Result:
+    """A command that has ended in dom0; a negative status is a signal's number."""
+
+    argv: tuple[str, ...]
+    status: int
+    out: str
+    err: str
+
+    def check(self) -> Self:
+        """Itself if the status is 0, else MissingEnvironment with what the command said."""
+        if self.status:
+            said = (self.err or self.out).strip()[-600:]
+            raise MissingEnvironment(f"in dom0 `{shlex.join(self.argv)}` ended with {self.status}: {said}")
+        return self
+
+
+class Remote:
+    """A process running in dom0."""
+
+    def __init__(self, agent: Client, number: int, argv: Sequence[str]):
+        self._agent = agent
+        self._number = number
+        self.argv = tuple(argv)
+        self.inbox: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self.status: int | None = None
+
+    def messages(self, seconds: float | None = None) -> Iterator[tuple[str, str]]:
+        """("out" or "err", line) as they come, until its end; TimeoutError after `seconds` in all."""
+        deadline = None if seconds is None else time.monotonic() + timeout(seconds)
+        while self.status is None:
+            try:
+                left = None if deadline is None else max(0.0, deadline - time.monotonic())
+                message = self.inbox.get(timeout=left)
+            except queue.Empty:
+                raise TimeoutError(f"`{shlex.join(self.argv)}` runs in dom0 for {seconds} s") from None
+            if message is None:
+                raise MissingEnvironment(f"dom0 went away during `{shlex.join(self.argv)}`")
+            if "error" in message:
+                raise MissingEnvironment(f"dom0 cannot run `{shlex.join(self.argv)}`: {message['error']}")
+            if "exit" in message:
+                self.status = message["exit"]
+            for key in ("out", "err", "data"):
+                if key in message:
+                    yield key, message[key]
+
+    def lines(self, seconds: float | None = None) -> Iterator[str]:
+        """Lines of standard output as they come."""
+        for kind, line in self.messages(seconds):
+            if kind == "out":
+                yield line
+
+    def wait(self, seconds: float) -> Result:
+        """Wait for the end, gathering what is still unread; TimeoutError if it does not come."""
+        kept: dict[str, list[str]] = {"out": [], "err": [], "data": []}
+        for kind, line in self.messages(seconds):
+            kept[kind].append(line + "\n")
+        assert self.status is not None
+        return Result(self.argv, self.status, "".join(kept["out"]), "".join(kept["err"]))
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        """Send a signal to the process and its children."""
+        self._agent.send(id=self._number, op="kill", signal=int(number))
+
+
+class Client:
+    """Speaks with the agent over the Unix socket of dom0's second serial port."""
+
+    def __init__(self, path: Path):
+        self._socket = socket.socket(socket.AF_UNIX)
+        deadline = time.monotonic() + timeout(10)
+        while True:
+            try:
+                self._socket.connect(str(path))
+                break
+            except OSError as error:
+                if time.monotonic() > deadline:
+                    raise MissingEnvironment(f"dom0's serial port {path} is not there: {error}") from None
+                time.sleep(0.05)
+        self.ready = threading.Event()
+        self.trouble: list[str] = []  # what came that was no message
+        self._lock = threading.Lock()
+        self._next = 1
+        self._open: dict[int, Remote] = {}
+        threading.Thread(target=self._read, daemon=True, name="lab-agent").start()
+
+    def spawn(self, argv: Sequence[str], cwd: str | None = None) -> Remote:
+        """Start `argv` in dom0."""
+        return self._begin(argv, op="run", argv=list(argv), **({"cwd": cwd} if cwd else {}))
+
+    def put(self, path: str, data: bytes) -> None:
+        """Write a small file in dom0."""
+        pieces = [data[at : at + _PIECE] for at in range(0, len(data), _PIECE)] or [b""]
+        for number, piece in enumerate(pieces):
+            text = base64.b64encode(piece).decode()
+            remote = self._begin(["put", path], op="put", path=path, data=text, append=number > 0)
+            remote.wait(30)
+
+    def get(self, path: str) -> bytes:
+        """Read a file in dom0."""
+        remote = self._begin(["get", path], op="get", path=path)
+        return b"".join(base64.b64decode(line) for kind, line in remote.messages(60) if kind == "data")
+
+    def send(self, **message: Any) -> None:
+        data = json.dumps(message, separators=(",", ":")).encode() + b"\n"
+        with self._lock:
+            try:
+                self._socket.sendall(data)
+            except OSError as error:
+                raise MissingEnvironment(f"dom0 went away: {error}") from None
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+    def _begin(self, what: Sequence[str], **message: Any) -> Remote:
+        with self._lock:
+            number = self._next
+            self._next += 1
+            remote = self._open[number] = Remote(self, number, what)
+        self.send(id=number, **message)
+        return remote
+
+    def _read(self) -> None:
+        pending = b""
+        with contextlib.suppress(OSError):
+            while chunk := self._socket.recv(65536):
+                *lines, pending = (pending + chunk).replace(b"\r", b"\n").split(b"\n")
+                for line in filter(None, lines):
+                    self._take(line)
+        for remote in list(self._open.values()):
+            remote.inbox.put(None)
+
+    def _take(self, line: bytes) -> None:
+        try:
+            message = json.loads(line)
+            remote = self._open.get(message.get("id"))
+        except (ValueError, AttributeError):
+            self.trouble.append(repr(line[:200]))
+            return
+        if "hello" in message:
+            self.ready.set()
+        elif remote is None:
+            self.trouble.append(repr(message))
+        else:
+            remote.inbox.put(message)
+            if "exit" in message or "error" in message:
+                del self._open[message["id"]]

@@ -1,0 +1,120 @@
+"""Runs commands in dom0 for the host, over a serial port: one JSON object a line, both ways.
+
+Host to agent (`id` is chosen by the host):
+    {"id", "op": "run", "argv": [...], "cwd"?}   {"id", "op": "kill", "signal"}
+    {"id", "op": "put", "path", "data", "append"}   {"id", "op": "get", "path"}   {"id", "op": "ping"}
+Agent to host:
+    {"id", "out": line} and {"id", "err": line} while it runs, then {"id", "exit": status} (negative: signal);
+    {"id", "data": base64} in pieces for get, then {"id", "exit": 0}; {"id", "error": text} if it cannot.
+Lines are split at any of \\r, \\n, so that what a serial console doubles does no harm.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import termios
+import threading
+import tty
+from typing import IO, Any
+
+_PIECE = 1536  # bytes of a file in one message
+_LINE = 8192  # longer lines of output are sent in pieces
+
+
+class Agent:
+    def __init__(self, fd: int):
+        self._fd = fd
+        self._lock = threading.Lock()
+        self._running: dict[int, subprocess.Popen[bytes]] = {}
+
+    def serve(self) -> None:
+        """Answer messages for ever."""
+        self._send(hello=os.getpid())
+        pending = b""
+        while True:
+            chunk = os.read(self._fd, 4096)
+            if not chunk:
+                return
+            *lines, pending = (pending + chunk).replace(b"\r", b"\n").split(b"\n")
+            for line in filter(None, lines):
+                self._handle(line)
+
+    def _handle(self, line: bytes) -> None:
+        try:
+            message = json.loads(line)
+            number, operation = message["id"], message["op"]
+        except (ValueError, KeyError, TypeError) as error:
+            self._send(error=f"not a message: {error}: {line[:100]!r}")
+            return
+        try:
+            getattr(self, f"_do_{operation}")(number, message)
+        except Exception as error:
+            # Whatever went wrong is the answer; the agent itself has to stay.
+            self._send(id=number, error=f"{type(error).__name__}: {error}")
+
+    def _do_ping(self, number: int, message: dict[str, Any]) -> None:
+        self._send(id=number, exit=0)
+
+    def _do_run(self, number: int, message: dict[str, Any]) -> None:
+        process = subprocess.Popen(
+            message["argv"],
+            cwd=message.get("cwd"),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        self._running[number] = process
+        threading.Thread(target=self._follow, args=(number, process), daemon=True).start()
+
+    def _do_kill(self, number: int, message: dict[str, Any]) -> None:
+        process = self._running.get(number)
+        if process is not None:
+            os.killpg(process.pid, message["signal"])
+
+    def _do_put(self, number: int, message: dict[str, Any]) -> None:
+        data = base64.b64decode(message["data"])
+        os.makedirs(os.path.dirname(message["path"]) or ".", exist_ok=True)
+        with open(message["path"], "ab" if message["append"] else "wb") as file:
+            file.write(data)
+        self._send(id=number, exit=0)
+
+    def _do_get(self, number: int, message: dict[str, Any]) -> None:
+        with open(message["path"], "rb") as file:
+            while piece := file.read(_PIECE):
+                self._send(id=number, data=base64.b64encode(piece).decode())
+        self._send(id=number, exit=0)
+
+    def _follow(self, number: int, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None and process.stderr is not None
+        errors = threading.Thread(target=self._pump, args=(number, "err", process.stderr), daemon=True)
+        errors.start()
+        self._pump(number, "out", process.stdout)
+        errors.join()
+        status = process.wait()
+        del self._running[number]
+        self._send(id=number, exit=status)
+
+    def _pump(self, number: int, key: str, stream: IO[bytes]) -> None:
+        while line := stream.readline(_LINE):
+            self._send(id=number, **{key: line.decode("utf-8", "replace").rstrip("\r\n")})
+
+    def _send(self, **message: Any) -> None:
+        data = json.dumps(message, separators=(",", ":")).encode() + b"\n"
+        with self._lock:
+            while data:
+                data = data[os.write(self._fd, data) :]
+
+
+def main() -> None:
+    fd = os.open(sys.argv[1], os.O_RDWR | os.O_NOCTTY)
+    tty.setraw(fd, termios.TCSANOW)
+    Agent(fd).serve()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""One nested lab: QEMU, Xen, dom0, and what is asked of them."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+from ..errors import MissingEnvironment
+from ..progress import Progress
+from . import guest, initramfs
+from .agent import Client, Remote, Result
+from .packages import fetch_kernel, unpacked_kernel, vmlinuz_of, xen_hypervisor
+from .qemu import Qemu, timeout
+
+# A PV dom0 faults early under QEMU's -cpu max and EPYC (SMAP); SVM and NPT are what PVH guests need.
+_CPU = "qemu64,+svm,+npt"
+_MEMORY_MIB = 2048
+_DOM0_MIB = 768
+_DEADLY = ("Kernel panic", "Panic on CPU", "FATAL TRAP", "FATAL PAGE FAULT", "Domain 0 crashed")
+TARGET_FILES = "/lab/target"
+
+
+class Lab:
+    """Context manager.  Everything it writes lies in `folder` (kept if it was given, or after a failure).
+
+    `files`: path in dom0 → content, brought along at boot.  `target_kernel`: the
+    .deb whose kernel the target will boot (by default today's cloud kernel).
+    """
+
+    def __init__(
+        self,
+        files: Mapping[str, Path | bytes] | None = None,
+        *,
+        target_kernel: Path | None = None,
+        folder: Path | None = None,
+        kvm: bool = False,
+        progress: Progress | None = None,
+    ):
+        self.progress = progress or Progress()
+        self.target_kernel = target_kernel
+        self._files = dict(files or {})
+        self._kvm = kvm
+        self._temporary = folder is None
+        self.folder = folder or Path(tempfile.mkdtemp(prefix="tinyvmi-lab."))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.timings: dict[str, float] = {}  # seconds since QEMU's start
+        self._started = 0.0
+        self._qemu: Qemu | None = None
+        self._agent: Client | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop(keep=True)
+            raise
+        return self
+
+    def __exit__(self, kind: object, value: object, trace: object) -> None:
+        self.stop(keep=value is not None)
+
+    # Its life
+
+    def start(self) -> None:
+        """Boot until dom0 takes commands; MissingEnvironment with the log's tail if it does not."""
+        qemu = self._prepare()
+        with self.progress.step("boot QEMU → Xen → dom0"):
+            self._started = time.monotonic()
+            qemu.start()
+            self._agent = Client(self.folder / "agent.sock")
+            self._stage("Xen", 30, lambda: "Xen version" in self.console_log)
+            self._stage("dom0 kernel", 60, lambda: "TINYVMI-DOM0 kernel" in self.console_log)
+            self._stage("toolstack", 60, lambda: "TINYVMI-DOM0 toolstack" in self.console_log)
+            self._stage("agent", 60, self._agent.ready.is_set)
+            if "TINYVMI-DOM0 failed" in self.console_log:
+                raise MissingEnvironment(f"dom0 came up incomplete\n{self._tail()}")
+
+    def stop(self, keep: bool = False) -> None:
+        """End QEMU; its folder is deleted unless it was the caller's or `keep`."""
+        if self._agent is not None:
+            self._agent.close()
+        if self._qemu is not None:
+            self._qemu.stop()
+        if self._temporary and not keep:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _prepare(self) -> Qemu:
+        xen = xen_hypervisor(self.progress)
+        kernel = initramfs.dom0_kernel(self.progress)
+        base = initramfs.base(self.progress)
+        target = self.target_kernel or fetch_kernel(progress=self.progress)
+        files: dict[str, Path | bytes] = {
+            f"{TARGET_FILES}/vmlinuz": vmlinuz_of(unpacked_kernel(target)),
+            f"{TARGET_FILES}/initramfs": guest.initramfs(self.progress),
+            **self._files,
+        }
+        ramdisk = self.folder / "initramfs"
+        with open(ramdisk, "wb") as out:
+            with open(base, "rb") as part:
+                shutil.copyfileobj(part, out)
+            out.write(initramfs.overlay(files, self.progress))
+        dom0 = "console=hvc0 loglevel=5 panic=-1"
+        options = (
+            "console=com1 com1=115200,8n1 loglvl=all guest_loglvl=all bootscrub=0 "
+            f"dom0_mem={_DOM0_MIB}M,max:{_DOM0_MIB}M"
+        )
+        self._qemu = Qemu(
+            [
+                *("-accel", "kvm" if self._kvm else "tcg,thread=multi"),
+                *("-cpu", "host" if self._kvm else _CPU, "-smp", "2", "-m", str(_MEMORY_MIB)),
+                *("-chardev", f"socket,id=agent,path={self.folder}/agent.sock,server=on,wait=off"),
+                *("-serial", "chardev:agent"),
+                *("-kernel", str(xen), "-initrd", f"{kernel} {dom0},{ramdisk}"),
+                *("-append", options),
+            ],
+            self.folder,
+        )
+        return self._qemu
+
+    def _stage(self, name: str, seconds: float, reached: Callable[[], bool]) -> None:
+        assert self._qemu is not None
+        deadline = time.monotonic() + timeout(seconds)
+        while not reached():
+            self._check_alive(name)
+            if time.monotonic() > deadline:
+                raise MissingEnvironment(
+                    f"the lab did not come up: no {name} after {timeout(seconds):g} s\n{self._tail()}",
+                    hint="on a slow machine set TINYVMI_TIMEOUT_FACTOR=3",
+                )
+            time.sleep(0.05)
+        self.timings[name] = round(time.monotonic() - self._started, 1)
+        self.progress.note(f"{name} up after {self.timings[name]:.1f} s")
+
+    def _check_alive(self, doing: str) -> None:
+        assert self._qemu is not None
+        alive = self._qemu.alive
+        log = self.console_log
+        deadly = next((text for text in _DEADLY if text in log), None)
+        if deadly or not alive:
+            what = f"'{deadly}' on the console" if deadly else "QEMU ended"
+            raise MissingEnvironment(f"the lab died ({doing}): {what}\n{self._tail()}")
+
+    def _tail(self) -> str:
+        assert self._qemu is not None
+        lines = [self._qemu.trouble(), *self.console_log.splitlines()[-20:]]
+        return "\n".join(filter(None, lines)) + f"\nall of it: {self._qemu.console}"
+
+    # What is asked of it
+
+    @property
+    def agent(self) -> Client:
+        if self._agent is None:
+            raise MissingEnvironment("the lab is not started")
+        return self._agent
+
+    @property
+    def console_log(self) -> str:
+        """Xen's and dom0's console so far."""
+        return self._qemu.console_text() if self._qemu else ""
+
+    def guest_console(self, name: str) -> str:
+        """The console of domain `name` so far, as xenconsoled wrote it down."""
+        try:
+            data = self.agent.get(f"/var/log/xen/console/guest-{name}.log")
+            return data.decode(errors="replace").replace("\r", "")
+        except MissingEnvironment:
+            return ""
+
+    def run(self, argv: Sequence[str], seconds: float = 60) -> Result:
+        """Run a command in dom0 to its end; TimeoutError after `seconds` (and it is killed)."""
+        remote = self.spawn(argv)
+        try:
+            return remote.wait(seconds)
+        except TimeoutError:
+            remote.kill()
+            self._check_alive(argv[0])
+            raise
+
+    def spawn(self, argv: Sequence[str], cwd: str | None = None) -> Remote:
+        """Start a command in dom0."""
+        return self.agent.spawn(argv, cwd)
