@@ -1,0 +1,160 @@
+"""`tinyvmi-build profile`: make and look at profiles."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..progress import Progress
+
+
+@click.group("profile")
+def command() -> None:
+    """Turn kernel packages into profiles, and look into them.
+
+    A profile holds the facts and golden values of one or more kernels, computed
+    from their packages: symbols, types, relocations, digests.
+    """
+
+
+@command.command("build")
+@click.argument("kernels", metavar="KERNEL…", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", metavar="FILE", required=True, type=click.Path(path_type=Path), help="Profile to write."
+)
+@click.pass_obj
+def build(progress: Progress, kernels: tuple[Path, ...], output: Path) -> None:
+    """Build one profile from each KERNEL: a .deb, a vmlinuz, a vmlinux, or a folder with one of them.
+
+    \b
+    Examples:
+      apt-get download linux-image-6.1.0-56-cloud-amd64
+      tinyvmi-build profile build linux-image-6.1.0-56-cloud-amd64_*.deb -o guest.profile
+      tinyvmi-build profile build /boot/vmlinuz-* -o all.profile
+    """
+    from ..profile.build import build as build_profiles
+
+    profiles = build_profiles(kernels, progress)
+    profiles.save(output)
+    for kernel in profiles.kernels:
+        click.echo(f"{kernel.build_id}  {kernel.release}")
+
+
+@command.command("show")
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@click.option("--symbol", metavar="NAME|ADDRESS", help="Look up one symbol, or what lies at an address.")
+def show(file: Path, as_json: bool, symbol: str | None) -> None:
+    """Show what the profile FILE holds.
+
+    \b
+    Examples:
+      tinyvmi-build profile show guest.profile
+      tinyvmi-build profile show guest.profile --symbol sys_call_table
+      tinyvmi-build profile show guest.profile --symbol 0xffffffff81000040
+      tinyvmi-build profile show guest.profile --json | jq '.kernels[].release'
+    """
+    from ..profile.profile import ProfileFile
+
+    profiles = ProfileFile.load(file)
+    if symbol:
+        _show_symbol(profiles, symbol, as_json)
+    elif as_json:
+        document = {"version": 1, "kernels": [_document(k) for k in profiles.kernels]}
+        click.echo(json.dumps(document, indent=2))
+    else:
+        click.echo("\n".join(line for k in profiles.kernels for line in _table(k)))
+
+
+def _document(kernel: Any) -> dict[str, Any]:
+    return {
+        "build_id": kernel.build_id,
+        "release": kernel.release,
+        "banner": kernel.banner,
+        "source": kernel.source,
+        "compression": kernel.compression,
+        "text_va": f"{kernel.text_va:#018x}",
+        "physical_start": f"{kernel.physical_start:#x}",
+        "image_size": kernel.image_size,
+        "build_id_va": f"{kernel.build_id_va:#018x}",
+        "counts": kernel.counts,
+        "sections": [
+            {"name": s.name, "addr": f"{s.addr:#018x}", "size": s.size, "sha256": s.sha256}
+            for s in kernel.sections
+        ],
+        "golden": kernel.golden,
+        "blobs": {name: kernel.packed[f"blob/{name}"].size for name in kernel.blobs},
+    }
+
+
+def _table(kernel: Any) -> list[str]:
+    counts = kernel.counts
+    relocs = counts["relocs64"] + counts["relocs32"] + counts["inverse32"]
+    lines = [
+        f"release      {kernel.release}",
+        f"banner       {kernel.banner}",
+        f"build-id     {kernel.build_id}",
+        f"package      {kernel.source} ({kernel.compression})",
+        f"image        {kernel.text_va:#018x}, {kernel.image_size:,} bytes, loaded at {kernel.physical_start:#x}",
+        f"symbols      {counts['symbols']:,}",
+        f"relocations  {relocs:,} ({counts['relocs64']:,} 64-bit, {counts['relocs32']:,} 32-bit, "
+        f"{counts['inverse32']:,} inverse 32-bit)",
+        f"BTF types    {counts['btf_types']:,}",
+        "",
+        f"{'section':<24} {'address':<18} {'bytes':>12}  SHA-256",
+    ]
+    for s in kernel.sections:
+        lines.append(f"{s.name:<24} {s.addr:#018x} {s.size:>12,}  {s.sha256 or '(zero)'}")
+    lines += ["", f"{'golden':<24} {'bytes':>12}  values"]
+    for name, value in sorted(kernel.golden.items()):
+        lines.append(f"{name:<24} {len(json.dumps(value)):>12,}  {_summary(value)}")
+    return [*lines, ""]
+
+
+def _summary(value: Any) -> str:
+    """What a check's golden values consist of, in one line."""
+    if isinstance(value, dict):
+        if isinstance(value.get("unknown"), str):
+            return f"unknown: {value['unknown']}"
+        return ", ".join(
+            f"{key} [{len(v)}]" if isinstance(v, list | dict) else key for key, v in value.items()
+        )
+    return f"{len(value)} entries" if isinstance(value, list) else str(value)
+
+
+def _show_symbol(profiles: Any, wanted: str, as_json: bool) -> None:
+    from ..errors import UsageError
+
+    found = []
+    for kernel in profiles.kernels:
+        if wanted[:2].lower() == "0x":
+            try:
+                address = int(wanted, 16)
+            except ValueError:
+                raise UsageError(f"'{wanted}' is no address", hint="write it as 0xffffffff81000000") from None
+            near = kernel.symbols.nearest(address)
+            found += [(kernel, near[0], near[1], address, "")] if near else []
+        else:
+            found += [(kernel, s.name, 0, s.address, s.type) for s in kernel.symbols.all(wanted)]
+    if not found:
+        known = ", ".join(k.release for k in profiles.kernels)
+        raise UsageError(f"{profiles.where}: nothing is called or lies at '{wanted}' (in {known})")
+    if as_json:
+        rows = [
+            {
+                "release": k.release,
+                "symbol": name,
+                "offset": offset,
+                "address": f"{address:#018x}",
+                "type": kind or None,
+            }
+            for k, name, offset, address, kind in found
+        ]
+        click.echo(json.dumps({"version": 1, "symbols": rows}, indent=2))
+        return
+    for kernel, name, offset, address, kind in found:
+        place = f"{name}+{offset:#x}" if offset else name
+        click.echo(f"{address:#018x} {kind or '-'} {place}  ({kernel.release})")

@@ -1,0 +1,1 @@
+"""A kernel package → facts: payload, ELF, symbols, types, relocations."""

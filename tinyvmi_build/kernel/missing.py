@@ -1,0 +1,16 @@
+"""The error for a fact that a kernel does not have."""
+
+from __future__ import annotations
+
+from ..errors import UsageError
+
+
+class MissingFact(UsageError, KeyError):
+    """A symbol, type, member or section that this kernel lacks.
+
+    A KeyError too: whoever can do without the fact asks for it in a `try`;
+    whoever cannot lets it reach the user as one clear line.
+    """
+
+    def __str__(self) -> str:
+        return self.message

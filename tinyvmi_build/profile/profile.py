@@ -1,0 +1,155 @@
+"""Profiles in memory: what a file of them says about each kernel.
+
+Reads with the standard library alone and unpacks nothing before it is asked for.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ..errors import UsageError
+from ..kernel.symbols import SymbolTable
+from .container import PackedSection, read_container, write_container
+
+_SYMBOL_PARTS = ("addresses", "types", "names", "name_starts", "by_name")
+
+
+@dataclass(frozen=True)
+class SectionFacts:
+    """A loaded ELF section: link address, size in bytes, SHA-256 of its bytes in the file (hex; None for .bss)."""
+
+    name: str
+    addr: int
+    size: int
+    sha256: str | None
+
+
+class KernelProfile:
+    """What is known of one kernel.  Addresses are link addresses, sizes are in bytes.
+
+    build_id        hex, the GNU build-id
+    release         as uname -r
+    banner          linux_banner, without its newline
+    source          name of the package file it came from
+    compression     of the package's payload
+    text_va         _text
+    physical_start  where the file asks to be loaded (0x1000000)
+    image_size      _text to _end, contiguous in physical memory
+    build_id_va     the descriptor of the build-id note
+    counts          how many "symbols", "relocs64", "relocs32", "inverse32", "btf_types"
+    """
+
+    def __init__(self, sections: Mapping[str, PackedSection], where: str):
+        self.packed = dict(sections)
+        self.where = where
+        facts = self._json("kernel")
+        try:
+            self.build_id: str = str(facts["build_id"])
+            self.release: str = str(facts["release"])
+            self.banner: str = str(facts["banner"])
+            self.source: str = str(facts["source"])
+            self.compression: str = str(facts["compression"])
+            self.text_va = int(facts["text_va"])
+            self.physical_start = int(facts["physical_start"])
+            self.image_size = int(facts["image_size"])
+            self.build_id_va = int(facts["build_id_va"])
+            self.counts: dict[str, int] = dict(facts["counts"])
+            self.sections = [SectionFacts(*row) for row in facts["sections"]]
+        except (KeyError, TypeError, ValueError):
+            raise UsageError(
+                f"{where}: the profile lacks facts of its kernel", hint="build the profile again"
+            ) from None
+
+    def _bytes(self, name: str) -> bytes:
+        try:
+            section = self.packed[name]
+        except KeyError:
+            raise UsageError(
+                f"{self.where}: the profile has no {name}", hint="build the profile again"
+            ) from None
+        return section.unpack(self.where)
+
+    def _json(self, name: str) -> dict[str, Any]:
+        try:
+            value = json.loads(self._bytes(name))
+        except (ValueError, RecursionError):
+            value = None
+        if not isinstance(value, dict):
+            raise UsageError(f"{self.where}: the profile's {name} is damaged", hint="build the profile again")
+        return value
+
+    @cached_property
+    def symbols(self) -> SymbolTable:
+        """The kernel's symbols; they stay packed."""
+        parts = {part: self._bytes(f"symbols/{part}") for part in _SYMBOL_PARTS}
+        return SymbolTable.from_packed(parts, self.where)
+
+    @cached_property
+    def golden(self) -> dict[str, Any]:
+        """Golden values by check name, as `tinyvmi_build.golden` computed them."""
+        return self._json("golden")
+
+    @property
+    def blobs(self) -> list[str]:
+        """Names of the binary sections."""
+        return sorted(name.removeprefix("blob/") for name in self.packed if name.startswith("blob/"))
+
+    def blob(self, name: str) -> bytes:
+        """A binary section: "btf"; "relocs64", "relocs32", "inverse32" (u64 each); and those of `golden`."""
+        return self._bytes(f"blob/{name}")
+
+    def section(self, name: str) -> SectionFacts:
+        """The ELF section `name`; UsageError if there is none."""
+        for section in self.sections:
+            if section.name == name:
+                return section
+        raise UsageError(f"{self.where}: the kernel has no section {name}")
+
+
+class ProfileFile:
+    """The profiles of one or more kernels, in the order of their build-ids."""
+
+    def __init__(self, kernels: Iterable[KernelProfile], where: str = "profile"):
+        by_id: dict[str, KernelProfile] = {}
+        for kernel in kernels:
+            by_id.setdefault(kernel.build_id, kernel)
+        self.kernels = [by_id[build_id] for build_id in sorted(by_id)]
+        self.where = where
+
+    @classmethod
+    def load(cls, path: Path) -> ProfileFile:
+        """From `path`; UsageError if it is no sound profile or holds no kernel."""
+        groups: dict[str, dict[str, PackedSection]] = {}
+        for name, section in read_container(path).items():
+            build_id, _, part = name.partition("/")
+            groups.setdefault(build_id, {})[part] = section
+        if not groups:
+            raise UsageError(f"{path}: the profile holds no kernel", hint="build the profile again")
+        return cls((KernelProfile(parts, str(path)) for parts in groups.values()), str(path))
+
+    def save(self, path: Path) -> None:
+        """Write to `path` at once or not at all."""
+        write_container(
+            path,
+            {f"{k.build_id}/{part}": section for k in self.kernels for part, section in k.packed.items()},
+        )
+
+    def by_build_id(self, build_id: str) -> KernelProfile:
+        """The kernel `build_id` (hex); UsageError naming those that are there."""
+        return self._one(lambda k: k.build_id == build_id, f"build-id {build_id}")
+
+    def by_release(self, release: str) -> KernelProfile:
+        """The kernel `release`; UsageError naming those that are there."""
+        return self._one(lambda k: k.release == release, f"release {release}")
+
+    def _one(self, match: Callable[[KernelProfile], bool], what: str) -> KernelProfile:
+        for kernel in self.kernels:
+            if match(kernel):
+                return kernel
+        known = ", ".join(f"{k.release} ({k.build_id[:12]})" for k in self.kernels)
+        raise UsageError(f"{self.where}: no kernel with {what}; it holds {known}")
