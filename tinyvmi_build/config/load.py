@@ -174,7 +174,7 @@ def _check_whole(config: Config, path: Path) -> None:
     """What only shows when everything is put together."""
     if not config.checks.enabled:
         raise UsageError(
-            f"{_short(path)}: every check is switched off",
+            f"{_short(path)}: every check is off",
             hint="a monitor that checks nothing proves nothing",
         )
     if config.kernel.packages and config.kernel.profile:

@@ -61,10 +61,10 @@ class Checks:
     """What is compared; each can be switched off."""
 
     identity: bool = _key(Bool(), True, "The kernel's build-id and banner.")
-    rodata: bool = _key(Bool(), True, "Every page of the kernel's read-only data, by digest.")
     syscall_table: bool = _key(Bool(), True, "Every entry of the system call tables.")
     idt: bool = _key(Bool(), True, "Every gate of the interrupt descriptor table.")
     policy_globals: bool = _key(Bool(), True, "Strings that decide which program the kernel starts as root.")
+    rodata: bool = _key(Bool(), True, "Every page of the kernel's read-only data, by digest.")
 
     @property
     def enabled(self) -> tuple[str, ...]:
@@ -98,7 +98,7 @@ class Privilege:
 
 @dataclass(frozen=True)
 class Config:
-    """A whole configuration.  Durations are milliseconds, memory is MiB, paths start at their file's folder."""
+    """All of it.  Durations are milliseconds, memory is MiB, paths lead from their file's folder."""
 
     monitor: Monitor = Monitor()
     target: Target = Target()

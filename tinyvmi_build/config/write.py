@@ -10,7 +10,7 @@ from .schema import SCHEMA_FILE
 
 
 def commented(values: dict[tuple[str, ...], Any]) -> str:
-    """TOML text that sets `values` (raw, by key path); every other key is shown as a comment with its default."""
+    """TOML text that sets `values` (raw, by key path); every other key is a comment with its default."""
     lines = [
         f"#:schema ./{SCHEMA_FILE}",
         "# What TinyVMI is to watch, and how.  `tinyvmi-build config show --origin` tells what holds.",

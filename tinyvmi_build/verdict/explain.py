@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ..errors import TinyVMIError
+
 _MASK = (1 << 64) - 1
 _NEAR = 1 << 20  # further from the symbol below than this is not inside it
 
@@ -29,7 +31,7 @@ class Kernel(Protocol):
 class Profiles(Protocol):
     """A loaded profile file."""
 
-    def by_build_id(self, hex_id: str, /) -> Kernel | None: ...
+    def by_build_id(self, build_id: str, /) -> Kernel: ...
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Explainer:
             return
         try:
             self._kernel = self._profiles.by_build_id(body["build_id"])
-        except KeyError:
+        except TinyVMIError:
             self._kernel = None
         self._delta = int(body["delta"], 16)
 

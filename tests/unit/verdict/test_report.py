@@ -6,6 +6,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tinyvmi_build.errors import UsageError
 from tinyvmi_build.verdict.collector import Collector
 from tinyvmi_build.verdict.explain import Explainer
 from tinyvmi_build.verdict.report import JsonLines, Terminal
@@ -33,7 +34,7 @@ class Kernel:
 class Profiles:
     def by_build_id(self, hex_id):
         if hex_id != BUILD_ID:
-            raise KeyError(hex_id)
+            raise UsageError(hex_id)
         return Kernel()
 
 

@@ -1,0 +1,63 @@
+"""The files that every monitor has, held against goldens and the compiler."""
+
+import json
+import subprocess
+
+import pytest
+
+from tinyvmi_build.config.model import Config
+from tinyvmi_build.paths import data_dir
+from tinyvmi_build.render.descriptor import canonical, descriptor, image_id, tree_hash
+from tinyvmi_build.render.plan import monitor_items, rendered
+
+IDS = ["ab" * 20]
+
+
+@pytest.fixture
+def files(monkeypatch):
+    """The rendered files, with the hashes of the sources held still so that goldens stay."""
+    monkeypatch.setattr("tinyvmi_build.render.descriptor.tree_hash", lambda *folders: "0" * 64)
+    monkeypatch.setattr("tinyvmi_build.render.env._template_hash", lambda env, template: "0" * 16)
+    return rendered(monitor_items(Config(), IDS))
+
+
+def test_goldens(files, golden):
+    for name, text in files.items():
+        golden(f"render/{name}", text)
+
+
+def test_sources_lists_the_c_files(files):
+    assert files["generated/sources.txt"] == "config.c\nnote.c\n"
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_the_c_compiles_without_a_warning(files, tmp_path, compiler):
+    for name in ("config.c", "note.c"):
+        (tmp_path / name).write_text(files[f"generated/{name}"])
+        include = data_dir("minios_app") / "include"
+        flags = ["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-pedantic", f"-I{include}"]
+        subprocess.run([compiler, *flags, "-c", tmp_path / name, "-o", tmp_path / "o"], check=True)
+
+
+def test_the_description_has_no_place_and_every_input(tmp_path):
+    one = descriptor(Config(), IDS)
+    assert json.loads(canonical(one)) == one
+    assert set(one) == {
+        *("abi", "version", "name", "config", "templates", "base", "base_rev", "build_ids", "checks")
+    }
+    assert len(image_id(one)) == 16
+    assert image_id(one) != image_id(descriptor(Config(), IDS * 2))
+
+
+def test_a_tree_hash_follows_names_and_contents(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.c").write_text("1")
+    first = tree_hash(tmp_path / "a")
+    (tmp_path / "a" / "__pycache__").mkdir()
+    (tmp_path / "a" / "__pycache__" / "x.pyc").write_text("1")
+    (tmp_path / "a" / ".x.swp").write_text("1")
+    assert tree_hash(tmp_path / "a") == first
+    (tmp_path / "a" / "x.c").write_text("2")
+    second = tree_hash(tmp_path / "a")
+    (tmp_path / "a" / "x.c").rename(tmp_path / "a" / "y.c")
+    assert len({first, second, tree_hash(tmp_path / "a")}) == 3

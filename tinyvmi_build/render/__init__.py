@@ -1,0 +1,1 @@
+"""From a configuration and profiles to the text files of a build folder."""

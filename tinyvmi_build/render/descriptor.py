@@ -1,0 +1,55 @@
+"""The image's own description: the object in its TinyVMI note, and the image id made from it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..config.model import Config
+from ..paths import data_dir
+
+ABI = 1
+NOTE_OWNER = "TinyVMI"
+NOTE_TYPE = 1
+
+
+def descriptor(config: Config, build_ids: Iterable[str]) -> dict[str, Any]:
+    """What an image of `config` for the kernels `build_ids` (hex) is made from; no path, no time."""
+    return {
+        "abi": ABI,
+        "version": __version__,
+        "name": config.monitor.name,
+        "config": config.digest(),
+        "templates": tree_hash(data_dir("templates")),
+        "base": config.minios.tree,
+        "base_rev": tree_hash(data_dir("minios_app"), data_dir("toolchain")),
+        "build_ids": list(build_ids),
+        "checks": list(config.checks.enabled),
+    }
+
+
+def canonical(description: dict[str, Any]) -> bytes:
+    """The bytes in the note."""
+    return json.dumps(description, ensure_ascii=True, sort_keys=True, separators=(",", ":")).encode()
+
+
+def image_id(description: dict[str, Any]) -> str:
+    """16 hex digits that name the image."""
+    return hashlib.sha256(canonical(description)).hexdigest()[:16]
+
+
+def tree_hash(*folders: Path) -> str:
+    """SHA-256 (hex) over the names and contents of all files below `folders`."""
+    total = hashlib.sha256()
+    for folder in folders:
+        names = (p.relative_to(folder) for p in folder.rglob("*") if p.is_file())
+        for name in sorted(names, key=lambda p: p.as_posix()):
+            if any(part.startswith(".") or part == "__pycache__" for part in name.parts):
+                continue
+            data = (folder / name).read_bytes()
+            total.update(f"{folder.name}/{name.as_posix()}\0{len(data)}\0".encode() + data)
+    return total.hexdigest()

@@ -1,0 +1,60 @@
+"""What is rendered for a configuration: the one list of templates, outputs and contexts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..config.model import Config
+from ..paths import data_dir
+from .descriptor import NOTE_OWNER, NOTE_TYPE, canonical, descriptor, image_id
+from .env import environment, render
+
+
+@dataclass(frozen=True)
+class Item:
+    """One file: a template (below templates/), where it goes (below the build folder), and its values."""
+
+    template: str
+    output: str
+    context: dict[str, Any]
+
+
+def plan(config: Config, profiles: Any) -> list[Item]:
+    """The files of a build of `config` for the kernels in `profiles` (a ProfileFile)."""
+    # What depends on the kernels (sha256.c, checks.c, profiles, tables) is added here.
+    return [*monitor_items(config, [k.build_id for k in profiles.kernels])]
+
+
+def monitor_items(config: Config, build_ids: Sequence[str]) -> list[Item]:
+    """What every monitor has, whatever it checks."""
+    description = descriptor(config, build_ids)
+    return [
+        Item(
+            "xl/monitor.cfg.j2",
+            f"{artifact(config)}.cfg",
+            {"config": config, "image": f"{artifact(config)}.gz"},
+        ),
+        Item("c/config.c.j2", "generated/config.c", {"config": config, "image_id": image_id(description)}),
+        Item(
+            "c/note.c.j2",
+            "generated/note.c",
+            {"owner": NOTE_OWNER, "type": NOTE_TYPE, "descriptor": canonical(description)},
+        ),
+    ]
+
+
+def artifact(config: Config) -> str:
+    """The name of the image and of the monitor's domain, `tinyvmi-NAME`."""
+    return f"tinyvmi-{config.monitor.name}"
+
+
+def rendered(items: Sequence[Item]) -> dict[str, str]:
+    """Path below the build folder → text; with generated/sources.txt, the C files for meson."""
+    env = environment(data_dir("templates"))
+    files = {item.output: render(env, item.template, item.output, item.context) for item in items}
+    assert len(files) == len(items), "two items have one output"
+    sources = sorted(name.removeprefix("generated/") for name in files if name.endswith(".c"))
+    files["generated/sources.txt"] = "".join(f"{name}\n" for name in sources)
+    return files
