@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..config.model import Config
 from ..paths import data_dir
+from . import sha256
 from .descriptor import NOTE_OWNER, NOTE_TYPE, canonical, descriptor, image_id
 from .env import environment, render
+from .tables import kernel_context, table_contexts
+
+if TYPE_CHECKING:
+    from ..profile.profile import KernelProfile
 
 
 @dataclass(frozen=True)
@@ -23,8 +28,11 @@ class Item:
 
 def plan(config: Config, profiles: Any) -> list[Item]:
     """The files of a build of `config` for the kernels in `profiles` (a ProfileFile)."""
-    # What depends on the kernels (sha256.c, checks.c, profiles, tables) is added here.
-    return [*monitor_items(config, [k.build_id for k in profiles.kernels])]
+    return [
+        *monitor_items(config, [k.build_id for k in profiles.kernels]),
+        *check_items(config),
+        *kernel_items(config, profiles.kernels),
+    ]
 
 
 def monitor_items(config: Config, build_ids: Sequence[str]) -> list[Item]:
@@ -43,6 +51,30 @@ def monitor_items(config: Config, build_ids: Sequence[str]) -> list[Item]:
             {"owner": NOTE_OWNER, "type": NOTE_TYPE, "descriptor": canonical(description)},
         ),
     ]
+
+
+def check_items(config: Config) -> list[Item]:
+    """What depends on the choice of checks alone."""
+    return [
+        Item("c/checks.c.j2", "generated/checks.c", {"checks": config.checks.enabled}),
+        Item("c/sha256.c.j2", "generated/sha256.c", sha256.context()),
+    ]
+
+
+def kernel_items(config: Config, kernels: Sequence[KernelProfile]) -> list[Item]:
+    """The golden values: one file for all kernels, and one a kernel and check that has a table."""
+    context = {"kernels": [kernel_context(kernel) for kernel in kernels]}
+    items = [
+        Item("c/profiles.c.j2", "generated/profiles.c", context),
+        Item("c/profiles.h.j2", "generated/profiles.h", context),
+    ]
+    for index, kernel in enumerate(kernels):
+        for check, values in table_contexts(config, kernel).items():
+            name = check.replace("-", "_")
+            items.append(
+                Item(f"checks/{name}.c.j2", f"generated/{name}_{index}.c", {"index": index, **values})
+            )
+    return items
 
 
 def artifact(config: Config) -> str:

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * idt: every gate of idt_table is one that the kernel's own tables install
+ * (arch/x86/kernel/idt.c), and the read-only alias through which the
+ * processors see it is still this table.
+ */
+#include <tinyvmi/check.h>
+
+struct gate { /* struct gate_struct, arch/x86/include/asm/desc_defs.h */
+    uint16_t offset_low;
+    uint16_t segment;
+    uint16_t bits;
+    uint16_t offset_middle;
+    uint32_t offset_high;
+    uint32_t reserved;
+};
+_Static_assert(sizeof(struct gate) == 16, "an x86-64 gate is 16 bytes");
+
+static struct tv_range range;
+
+static int attach(struct tv_kernel *k)
+{
+    const struct tv_idt *g = k->profile->idt;
+
+    return g ? tv_range_open(k, &range, g->table_va, sizeof(struct gate) * TV_IDT_VECTORS) : 0;
+}
+
+static void detach(struct tv_kernel *k)
+{
+    if (k->profile->idt)
+        tv_range_close(k, &range);
+}
+
+static struct gate make_gate(uint64_t handler, uint16_t segment, uint16_t bits)
+{
+    return (struct gate){
+        .offset_low = (uint16_t)handler,
+        .segment = segment,
+        .bits = bits,
+        .offset_middle = (uint16_t)(handler >> 16),
+        .offset_high = (uint32_t)(handler >> 32),
+    };
+}
+
+static void compare(struct tv_kernel *k, const struct tv_idt *g, uint32_t vector, struct tv_result *res)
+{
+    uint64_t va = g->table_va + k->delta + vector * sizeof(struct gate);
+    uint64_t text = k->profile->text_va + k->delta;
+    struct gate actual, expected;
+
+    if (!tv_range_read(&range, va, &actual, sizeof(actual))) {
+        res->missing++;
+        return;
+    }
+    res->units++;
+    for (uint32_t i = 0; i < TV_GATE_HANDLERS && g->gates[vector].handler[i]; i++) {
+        expected = make_gate(text + g->gates[vector].handler[i], g->segment, g->gates[vector].bits);
+        if (memcmp(&actual, &expected, sizeof(actual)) == 0)
+            return;
+    }
+    expected = make_gate(text + g->gates[vector].handler[0], g->segment, g->gates[vector].bits);
+    tv_find(res, "gate", "idt_table", vector * sizeof(struct gate), va, &expected, sizeof(expected), &actual,
+            sizeof(actual), NULL);
+}
+
+/* The processors' IDTR points at an alias in the CPU entry area. */
+static void alias(struct tv_kernel *k, const struct tv_idt *g, struct tv_result *res)
+{
+    uint64_t expected = k->text_pa + (g->table_va - k->profile->text_va);
+    struct tv_translation t;
+
+    if (tv_translate(k, g->alias_va, &t)) {
+        res->missing++;
+        return;
+    }
+    res->units++;
+    if (t.pa != expected)
+        tv_find(res, "mapping", "idt_table", 0, g->alias_va, &expected, 8, &t.pa, 8,
+                "the processors' view of the IDT is another frame");
+}
+
+static void run(struct tv_kernel *k, struct tv_result *res)
+{
+    const struct tv_idt *g = k->profile->idt;
+
+    if (!g) {
+        tv_settle(res, k->profile->idt_reason);
+        return;
+    }
+    tv_range_refresh(k, &range);
+    for (uint32_t vector = 0; vector < TV_IDT_VECTORS; vector++)
+        compare(k, g, vector, res);
+    if (g->alias_va)
+        alias(k, g, res);
+    tv_settle(res, "no gate could be read");
+}
+
+const struct tv_check tv_check_idt = { "idt", attach, run, detach };

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * policy-globals: strings in the kernel's data that decide what it runs as
+ * root (modprobe_path, core_pattern) have one of the values that the
+ * configuration allows.
+ */
+#include <tinyvmi/check.h>
+
+#define STRING_MAX 256 /* KMOD_PATH_LEN; CORENAME_MAX_SIZE is 128 */
+
+static int attach(struct tv_kernel *k)
+{
+    (void)k;
+    return 0;
+}
+
+static void detach(struct tv_kernel *k)
+{
+    (void)k;
+}
+
+static size_t bounded_length(const char *s, size_t max)
+{
+    size_t n = 0;
+
+    while (n < max && s[n])
+        n++;
+    return n;
+}
+
+static void compare(struct tv_kernel *k, const struct tv_policy_string *g, struct tv_result *res)
+{
+    uint64_t va = g->va + k->delta;
+    char actual[STRING_MAX];
+    size_t size = g->size < sizeof(actual) ? g->size : sizeof(actual), length;
+
+    if (!tv_read_va(k, va, actual, size)) {
+        res->missing++;
+        return;
+    }
+    res->units++;
+    length = bounded_length(actual, size);
+    for (const char *const *allowed = g->allowed; *allowed; allowed++)
+        if (length < size && strlen(*allowed) == length && memcmp(*allowed, actual, length) == 0)
+            return;
+    tv_find(res, "string", g->symbol, 0, va, g->allowed[0], g->allowed[0] ? strlen(g->allowed[0]) : 0, actual,
+            length, NULL);
+}
+
+static void run(struct tv_kernel *k, struct tv_result *res)
+{
+    for (uint32_t i = 0; i < k->profile->policy_count; i++)
+        compare(k, &k->profile->policy[i], res);
+    tv_settle(res, k->profile->policy_reason);
+}
+
+const struct tv_check tv_check_policy_globals = { "policy-globals", attach, run, detach };

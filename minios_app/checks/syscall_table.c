@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * syscall-table: every pointer of the system-call tables is the one in the
+ * package's file, relocated (arch/x86/entry/syscall_64.c, syscall_32.c).
+ */
+#include <tinyvmi/check.h>
+
+#define TABLES_MAX 4
+
+static struct tv_range range[TABLES_MAX];
+
+static uint32_t tables(const struct tv_kernel *k)
+{
+    return k->profile->pointer_table_count < TABLES_MAX ? k->profile->pointer_table_count : TABLES_MAX;
+}
+
+static int attach(struct tv_kernel *k)
+{
+    for (uint32_t t = 0; t < tables(k); t++) {
+        const struct tv_pointer_table *g = &k->profile->pointer_tables[t];
+
+        if (tv_range_open(k, &range[t], g->va, (uint64_t)g->count * 8)) {
+            while (t--)
+                tv_range_close(k, &range[t]);
+            return -TV_ENOMEM;
+        }
+    }
+    return 0;
+}
+
+static void detach(struct tv_kernel *k)
+{
+    for (uint32_t t = 0; t < tables(k); t++)
+        tv_range_close(k, &range[t]);
+}
+
+static void compare(struct tv_kernel *k, const struct tv_pointer_table *g, const struct tv_range *r,
+                    struct tv_result *res)
+{
+    for (uint32_t i = 0; i < g->count; i++) {
+        uint64_t va = g->va + k->delta + (uint64_t)i * 8;
+        uint64_t expected = g->expected[i] + k->delta, actual;
+
+        if (!tv_range_read(r, va, &actual, sizeof(actual))) {
+            res->missing++;
+            continue;
+        }
+        res->units++;
+        if (actual != expected)
+            tv_find(res, "pointer", g->symbol, (uint64_t)i * 8, va, &expected, 8, &actual, 8, NULL);
+    }
+}
+
+static void run(struct tv_kernel *k, struct tv_result *res)
+{
+    for (uint32_t t = 0; t < tables(k); t++) {
+        tv_range_refresh(k, &range[t]);
+        compare(k, &k->profile->pointer_tables[t], &range[t], res);
+    }
+    tv_settle(res, k->profile->syscall_table_reason);
+}
+
+const struct tv_check tv_check_syscall_table = { "syscall-table", attach, run, detach };

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A check compares one part of the running kernel with its golden values.
+ * It is found by its name: checks/NAME.c, templates/checks/NAME.c.j2.
+ */
+#ifndef TINYVMI_CHECK_H
+#define TINYVMI_CHECK_H
+
+#include <tinyvmi/kernel.h>
+
+enum tv_verdict { /* in order of precedence: a scan's verdict is its highest */
+    TV_INTACT = 0,
+    TV_UNVERIFIABLE = 1,
+    TV_ERROR = 2,
+    TV_TAMPERED = 3,
+};
+
+const char *tv_verdict_name(enum tv_verdict v);
+
+#define TV_FINDINGS_MAX 16  /* reported of one check in one scan; all are counted */
+#define TV_FINDING_BYTES 128 /* of expected and of actual bytes */
+
+struct tv_finding {
+    const char *kind;    /* what differs: page-digest, pointer, gate, string, … */
+    const char *symbol;  /* at or below the address */
+    uint64_t offset;     /* from the symbol */
+    uint64_t address;    /* running virtual address */
+    const char *note;    /* or NULL */
+    uint8_t expected[TV_FINDING_BYTES], actual[TV_FINDING_BYTES];
+    uint32_t expected_size, actual_size;
+};
+
+struct tv_result {
+    enum tv_verdict verdict;
+    uint32_t units;    /* pages, pointers, gates, strings … really compared */
+    uint32_t findings; /* all of them, reported or not */
+    uint32_t missing;  /* units that could not be read */
+    const char *reason; /* for unverifiable and error */
+    struct tv_finding finding[TV_FINDINGS_MAX];
+};
+
+struct tv_check {
+    const char *name;
+    /* Reserve views for the kernel that was found.  0 or -TV_ENOMEM. */
+    int (*attach)(struct tv_kernel *k);
+    /* Map or revalidate, read, compare.  `res` is zeroed by the caller. */
+    void (*run)(struct tv_kernel *k, struct tv_result *res);
+    void (*detach)(struct tv_kernel *k);
+};
+
+/* The checks that this image was configured to make (generated checks.c). */
+extern const struct tv_check *const tv_checks[];
+extern const uint32_t tv_check_count;
+
+extern const struct tv_check tv_check_identity;
+extern const struct tv_check tv_check_rodata;
+extern const struct tv_check tv_check_syscall_table;
+extern const struct tv_check tv_check_idt;
+extern const struct tv_check tv_check_policy_globals;
+
+/*
+ * Count a finding and keep its details while there is room.  Byte strings are
+ * cut at TV_FINDING_BYTES.
+ */
+void tv_find(struct tv_result *res, const char *kind, const char *symbol, uint64_t offset, uint64_t address,
+             const void *expected, size_t expected_size, const void *actual, size_t actual_size,
+             const char *note);
+
+/* Settle the verdict from units, findings and missing; `none` is the reason if nothing was compared. */
+void tv_settle(struct tv_result *res, const char *none);
+
+#endif

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* What tinyvmi.toml fixed at build time (generated config.c). */
+#ifndef TINYVMI_CONFIG_H
+#define TINYVMI_CONFIG_H
+
+#include <tinyvmi/types.h>
+
+struct tv_config {
+    const char *image_id; /* 16 hex digits: names this image in every run's hello */
+    const char *base;     /* the Mini-OS underneath: "built-in" */
+    uint32_t period_ms;   /* from the start of one scan to the next */
+    uint32_t jitter_pct;  /* each period varies by up to this much, either way */
+    uint32_t heartbeat_ms;
+};
+
+extern const struct tv_config tv_config;
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The one interface through which the target's memory is read: views of
+ * ranges of guest frames.  A view is a fixed window of consecutive pages; each
+ * page shows one gfn, read-only, or is invalid with the reason.
+ *
+ * Everything seen through a view is hostile and may change between two reads
+ * of the same byte: copy a value out once, then judge the copy.
+ */
+#ifndef TINYVMI_GUEST_MEM_H
+#define TINYVMI_GUEST_MEM_H
+
+#include <tinyvmi/types.h>
+
+#define GFN_NONE UINT64_MAX /* a page of a view that shows nothing */
+
+struct guest_mem; /* the platform's own */
+
+struct guest_view {
+    const uint8_t *base; /* npages consecutive pages; only those with err 0 may be read */
+    uint64_t *gfn;       /* [npages] the frame to show; the caller fills it in */
+    int *err;            /* [npages] 0, or -errno: why the page is not shown */
+    uint32_t npages;
+    void *platform; /* the platform's own */
+};
+
+/*
+ * The number of guest frames to consider: one more than the highest gfn.
+ * Negative errno: -TV_EPERM while the privilege is missing, -TV_ESRCH when the
+ * target is no more.
+ */
+int64_t guest_mem_frames(struct guest_mem *gm);
+
+/* False once the target is dying or gone; its views must then be released. */
+bool guest_mem_alive(struct guest_mem *gm);
+
+/* Make a window of `npages` pages that show nothing yet.  0 or -TV_ENOMEM. */
+int guest_view_reserve(struct guest_mem *gm, struct guest_view *v, uint32_t npages);
+
+/*
+ * Show v->gfn[first .. first+n) in the window.  The first mapping and each
+ * later revalidation are the same operation: entries are issued again even if
+ * the gfn is the same, because the guest can change the frame behind it.  A
+ * frame that cannot be mapped marks its own page (v->err) and no other.
+ */
+void guest_view_map(struct guest_mem *gm, struct guest_view *v, uint32_t first, uint32_t n);
+
+/* Drop all mappings and the window. */
+void guest_view_release(struct guest_mem *gm, struct guest_view *v);
+
+/* Copy `n` bytes at byte `offset` of the view; false if any page is invalid or the range is outside. */
+bool guest_view_read(const struct guest_view *v, uint64_t offset, void *dst, size_t n);
+
+#endif

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * x86-64 page-table walks (Intel SDM volume 3, chapter 4: 4- and 5-level
+ * paging) over the target's own tables, and single reads of its memory.
+ */
+#include <tinyvmi/kernel.h>
+
+#define PTE_PRESENT  (UINT64_C(1) << 0)
+#define PTE_WRITABLE (UINT64_C(1) << 1)
+#define PTE_LARGE    (UINT64_C(1) << 7)
+#define PTE_NX       (UINT64_C(1) << 63)
+#define PTE_ADDRESS  UINT64_C(0x000ffffffffff000)
+
+/* The slot that shows `gfn`, mapped now if it is not yet; NULL if it cannot be. */
+static const uint8_t *slot_page(struct tv_kernel *k, uint64_t gfn)
+{
+    uint32_t slot = (uint32_t)((gfn * UINT64_C(0x9e3779b97f4a7c15)) >> 58); /* 64 slots */
+
+    _Static_assert(TV_PT_SLOTS == 64, "the slot hash gives six bits");
+    if (k->pt.gfn[slot] != gfn) {
+        k->pt.gfn[slot] = gfn;
+        guest_view_map(k->gm, &k->pt, slot, 1);
+    }
+    return k->pt.err[slot] ? NULL : k->pt.base + (size_t)slot * TV_PAGE_SIZE;
+}
+
+void tv_pt_cache_flush(struct tv_kernel *k)
+{
+    for (uint32_t i = 0; i < k->pt.npages; i++)
+        k->pt.gfn[i] = GFN_NONE;
+}
+
+bool tv_read_pa(struct tv_kernel *k, uint64_t pa, void *dst, size_t n)
+{
+    uint8_t *out = dst;
+
+    while (n) {
+        size_t in_page = TV_PAGE_SIZE - (pa & (TV_PAGE_SIZE - 1));
+        size_t part = n < in_page ? n : in_page;
+        const uint8_t *page = slot_page(k, pa >> TV_PAGE_SHIFT);
+
+        if (!page)
+            return false;
+        memcpy(out, page + (pa & (TV_PAGE_SIZE - 1)), part);
+        out += part;
+        pa += part;
+        n -= part;
+    }
+    return true;
+}
+
+int tv_translate(struct tv_kernel *k, uint64_t va, struct tv_translation *t)
+{
+    uint64_t table = k->root_pa;
+
+    t->writable = true;
+    t->executable = true;
+    for (uint32_t level = k->levels; level >= 1; level--) {
+        uint32_t shift = TV_PAGE_SHIFT + 9 * (level - 1);
+        uint64_t entry;
+
+        if (!tv_read_pa(k, table + 8 * ((va >> shift) & 511), &entry, sizeof(entry)))
+            return -TV_EIO;
+        if (!(entry & PTE_PRESENT))
+            return -TV_EFAULT;
+        t->writable = t->writable && (entry & PTE_WRITABLE);
+        t->executable = t->executable && !(entry & PTE_NX);
+        if (level == 1 || ((entry & PTE_LARGE) && level <= 3)) {
+            t->size = UINT64_C(1) << shift;
+            /* Bit 12 of a large entry is PAT, not address: the mask of the size drops it. */
+            t->pa = (entry & PTE_ADDRESS & ~(t->size - 1)) | (va & (t->size - 1));
+            return 0;
+        }
+        if (entry & PTE_LARGE)
+            return -TV_EFAULT; /* reserved at levels 4 and 5 */
+        table = entry & PTE_ADDRESS;
+    }
+    return -TV_EFAULT;
+}
+
+bool tv_read_va(struct tv_kernel *k, uint64_t va, void *dst, size_t n)
+{
+    uint8_t *out = dst;
+
+    while (n) {
+        struct tv_translation t;
+        size_t in_page = TV_PAGE_SIZE - (va & (TV_PAGE_SIZE - 1));
+        size_t part = n < in_page ? n : in_page;
+
+        if (tv_translate(k, va, &t) || !tv_read_pa(k, t.pa, out, part))
+            return false;
+        out += part;
+        va += part;
+        n -= part;
+    }
+    return true;
+}

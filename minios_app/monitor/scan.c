@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+#include <tinyvmi/platform.h>
+#include <tinyvmi/record.h>
+
+#include "scan.h"
+
+/*
+ * A change is read again before it is believed: long enough for a text poke or
+ * an update in flight to end, short against any period.
+ */
+#define REREAD_NS UINT64_C(20000000)
+
+#define CHECKS_MAX 32
+
+static struct tv_result result;
+static uint32_t reported[CHECKS_MAX]; /* fingerprint of what was last said of each check */
+static const char *waiting_for;
+
+int tv_scan_attach(struct tv_kernel *k)
+{
+    if (tv_check_count > CHECKS_MAX)
+        return -TV_EINVAL;
+    for (uint32_t i = 0; i < tv_check_count; i++) {
+        int err = tv_checks[i]->attach(k);
+
+        if (err) {
+            while (i--)
+                tv_checks[i]->detach(k);
+            return err;
+        }
+    }
+    memset(reported, 0, sizeof(reported));
+    waiting_for = NULL;
+    return 0;
+}
+
+void tv_scan_detach(struct tv_kernel *k)
+{
+    for (uint32_t i = 0; i < tv_check_count; i++)
+        tv_checks[i]->detach(k);
+}
+
+static void run(struct tv_kernel *k, const struct tv_check *check)
+{
+    memset(&result, 0, sizeof(result));
+    check->run(k, &result);
+    if (!result.findings && !result.missing)
+        return;
+    tv_sleep_ns(REREAD_NS);
+    tv_pt_cache_flush(k);
+    memset(&result, 0, sizeof(result));
+    check->run(k, &result);
+}
+
+/* Never 0, which stands for "nothing said yet". */
+static uint32_t fingerprint(void)
+{
+    uint32_t kept = result.findings < TV_FINDINGS_MAX ? result.findings : TV_FINDINGS_MAX;
+    uint32_t head[3] = { (uint32_t)result.verdict, result.findings, result.missing };
+    uint32_t crc = tv_crc32(0, head, sizeof(head));
+
+    for (uint32_t i = 0; i < kept; i++) {
+        crc = tv_crc32(crc, &result.finding[i].address, sizeof(result.finding[i].address));
+        crc = tv_crc32(crc, result.finding[i].actual, result.finding[i].actual_size);
+    }
+    if (result.reason)
+        crc = tv_crc32(crc, result.reason, strlen(result.reason));
+    return crc ? crc : 1;
+}
+
+static void report(const char *name, uint32_t number, uint64_t us)
+{
+    uint32_t kept = result.findings < TV_FINDINGS_MAX ? result.findings : TV_FINDINGS_MAX;
+
+    for (uint32_t i = 0; i < kept; i++) {
+        const struct tv_finding *f = &result.finding[i];
+
+        tv_rec_begin("finding");
+        tv_rec_uint("scan", number);
+        tv_rec_str("check", name);
+        tv_rec_str("kind", f->kind);
+        tv_rec_str("symbol", f->symbol);
+        tv_rec_uint("offset", f->offset);
+        tv_rec_addr("address", f->address);
+        tv_rec_hex("expected", f->expected, f->expected_size);
+        tv_rec_hex("actual", f->actual, f->actual_size);
+        if (f->note)
+            tv_rec_str("note", f->note);
+        tv_rec_end();
+    }
+    tv_rec_begin("check");
+    tv_rec_uint("scan", number);
+    tv_rec_str("check", name);
+    tv_rec_str("verdict", tv_verdict_name(result.verdict));
+    tv_rec_uint("units", result.units);
+    tv_rec_uint("findings", result.findings);
+    tv_rec_uint("us", us);
+    if (result.reason)
+        tv_rec_str("reason", result.reason);
+    tv_rec_end();
+}
+
+enum tv_verdict tv_scan(struct tv_kernel *k, uint32_t number)
+{
+    enum tv_verdict worst = TV_INTACT;
+
+    tv_pt_cache_flush(k);
+    for (uint32_t i = 0; i < tv_check_count; i++) {
+        uint64_t start = tv_now_ns();
+        uint32_t print;
+
+        run(k, tv_checks[i]);
+        print = fingerprint();
+        if (print != reported[i]) {
+            report(tv_checks[i]->name, number, (tv_now_ns() - start) / 1000);
+            reported[i] = print;
+        }
+        if (result.verdict > worst)
+            worst = result.verdict;
+    }
+    return worst;
+}
+
+void tv_scan_waiting(uint32_t number, const char *reason)
+{
+    if (waiting_for == reason)
+        return;
+    waiting_for = reason;
+    memset(&result, 0, sizeof(result));
+    result.verdict = TV_UNVERIFIABLE;
+    result.reason = reason;
+    report("identity", number, 0);
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* One pass over all checks of the image, and the records about it. */
+#ifndef TINYVMI_SCAN_H
+#define TINYVMI_SCAN_H
+
+#include <tinyvmi/check.h>
+
+/* Reserve what the checks need for the kernel that was found.  0 or -TV_ENOMEM. */
+int tv_scan_attach(struct tv_kernel *k);
+void tv_scan_detach(struct tv_kernel *k);
+
+/* Run every check; report what is new.  The worst verdict. */
+enum tv_verdict tv_scan(struct tv_kernel *k, uint32_t number);
+
+/* Say, once for each change of `reason`, why there is nothing to check. */
+void tv_scan_waiting(uint32_t number, const char *reason);
+
+#endif

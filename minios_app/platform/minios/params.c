@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+#include <mini-os/os.h>
+#include <mini-os/lib.h>
+#include <mini-os/sched.h>
+#include <mini-os/xenbus.h>
+#include <mini-os/xmalloc.h>
+
+#include <tinyvmi/config.h>
+
+#include "params.h"
+
+#define DIRECTORY "data/tinyvmi/" /* relative to the domain's own /local/domain/ID */
+#define POLL_MS   50
+
+static char nonce[33];
+
+/* The node's value in a static buffer, or NULL if it is not there. */
+static const char *read_node(const char *name)
+{
+    static char value[64];
+    char path[64];
+    char *text = NULL, *err;
+
+    snprintf(path, sizeof(path), DIRECTORY "%s", name);
+    err = xenbus_read(XBT_NIL, path, &text);
+    if (err) {
+        free(err);
+        return NULL;
+    }
+    snprintf(value, sizeof(value), "%s", text);
+    free(text);
+    return value;
+}
+
+/* A decimal node within [min, max]; anything else leaves `fallback`. */
+static uint32_t read_number(const char *name, uint32_t min, uint32_t max, uint32_t fallback)
+{
+    const char *text = read_node(name);
+    uint64_t v = 0;
+
+    if (!text || !*text)
+        return fallback;
+    for (; *text; text++) {
+        if (*text < '0' || *text > '9' || v > UINT32_MAX)
+            return fallback;
+        v = v * 10 + (uint64_t)(*text - '0');
+    }
+    return v < min || v > max ? fallback : (uint32_t)v;
+}
+
+void params_wait(struct tv_run *run)
+{
+    const char *text;
+
+    while (!(text = read_node("target")))
+        msleep(POLL_MS);
+    run->target = read_number("target", 1, 0x7fef, 0);
+    text = read_node("run");
+    snprintf(nonce, sizeof(nonce), "%s", text ? text : "");
+    run->nonce = nonce;
+    run->period_ms = read_number("period-ms", 10, 86400000, tv_config.period_ms);
+    run->jitter_pct = read_number("jitter-pct", 0, 90, tv_config.jitter_pct);
+    run->heartbeat_ms = read_number("heartbeat-ms", 100, 3600000, tv_config.heartbeat_ms);
+    run->scans = read_number("scans", 0, UINT32_MAX, 0);
+}

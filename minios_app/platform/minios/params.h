@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* What launch tells this monitor through xenstore (docs/architecture.md). */
+#ifndef TINYVMI_MINIOS_PARAMS_H
+#define TINYVMI_MINIOS_PARAMS_H
+
+#include <tinyvmi/monitor.h>
+
+/* Wait for data/tinyvmi/target, then read the rest; what is absent keeps its built-in value. */
+void params_wait(struct tv_run *run);
+
+#endif

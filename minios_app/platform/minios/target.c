@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/* Whether the target is there, how large it is, and whether we may look. */
+#include <mini-os/os.h>
+#include <mini-os/hypervisor.h>
+
+#include <xen/memory.h>
+
+#include "guest_mem.h"
+
+/*
+ * XEN_DOMCTL_getdomaininfo, the one domctl that set_target opens to the monitor
+ * (xen/include/xsm/dummy.h).  The interface version differs from release to
+ * release while these fields do not, so it is probed: 4.14 has 0x13, 4.20 0x17.
+ */
+#define DOMCTL_GETDOMAININFO 5
+#define DOMINF_DYING    (1u << 0)
+#define DOMINF_SHUTDOWN (1u << 2)
+
+struct domctl { /* struct xen_domctl, public/domctl.h */
+    uint32_t cmd;
+    uint32_t interface_version;
+    uint16_t domain;
+    uint16_t pad[3];
+    struct {
+        uint16_t domain;
+        uint16_t pad;
+        uint32_t flags;
+        uint64_t rest[15];
+    } info;
+};
+_Static_assert(sizeof(struct domctl) == 144, "xen_domctl is 144 bytes");
+
+/* Flags of the target, or -1 if it is gone or Xen does not say. */
+static int64_t target_flags(domid_t target)
+{
+    static uint32_t version; /* the one that Xen accepted */
+    struct domctl op;
+
+    for (uint32_t v = version ? version : 0x12; v <= (version ? version : 0x1f); v++) {
+        memset(&op, 0, sizeof(op));
+        op.cmd = DOMCTL_GETDOMAININFO;
+        op.interface_version = v;
+        op.domain = target;
+        if (HYPERVISOR_domctl((unsigned long)&op) == 0) {
+            version = v;
+            return op.info.domain == target ? op.info.flags : -1;
+        }
+    }
+    return -1;
+}
+
+int64_t guest_mem_frames(struct guest_mem *gm)
+{
+    domid_t target = gm->target;
+    long top = HYPERVISOR_memory_op(XENMEM_maximum_gpfn, &target);
+
+    if (top >= 0)
+        gm->was_seen = true;
+    return top >= 0 ? top + 1 : top;
+}
+
+bool guest_mem_alive(struct guest_mem *gm)
+{
+    int64_t frames = guest_mem_frames(gm);
+    int64_t flags;
+
+    if (frames < 0)
+        return !gm->was_seen;
+    flags = target_flags(gm->target);
+    return flags < 0 || !(flags & (DOMINF_DYING | DOMINF_SHUTDOWN));
+}

@@ -1,0 +1,45 @@
+"""Golden values: what a kernel package says that the running kernel must look like.
+
+One module a check, named as the check is (dashes become underscores), each
+with `golden(image) -> dict` (JSON) and, where values are large, `blobs(image)`.
+A kernel whose mechanism a module does not know makes `{"unknown": reason}`:
+the monitor then answers *unverifiable* with that reason, never a false verdict.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tinyvmi_build.golden.unknown import Unknown
+
+if TYPE_CHECKING:
+    from tinyvmi_build.kernel.image import KernelImage
+
+#: Checks that a monitor can make, in the order in which it makes them.
+CHECKS = ("identity", "syscall-table", "idt", "policy-globals", "rodata")
+
+
+def compute(image: KernelImage) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Golden values of `image` by check name, and their large tables by blob name.
+
+    `kernel` stands beside the checks: what discovery needs.  It has no
+    *unknown*: a kernel without it cannot be found, which raises UsageError.
+    """
+    from tinyvmi_build.golden import identity, idt, policy_globals, rodata, syscall_table
+
+    golden: dict[str, Any] = {"kernel": identity.kernel(image)}
+    blobs: dict[str, bytes] = {}
+    modules = {
+        "identity": identity,
+        "syscall-table": syscall_table,
+        "idt": idt,
+        "policy-globals": policy_globals,
+        "rodata": rodata,
+    }
+    for check in CHECKS:
+        try:
+            golden[check] = modules[check].golden(image)
+            blobs.update(getattr(modules[check], "blobs", lambda _: {})(image))
+        except Unknown as why:
+            golden[check] = {"unknown": str(why)}
+    return golden, blobs
