@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ..errors import MissingEnvironment
-from .qemu import timeout
+from ..xen.patience import timeout
 
 _PIECE = 1536  # bytes of a file in one message; the serial port of dom0 has a small buffer
 

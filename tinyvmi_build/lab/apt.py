@@ -6,6 +6,7 @@ suite.  Proxies and authentication come from the host's apt.conf as usual.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -61,6 +62,25 @@ class Apt:
             (self.root / name).mkdir(parents=True, exist_ok=True)
         (self.root / "status").touch()
 
+    def _answer(self, tool: str, *args: str) -> str:
+        """What a question about packages brings; remembered until the lists change (apt takes a second each)."""
+        memory = self.root / "answers.json"
+        try:
+            answers = json.loads(memory.read_text())
+        except (OSError, ValueError):
+            answers = {}
+        key = " ".join((tool, *args))
+        if key not in answers:
+            result = self._run(tool, *args)
+            if result.returncode or not result.stdout:
+                raise MissingEnvironment(
+                    f"Debian {self.suite}: {_errors(result.stderr) or 'apt knows nothing of ' + args[-1]}",
+                    hint="is the network up? `tinyvmi-build doctor` says what is missing",
+                )
+            answers[key] = result.stdout
+            memory.write_text(json.dumps(answers))
+        return answers[key]
+
     def _command(self, tool: str, *args: str) -> list[str]:
         settings = {
             "Dir::Etc::SourceList": self.root / "sources.list",
@@ -102,6 +122,7 @@ class Apt:
         stamp = self.root / "updated"
         if not force and stamp.exists() and time.time() - stamp.stat().st_mtime < _LISTS_MAX_AGE:
             return ""
+        (self.root / "answers.json").unlink(missing_ok=True)
         with self.progress.step(f"package lists of {self.suite}"):
             result = self._run("apt-get", "update")
         trouble = _errors(result.stderr)
@@ -112,9 +133,8 @@ class Apt:
 
     def candidates(self, names: list[str]) -> list[Candidate]:
         """What the suite offers for `names`, in their order; MissingEnvironment if one is unknown."""
-        result = self._run("apt-get", "download", "--print-uris", *names)
         found = []
-        for line in result.stdout.splitlines():
+        for line in self._answer("apt-get", "download", "--print-uris", *names).splitlines():
             match = re.match(r"'[^']+' (\S+) (\d+)", line)
             if match:
                 file = match[1]
@@ -122,17 +142,12 @@ class Apt:
         by_name = {candidate.package: candidate for candidate in found}
         missing = [name for name in names if name not in by_name]
         if missing:
-            raise MissingEnvironment(
-                f"Debian {self.suite} offers no package {', '.join(missing)}"
-                + (f" ({_errors(result.stderr)})" if result.stderr else ""),
-                hint="is the network up? `tinyvmi-build doctor` says what is missing",
-            )
+            raise MissingEnvironment(f"Debian {self.suite} offers no package {', '.join(missing)}")
         return [by_name[name] for name in names]
 
     def depends(self, name: str) -> list[str]:
         """Names of the packages that `name` depends on, alternatives left out."""
-        result = self._run("apt-cache", "show", "--no-all-versions", name)
-        for line in result.stdout.splitlines():
+        for line in self._answer("apt-cache", "show", "--no-all-versions", name).splitlines():
             if line.startswith("Depends:"):
                 return [item.split()[0] for item in line.removeprefix("Depends:").split(",") if item.strip()]
         return []

@@ -16,9 +16,10 @@ from pathlib import Path
 from ..errors import MissingEnvironment
 from ..paths import cache_dir
 from ..progress import Progress
+from ..xen.patience import timeout
 from . import guest
 from .packages import unpacked_kernel, vmlinuz_of
-from .qemu import Qemu, timeout
+from .qemu import Qemu
 
 _PANIC = "Kernel panic"
 

@@ -38,8 +38,7 @@ _XEN_PROGRAMS = ["xl", "xenstored", "xenconsoled", "xenconsole", "xen-init-dom0"
 _XENSTORE_PROGRAMS = ["xenstore-read", "xenstore-write", "xenstore-list", "xenstore-ls", "xenstore-rm"]
 _MODULES = ["xen-evtchn", "xen-gntdev", "xen-gntalloc", "xen-privcmd", "xenfs"]  # in this order
 _OPENED = ["libgcc_s.so.1", "libxenctrl.so.4.17", "libxenforeignmemory.so.1"]
-_OURS = ["__init__.py", "errors.py", "paths.py", "progress.py", "cli", "xen", "verdict", "profile"]
-_OURS_LAB = ["__init__.py", "memory.py", "dom0"]
+_LAB_IN_DOM0 = ["__init__.py", "memory.py", "dom0"]
 _DIST = "usr/lib/python3/dist-packages"
 
 
@@ -123,13 +122,12 @@ def overlay(files: Mapping[str, Path | bytes], progress: Progress) -> bytes:
     spec = find_spec("click")
     if spec is None or spec.origin is None:
         raise MissingEnvironment("the Python package click is missing", hint="pip install click")
-    with tempfile.TemporaryDirectory(prefix="tinyvmi-overlay.") as name:
-        tree = Path(name)
+    with tempfile.TemporaryDirectory(prefix="tinyvmi-overlay.") as temporary:
+        tree = Path(temporary)
         ours = tree / "tinyvmi_build"
-        for source, target, names in ((package, ours, _OURS), (package / "lab", ours / "lab", _OURS_LAB)):
-            target.mkdir(parents=True, exist_ok=True)
-            for item in names:
-                _copy(source / item, target / item)
+        _copy(package, ours, "_data", "lab")
+        for name in _LAB_IN_DOM0:
+            _copy(package / "lab" / name, ours / "lab" / name)
         _copy(Path(spec.origin).parent, tree / "click")
         python.compile_tree(_packages(progress), tree)
         _add_contents(archive, _DIST, tree)
@@ -143,10 +141,11 @@ def overlay(files: Mapping[str, Path | bytes], progress: Progress) -> bytes:
     return out.getvalue()
 
 
-def _copy(source: Path, target: Path) -> None:
+def _copy(source: Path, target: Path, *without: str) -> None:
     if source.is_dir():
-        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
-    elif source.exists():
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", *without))
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source, target)
 
 

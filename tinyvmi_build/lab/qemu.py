@@ -17,23 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import MissingEnvironment
+from ..xen.patience import timeout
 
 BINARY = "qemu-system-x86_64"
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
-
-
-def timeout(seconds: float) -> float:
-    """`seconds` × TINYVMI_TIMEOUT_FACTOR, for slower machines."""
-    text = os.environ.get("TINYVMI_TIMEOUT_FACTOR", "1")
-    try:
-        factor = float(text)
-        if not 0 < factor < 1000:
-            raise ValueError(text)
-    except ValueError:
-        raise MissingEnvironment(
-            f"TINYVMI_TIMEOUT_FACTOR is '{text}'", hint="give a number such as 2"
-        ) from None
-    return seconds * factor
 
 
 def find_qemu() -> str:

@@ -11,17 +11,17 @@ from typing import Self
 
 from ..errors import MissingEnvironment
 from ..progress import Progress
-from . import guest, initramfs
+from ..xen.patience import timeout
+from . import guest, initramfs, target
 from .agent import Client, Remote, Result
 from .packages import fetch_kernel, unpacked_kernel, vmlinuz_of, xen_hypervisor
-from .qemu import Qemu, timeout
+from .qemu import Qemu
 
 # A PV dom0 faults early under QEMU's -cpu max and EPYC (SMAP); SVM and NPT are what PVH guests need.
 _CPU = "qemu64,+svm,+npt"
 _MEMORY_MIB = 2048
 _DOM0_MIB = 768
 _DEADLY = ("Kernel panic", "Panic on CPU", "FATAL TRAP", "FATAL PAGE FAULT", "Domain 0 crashed")
-TARGET_FILES = "/lab/target"
 
 
 class Lab:
@@ -92,10 +92,10 @@ class Lab:
         xen = xen_hypervisor(self.progress)
         kernel = initramfs.dom0_kernel(self.progress)
         base = initramfs.base(self.progress)
-        target = self.target_kernel or fetch_kernel(progress=self.progress)
+        deb = self.target_kernel or fetch_kernel(progress=self.progress)
         files: dict[str, Path | bytes] = {
-            f"{TARGET_FILES}/vmlinuz": vmlinuz_of(unpacked_kernel(target)),
-            f"{TARGET_FILES}/initramfs": guest.initramfs(self.progress),
+            f"{target.FILES}/vmlinuz": vmlinuz_of(unpacked_kernel(deb)),
+            f"{target.FILES}/initramfs": guest.initramfs(self.progress),
             **self._files,
         }
         ramdisk = self.folder / "initramfs"
@@ -183,3 +183,7 @@ class Lab:
     def spawn(self, argv: Sequence[str], cwd: str | None = None) -> Remote:
         """Start a command in dom0."""
         return self.agent.spawn(argv, cwd)
+
+    def create_target(self, name: str = "target", *, extra: str = "", kind: str = "pvh") -> target.Target:
+        """Start a Linux guest (`kind`: pvh or pv; `extra` on its command line) and wait until it is up."""
+        return target.create(self, name, extra, kind)

@@ -1,0 +1,86 @@
+"""`tinyvmi-build launch`: start a monitor on this dom0 and report what it says."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import click
+
+from ..progress import Progress
+
+_PERIOD = re.compile(r"(\d+(?:\.\d+)?)(ms|s|min)?")
+_UNITS = {"ms": 1, "s": 1000, "min": 60_000, None: 1000}
+
+
+class Period(click.ParamType):
+    """`500ms`, `2s`, `1.5`, `5min` → milliseconds."""
+
+    name = "time"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        match = _PERIOD.fullmatch(str(value).strip())
+        if not match:
+            self.fail(f"'{value}' is no time: give e.g. 500ms, 2s or 5min", param, ctx)
+        milliseconds = round(float(match[1]) * _UNITS[match[2]])
+        if not 10 <= milliseconds <= 86_400_000:
+            self.fail(f"'{value}' is not between 10 ms and one day", param, ctx)
+        return milliseconds
+
+
+@click.command("launch")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--target", metavar="DOM", help="Domain to watch, name or number (default: as configured).")
+@click.option("--scans", type=click.IntRange(0, 2**32 - 1), default=0, help="End after N scans (0: never).")
+@click.option("--period", type=Period(), help="Time from scan to scan, e.g. 500ms (default: as configured).")
+@click.option("--timeout", metavar="S", type=click.FloatRange(0, min_open=True), help="Stop after S seconds.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line instead of text.")
+@click.option("--keep", is_flag=True, help="Leave the monitor's domain when launch ends.")
+@click.pass_obj
+def command(
+    progress: Progress,
+    folder: Path,
+    target: str | None,
+    scans: int,
+    period: int | None,
+    timeout: float | None,
+    as_json: bool,
+    keep: bool,
+) -> int:
+    """Start the monitor in the build folder DIR on this Xen host and report what it says.
+
+    DIR is what `build` made, e.g. build/guest, or a copy of it without
+    generated/ and meson/. Needs root in dom0; nothing is installed or changed
+    there. Without --scans it runs until Ctrl-C, which ends the monitor too.
+
+    \b
+    Examples:
+      tinyvmi-build launch build/guest --target guest
+      tinyvmi-build launch build/guest --target 7 --scans 1
+      tinyvmi-build launch build/guest --period 500ms --json | jq .
+    """
+    from ..verdict.explain import Explainer
+    from ..verdict.report import JsonLines, Terminal
+    from ..xen.folder import read_manifest
+    from ..xen.launch import Options, launch
+
+    manifest = read_manifest(folder)
+    explainer = Explainer(_profiles(manifest.profile, progress))
+    reporter = JsonLines(sys.stdout, explainer) if as_json else Terminal(sys.stdout, explainer)
+    options = Options(target=target, scans=scans, period_ms=period, timeout_s=timeout, keep=keep)
+    collector = launch(manifest, options, reporter, progress)
+    reporter.close(collector)
+    return int(collector.exit_code())
+
+
+def _profiles(path: Path, progress: Progress):  # type: ignore[no-untyped-def]
+    """The profile beside the image: it only names symbols, so the run does without a broken one."""
+    from ..errors import TinyVMIError
+    from ..profile.profile import ProfileFile
+
+    try:
+        return ProfileFile.load(path)
+    except TinyVMIError as error:
+        progress.warn(f"findings will name fewer symbols: {error.message}")
+        return None

@@ -1,0 +1,47 @@
+"""Has the lab's guest run a shell command: `python3 -m tinyvmi_build.lab.dom0.ask DOMID ID COMMAND`.
+
+Speaks the protocol of lab/guest/init.sh on the guest's console; prints the
+command's output and exits with its status, or 4 if the guest does not answer.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from ...errors import TinyVMIError
+from ...xen.console import Console
+from ...xen.patience import timeout
+
+_ANSWER_S = 30.0
+
+
+def main(argv: list[str]) -> int:
+    domid, number, command = argv
+    deadline = time.monotonic() + timeout(_ANSWER_S)
+    done = f"TINYVMI-GUEST done {number} "
+    try:
+        with Console(int(domid)) as console:
+            while console.read(0):  # what was said before
+                pass
+            console.write(f"run {number} {command}\n".encode())
+            pending = b""
+            while time.monotonic() < deadline:
+                chunk = console.read(0.5)
+                if chunk is None:
+                    break
+                *lines, pending = (pending + chunk).split(b"\n")
+                for raw in lines:
+                    line = raw.decode(errors="replace").rstrip("\r")
+                    if line.startswith(done):
+                        return int(line.removeprefix(done))
+                    print(line, flush=True)
+    except TinyVMIError as error:
+        print(f"error: {error.message}", file=sys.stderr)
+        return error.exit
+    print("error: the guest does not answer on its console", file=sys.stderr)
+    return 4
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

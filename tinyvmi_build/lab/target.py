@@ -1,0 +1,114 @@
+"""The target in the lab: a Linux guest that runs under Xen and does what it is told."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from typing import TYPE_CHECKING
+
+from ..errors import MissingEnvironment
+from ..xen.patience import timeout
+from ..xen.xl import parse_list
+from . import guest
+from .agent import Result
+
+if TYPE_CHECKING:
+    from .session import Lab
+
+FILES = "/lab/target"  # vmlinuz and initramfs, in dom0
+_START_S = 90.0
+_MEMORY_MIB = 256
+
+
+class Target:
+    """A running guest.  Make one with `Lab.create_target`."""
+
+    def __init__(self, lab: Lab, name: str, domid: int, release: str):
+        self._lab = lab
+        self.name = name
+        self.domid = domid
+        self.release = release  # what its uname -r says
+        self._numbers = itertools.count(1)
+
+    def run(self, command: str, seconds: float = 40) -> Result:
+        """Run a shell command inside the guest."""
+        module = "tinyvmi_build.lab.dom0.ask"
+        argv = ["python3", "-m", module, str(self.domid), str(next(self._numbers)), command]
+        return self._lab.run(argv, seconds)
+
+    def read(self, address: int, length: int) -> bytes:
+        """`length` bytes of its memory at physical `address`, through a mapping in dom0."""
+        return self._memory("read", address, str(length))
+
+    def write(self, address: int, data: bytes) -> bytes:
+        """Write to its memory from dom0; the bytes that were there."""
+        return self._memory("write", address, data.hex())
+
+    def destroy(self) -> None:
+        """End the guest."""
+        self._lab.run(["xl", "destroy", str(self.domid)]).check()
+
+    @property
+    def console(self) -> str:
+        """What it has printed so far."""
+        return self._lab.guest_console(self.name)
+
+    def _memory(self, operation: str, address: int, rest: str) -> bytes:
+        argv = ["python3", "-m", "tinyvmi_build.lab.memory", operation, str(self.domid), hex(address), rest]
+        return bytes.fromhex(self._lab.run(argv, 60).check().out.strip())
+
+
+def create(lab: Lab, name: str, extra: str, kind: str) -> Target:
+    """Start a guest and wait until its init says so; one retry, which is reported."""
+    config = (
+        f'name = "{name}"\ntype = "{kind}"\nkernel = "{FILES}/vmlinuz"\nramdisk = "{FILES}/initramfs"\n'
+        f'extra = "console=hvc0 panic=-1 {extra}"\nmemory = {_MEMORY_MIB}\nvcpus = 1\n'
+        'on_crash = "destroy"\non_reboot = "destroy"\n'
+    )
+    path = f"/lab/{name}.cfg"
+    lab.agent.put(path, config.encode())
+    with lab.progress.step(f"start the target '{name}'"):
+        try:
+            return _start(lab, name, path)
+        except _Died as died:
+            # The emulation of SVM loses about one guest start in ten to a triple fault.
+            lab.progress.warn(f"the target died while it started ({died}); once more")
+            lab.run(["xl", "destroy", name])
+        try:
+            return _start(lab, name, path)
+        except _Died as died:
+            raise MissingEnvironment(f"the target '{name}' died twice while it started: {died}") from None
+
+
+class _Died(Exception):
+    pass
+
+
+def _start(lab: Lab, name: str, config: str) -> Target:
+    log = f"/var/log/xen/console/guest-{name}.log"
+    lab.run(["rm", "-f", log])
+    lab.run(["xl", "create", config], 60).check()
+    follow = lab.spawn(["sh", "-c", f"until [ -e {log} ]; do usleep 50000; done; exec tail -n +1 -f {log}"])
+    said: list[str] = []
+    deadline = time.monotonic() + timeout(_START_S)
+    try:
+        while time.monotonic() < deadline:
+            try:
+                for line in follow.lines(3):
+                    said.append(line)
+                    ready = guest.READY.search(line)
+                    if ready:
+                        return Target(lab, name, domid_of(lab, name), ready[1])
+            except TimeoutError:
+                if domid_of(lab, name) < 0:
+                    raise _Died("\n".join(said[-5:]) or "it said nothing") from None
+    finally:
+        follow.kill()
+    tail = "\n".join(said[-15:])
+    raise MissingEnvironment(f"the target '{name}' did not come up in {timeout(_START_S):g} s\n{tail}")
+
+
+def domid_of(lab: Lab, name: str) -> int:
+    """The number of domain `name` in the lab, -1 if it is not there."""
+    found = parse_list(lab.run(["xl", "list"]).check().out)
+    return next((domain.domid for domain in found if domain.name == name and not domain.gone), -1)

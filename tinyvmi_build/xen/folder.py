@@ -1,0 +1,81 @@
+"""The build folder as `launch` finds it: one manifest and the files that it names."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import UsageError
+
+_IMAGE_ID = re.compile(r"[0-9a-f]{16}")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """`tinyvmi-NAME.json`; the files are absolute paths and exist."""
+
+    name: str
+    target: str
+    image: Path
+    config: Path
+    profile: Path
+    period_ms: int
+    heartbeat_ms: int
+    image_id: str
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The one manifest in `folder`; UsageError if there is none, several, or it is not what it should be."""
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is no folder", hint="give the build folder, such as build/guest")
+    found = sorted(folder.glob("tinyvmi-*.json"))
+    if len(found) != 1:
+        what = "no monitor" if not found else f"{len(found)} monitors ({', '.join(p.name for p in found)})"
+        raise UsageError(f"{folder} holds {what}", hint="give the build/NAME folder of one monitor")
+    path = found[0]
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read: {error}", hint="build the monitor again") from None
+    if not isinstance(data, dict):
+        raise UsageError(f"{path} is no manifest: it holds no JSON object", hint="build the monitor again")
+
+    def text(key: str) -> str:
+        return _field(path, data, key, str)
+
+    def number(key: str) -> int:
+        value = _field(path, data, key, int)
+        if isinstance(value, bool) or not 1 <= value < 1 << 31:
+            raise UsageError(f"{path}: '{key}' is {value!r}", hint="build the monitor again")
+        return value
+
+    def file(key: str) -> Path:
+        name = text(key)
+        if "/" in name or not (folder / name).is_file():
+            raise UsageError(
+                f"{path} names the {key} '{name}', which is not beside it", hint="copy the whole build folder"
+            )
+        return (folder / name).resolve()
+
+    image_id = text("image_id")
+    if not _IMAGE_ID.fullmatch(image_id):
+        raise UsageError(f"{path}: 'image_id' is {image_id!r}", hint="build the monitor again")
+    return Manifest(
+        name=text("name"),
+        target=text("target"),
+        image=file("image"),
+        config=file("config"),
+        profile=file("profile"),
+        period_ms=number("period_ms"),
+        heartbeat_ms=number("heartbeat_ms"),
+        image_id=image_id,
+    )
+
+
+def _field(path: Path, data: dict[str, Any], key: str, kind: type) -> Any:
+    if not isinstance(data.get(key), kind):
+        raise UsageError(f"{path} has no proper '{key}'", hint="build the monitor again with this version")
+    return data[key]

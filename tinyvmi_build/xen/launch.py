@@ -1,0 +1,159 @@
+"""Starts a monitor's domain for a target and listens to it until it ends or is lost."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..errors import MissingEnvironment, UsageError
+from ..progress import Progress
+from ..verdict.collector import Collector, Event
+from ..verdict.protocol import LineSplitter, Text
+from . import store, xl
+from .console import Console
+from .folder import Manifest
+from .patience import timeout
+from .privilege import set_target
+from .watch import Watch
+
+_START_S = 30.0  # until the monitor's first record
+_SILENCE_LEAST_S = 20.0  # a scan may take longer than a heartbeat, most of all under emulation
+_LAST_WORDS_S = 1.0  # xenconsoled may still hold some when the domain has ended
+_CRASH_LINES = 40
+
+
+class Reporter(Protocol):
+    """verdict.report.Terminal or JsonLines."""
+
+    def events(self, events: Iterable[Event], /) -> None: ...
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line decides.  0 scans is for ever; None keeps what the manifest says."""
+
+    target: str | None = None
+    scans: int = 0
+    period_ms: int | None = None
+    timeout_s: float | None = None
+    keep: bool = False
+
+
+def launch(manifest: Manifest, options: Options, reporter: Reporter, progress: Progress) -> Collector:
+    """Run one monitor; the collector with everything it said.
+
+    Raises MissingEnvironment if it cannot be started.  Its domain is destroyed
+    at the end, whatever the end is, unless `options.keep`.
+    """
+    xl.require_dom0()
+    target = _target(options.target or manifest.target)
+    nonce = secrets.token_hex(8)
+    domid = _create(manifest)
+    done = False
+    try:
+        set_target(domid, target.domid)
+        _tell(domid, manifest, options, target.domid, nonce)
+        with Console(domid) as console:
+            progress.note(f"monitor is domain {domid}, target {target.name} is domain {target.domid}")
+            watch = Watch(domid)
+            try:
+                xl.unpause(domid)
+                collector = Collector(
+                    run=nonce,
+                    image=manifest.image_id,
+                    target=target.domid,
+                    start_s=timeout(_START_S),
+                    silence_s=timeout(max(3 * manifest.heartbeat_ms / 1000, _SILENCE_LEAST_S)),
+                )
+                _listen(collector, console, watch, options, reporter)
+            finally:
+                watch.close()
+        done = True
+        return collector
+    finally:
+        if not options.keep:
+            xl.destroy(domid)
+        elif done:
+            progress.note(f"domain {domid} is kept: `xl destroy {domid}` ends it")
+
+
+def _target(name: str) -> xl.Domain:
+    domain = xl.find_domain(name)
+    if domain is None:
+        known = ", ".join(d.name for d in xl.domains() if d.domid != 0) or "none but dom0"
+        raise MissingEnvironment(
+            f"there is no domain '{name}' to watch", hint=f"--target takes a name or number; running: {known}"
+        )
+    if domain.domid == 0:
+        raise UsageError("dom0 cannot be a target", hint="give a guest's name or number to --target")
+    if domain.gone:
+        raise MissingEnvironment(f"domain '{name}' does not run any more (state {domain.state})")
+    return domain
+
+
+def _create(manifest: Manifest) -> int:
+    name = xl.config_name(manifest.config)
+    if name is None:
+        raise UsageError(f"{manifest.config} names no domain", hint="build the monitor again")
+    there = xl.find_domain(name)
+    if there is not None:
+        raise MissingEnvironment(
+            f"a domain '{name}' exists already (number {there.domid})",
+            hint=f"`xl destroy {there.domid}` if it is left over from an earlier run",
+        )
+    xl.create_paused(manifest.config)
+    domain = xl.find_domain(name)
+    if domain is None:
+        raise MissingEnvironment(f"domain '{name}' vanished right after its creation", hint="see `xl dmesg`")
+    return domain.domid
+
+
+def _tell(domid: int, manifest: Manifest, options: Options, target: int, nonce: str) -> None:
+    """What docs/architecture.md calls "What launch tells a monitor"; the jitter is the image's own."""
+    values = {
+        "run": nonce,
+        "period-ms": str(options.period_ms or manifest.period_ms),
+        "heartbeat-ms": str(manifest.heartbeat_ms),
+        "scans": str(options.scans),
+        "target": str(target),  # the last: it is what the monitor waits for
+    }
+    store.write({f"/local/domain/{domid}/data/tinyvmi/{key}": value for key, value in values.items()})
+
+
+def _listen(
+    collector: Collector, console: Console, watch: Watch, options: Options, reporter: Reporter
+) -> None:
+    lines = LineSplitter()
+    recent: deque[str] = deque(maxlen=_CRASH_LINES)
+    deadline = None if options.timeout_s is None else time.monotonic() + options.timeout_s
+    ended: str | None = None
+    ended_at = 0.0
+
+    def take(pieces: Iterable[bytes]) -> None:
+        for piece in pieces:
+            events = collector.feed(piece)
+            recent.extend(event.text for event in events if isinstance(event, Text))
+            reporter.events(events)
+
+    while collector.bye is None and collector.lost_reason is None:
+        waits = [0.5, collector.remaining(), None if deadline is None else deadline - time.monotonic()]
+        chunk = console.read(min(w for w in waits if w is not None) if ended is None else 0.1)
+        if chunk:
+            take(lines.feed(chunk))
+            continue
+        if deadline is not None and time.monotonic() >= deadline:
+            reporter.events(collector.lost(f"the time is up ({options.timeout_s:g} s)"))
+            return
+        if ended is None:
+            ended = watch.ended() or ("its console closed" if chunk is None else None)
+            ended_at = time.monotonic()
+            if ended is None:
+                reporter.events(collector.tick())
+        elif chunk is None or time.monotonic() > ended_at + _LAST_WORDS_S:
+            take(lines.flush())
+            if collector.bye is None:
+                reporter.events(collector.lost(ended))
