@@ -10,6 +10,11 @@ import os
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
+CACHE_TAG = "CACHEDIR.TAG"
+_TAG_TEXT = (
+    "Signature: 8a477f597d28d172789f06886806bc55\n"
+    "# This is a cache of tinyvmi-build; `tinyvmi-build clean --cache` removes it.\n"
+)
 
 
 def data_dir(name: str) -> Path:
@@ -20,13 +25,29 @@ def data_dir(name: str) -> Path:
     raise FileNotFoundError(f"the installation of tinyvmi-build lacks its {name}/ folder")
 
 
-def cache_dir(*parts: str) -> Path:
-    """A cache folder, created: `$TINYVMI_CACHE`, else `$XDG_CACHE_HOME/tinyvmi`, else `~/.cache/tinyvmi`."""
+def cache_root() -> Path:
+    """`$TINYVMI_CACHE`, else `$XDG_CACHE_HOME/tinyvmi`, else `~/.cache/tinyvmi`; it may not exist."""
     base = os.environ.get("TINYVMI_CACHE")
     if base:
-        root = Path(base)
-    else:
-        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinyvmi"
+        return Path(base)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinyvmi"
+
+
+def cache_dir(*parts: str) -> Path:
+    """A folder in the cache, created.
+
+    A cache that is made here gets a tag (https://bford.info/cachedir/); only a folder with it is removed.
+    """
+    root = cache_root()
+    if not root.exists():
+        root.mkdir(parents=True, exist_ok=True)
+        (root / CACHE_TAG).write_text(_TAG_TEXT)
     path = root.joinpath(*parts)
     path.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def is_own_cache(root: Path) -> bool:
+    """Whether `root` bears the tag that `cache_dir` writes."""
+    tag = root / CACHE_TAG
+    return tag.is_file() and tag.read_bytes() == _TAG_TEXT.encode()

@@ -1,0 +1,62 @@
+"""`tinyvmi-build build`: from tinyvmi.toml to an image."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import click
+
+from ..progress import Progress
+from .options import project_options
+
+
+@click.command("build")
+@project_options
+@click.option("--json", "as_json", is_flag=True, help="One JSON document about the build.")
+@click.pass_obj
+def command(progress: Progress, project: Path | None, sets: tuple[str, ...], as_json: bool) -> None:
+    """Render and cross-build the monitor that tinyvmi.toml describes.
+
+    Leaves in build/NAME the image (tinyvmi-NAME.gz), its xl config, the profile
+    and a manifest: all that `launch` needs. What has not changed is not built again.
+
+    \b
+    Examples:
+      tinyvmi-build build
+      tinyvmi-build build -c web/ --set 'checks.idt=false'
+    """
+    from ..config.load import load
+    from ..image.build import build_monitor
+
+    start = time.monotonic()
+    loaded = load(project, sets)
+    result = build_monitor(loaded, progress)
+    if as_json:
+        document = {
+            "v": 1,
+            "folder": str(result.folder),
+            "image": str(result.image),
+            "elf": str(result.elf),
+            "xl_config": str(result.xl_config),
+            "profile": str(result.profile),
+            "manifest": str(result.manifest),
+            "image_id": result.image_id,
+            "compiled": result.objects,
+            "changes": {change.path: change.what for change in result.changes},
+        }
+        click.echo(json.dumps(document, indent=2))
+        return
+    work = f"{result.objects} C files compiled" if result.objects else "nothing was recompiled"
+    click.echo(
+        f"{_short(result.image)}  {result.image.stat().st_size / 1024:.0f} KiB, image {result.image_id}"
+    )
+    progress.note(
+        f"{work}, {time.monotonic() - start:.1f} s; next: tinyvmi-build launch {_short(result.folder)}"
+    )
+
+
+def _short(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

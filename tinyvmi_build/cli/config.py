@@ -1,0 +1,100 @@
+"""`tinyvmi-build config`: check, show, schema."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from .options import project_options
+
+
+@click.group("config")
+def command() -> None:
+    """Check and show the configuration.
+
+    Layers, weakest first: defaults, ~/.config/tinyvmi/config.toml, tinyvmi.toml,
+    the environment, --set. A key is set from the environment by its name in
+    capitals with two underscores between table and key:
+    TINYVMI_MONITOR__PERIOD=2s, TINYVMI_CHECKS__SYSCALL_TABLE=false.
+    """
+
+
+@command.command("check")
+@project_options
+def check(project: Path | None, sets: tuple[str, ...]) -> None:
+    """Check tinyvmi.toml and the layers around it.
+
+    \b
+    Example:
+      tinyvmi-build config check
+    """
+    from ..config.load import load
+
+    loaded = load(project, sets)
+    click.echo(f"{loaded.file}: good; checks: {', '.join(loaded.config.checks.enabled)}")
+
+
+@command.command("show")
+@project_options
+@click.option("--origin", is_flag=True, help="Say where each value comes from.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document, with origins.")
+def show(project: Path | None, sets: tuple[str, ...], origin: bool, as_json: bool) -> None:
+    """Show every key with its effective value.
+
+    \b
+    Examples:
+      tinyvmi-build config show
+      tinyvmi-build config show --origin --set monitor.jitter=0
+    """
+    from ..config.load import load
+    from ..config.model import KEYS
+
+    loaded = load(project, sets)
+    rows = []
+    for key in KEYS.values():
+        value = getattr(getattr(loaded.config, key.section), key.attribute)
+        rows.append((key, value, loaded.origins[key.dotted]))
+    if as_json:
+        document = {
+            "v": 1,
+            "file": str(loaded.file),
+            "keys": {
+                key.dotted: {"value": None if value is None else _plain(value), "origin": where}
+                for key, value, where in rows
+            },
+        }
+        click.echo(json.dumps(document, indent=2))
+        return
+    for key, value, where in rows:
+        text = (
+            "(the kernel's own)"
+            if value is None and key.default is None and _lists(key)
+            else key.kind.show(value)
+        )
+        line = f"{key.dotted} = {text}"
+        click.echo(f"{line:<44}  # {where}" if origin else line)
+
+
+@command.command("schema")
+def schema() -> None:
+    """Print the JSON Schema of tinyvmi.toml, for editors.
+
+    \b
+    Example:
+      tinyvmi-build config schema > tinyvmi.schema.json
+    """
+    from ..config.schema import schema_text
+
+    click.echo(schema_text(), nl=False)
+
+
+def _lists(key) -> bool:  # type: ignore[no-untyped-def]
+    return key.kind.schema()["type"] == "array"
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value

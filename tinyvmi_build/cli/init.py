@@ -1,0 +1,81 @@
+"""`tinyvmi-build init`: a commented tinyvmi.toml to start from."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..errors import UsageError
+from ..progress import Progress
+
+
+@click.command("init")
+@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path), default=Path())
+@click.option(
+    "--kernel",
+    "kernels",
+    metavar="PATH",
+    required=True,
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A kernel that the guest may run: .deb, vmlinuz or a folder; may be repeated.",
+)
+@click.option("--name", metavar="N", help="Names the monitor (default: after the folder).")
+@click.option("--target", metavar="DOM", default="", help="The guest's domain, by name or number.")
+@click.option("--force", is_flag=True, help="Overwrite a tinyvmi.toml that is there.")
+@click.pass_obj
+def command(
+    progress: Progress, folder: Path, kernels: tuple[Path, ...], name: str | None, target: str, force: bool
+) -> None:
+    """Write a commented tinyvmi.toml, and its JSON Schema, into DIR (default: here).
+
+    \b
+    Examples:
+      apt-get download linux-image-6.1.0-42-cloud-amd64
+      tinyvmi-build init --kernel linux-image-6.1.0-42-cloud-amd64_*.deb
+      tinyvmi-build init --kernel /boot/vmlinuz-6.1.0-42-amd64 --name web --target web-1 monitors/web
+    """
+    from ..config.load import FILE_NAME
+    from ..config.model import KEYS, NAME
+    from ..config.schema import SCHEMA_FILE, schema_text
+    from ..config.write import commented
+    from ..render.tree import write
+
+    file = folder / FILE_NAME
+    if file.exists() and not force:
+        raise UsageError(f"{file} exists already", hint="--force overwrites it")
+    values: dict[tuple[str, ...], Any] = {("monitor", "name"): name or _name_of(folder)}
+    try:
+        NAME.parse(values[("monitor", "name")], folder)
+        KEYS[("target", "domain")].kind.parse(target, folder)
+    except ValueError as error:
+        raise UsageError(f"--name, --target: must be {error}") from error
+    if target:
+        values[("target", "domain")] = target
+    paths = [_relative(_kernel(path), folder) for path in kernels]
+    write(folder / SCHEMA_FILE, schema_text())
+    write(file, commented(values | {("kernel", "packages"): paths}))
+    click.echo(str(file))
+    progress.note(f"next: tinyvmi-build build{'' if folder == Path() else f' -c {folder}'}")
+
+
+def _kernel(path: Path) -> Path:
+    """`path`, if there is a kernel in it: better said now than at the first build."""
+    from ..kernel.package import kernel_in, kernel_path, read_bytes
+
+    found = kernel_path(path)
+    kernel_in(read_bytes(found), found)
+    return path
+
+
+def _relative(path: Path, folder: Path) -> str:
+    return os.path.relpath(path.resolve(), folder.resolve())
+
+
+def _name_of(folder: Path) -> str:
+    name = re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-")[:31].strip("-")
+    return name or "guest"

@@ -1,0 +1,58 @@
+"""`tinyvmi-build inspect`: what is inside an image."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from ..image.inspect import Inspection
+
+
+@click.command("inspect")
+@click.argument("image", metavar="IMAGE", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+def command(image: Path, as_json: bool) -> None:
+    """Show sizes, Xen's notes and the TinyVMI note of IMAGE, an ELF file or its .gz.
+
+    \b
+    Examples:
+      tinyvmi-build inspect build/guest/tinyvmi-guest.gz
+      tinyvmi-build inspect build/guest/tinyvmi-guest.elf --json
+    """
+    from ..image.inspect import inspect
+
+    found = inspect(image)
+    click.echo(json.dumps(found.as_json(), indent=2) if as_json else "\n".join(_table(found)))
+
+
+def _table(image: Inspection) -> list[str]:
+    from ..verdict.protocol import safe
+
+    packed = f" ({image.elf_size:,} unpacked)" if image.compressed else ""
+    lines = [
+        f"file      {image.file_size:,} bytes{packed}, SHA-256 {image.sha256}",
+        f"memory    {image.memory_size:,} bytes, entry 0x{image.entry:x}, {image.symbols:,} symbols",
+        "",
+        f"{'section':<20} {'address':<18} {'bytes':>12}",
+    ]
+    for s in image.sections:
+        empty = "" if s.in_file else "  (zero, not in the file)"
+        lines.append(f"{safe(s.name):<20} 0x{s.address:016x} {s.size:>12,}  {s.flags}{empty}")
+    lines += ["", "Xen notes"]
+    lines += [f"  {name:<18} {safe(value)}" for name, value in image.xen.items()] or [
+        "  none: Xen will not start it"
+    ]
+    lines += ["", "TinyVMI note"]
+    if image.tinyvmi is None:
+        return [*lines, "  none: this is not a monitor"]
+    lines.append(f"  {'image id':<18} {image.image_id}")
+    for name, value in image.tinyvmi.items():
+        values = value if isinstance(value, list) else [value]
+        lines += [
+            f"  {safe(name) if i == 0 else '':<18} {safe(str(v))}" for i, v in enumerate(values or [""])
+        ]
+    return lines

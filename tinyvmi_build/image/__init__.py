@@ -1,0 +1,1 @@
+"""From rendered files to an image that Xen starts, and back: what is in an image."""

@@ -1,0 +1,156 @@
+"""A build: profiles, rendered files, compilation, build folder (docs/architecture.md, "Build folder")."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..config.load import Loaded
+from ..config.model import Config
+from ..profile.profile import ProfileFile
+from ..progress import Progress
+from ..render.descriptor import descriptor, image_id
+from ..render.plan import artifact, plan, rendered
+from ..render.tree import Change, write, write_tree
+from .meson import compile_target, run_tool
+from .toolchain import require_toolchain
+
+MANIFEST_VERSION = 1
+ELF_TARGET = "tinyvmi.elf"
+CHECKER_TARGET = "tinyvmi-check"
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """A finished build.  `objects`: how many C files were compiled; `changes`: what happened to each file."""
+
+    folder: Path
+    elf: Path
+    image: Path  # stripped, gzipped
+    xl_config: Path
+    profile: Path
+    manifest: Path
+    image_id: str
+    changes: list[Change]
+    objects: int
+
+
+def build_folder(loaded: Loaded) -> Path:
+    """`build/NAME` beside the project's file."""
+    return loaded.root / "build" / loaded.config.monitor.name
+
+
+def profiles_of(config: Config, progress: Progress) -> ProfileFile:
+    """The profiles that the configuration names: loaded, or built from the packages."""
+    if config.kernel.profile is not None:
+        return ProfileFile.load(config.kernel.profile)
+    from ..profile.build import build
+
+    return build(config.kernel.packages, progress)
+
+
+def render_monitor(loaded: Loaded, profiles: ProfileFile, folder: Path | None = None) -> list[Change]:
+    """Write the rendered files into the build folder; what changed."""
+    return write_tree(folder or build_folder(loaded), rendered(plan(loaded.config, profiles)))
+
+
+def build_monitor(
+    loaded: Loaded, progress: Progress | None = None, folder: Path | None = None
+) -> BuildResult:
+    """Build the monitor of a configuration; `folder` replaces the usual build folder."""
+    progress = progress or Progress()
+    config = loaded.config
+    folder = (folder or build_folder(loaded)).resolve()
+    require_toolchain()
+    profiles = profiles_of(config, progress)
+    with progress.step("render"):
+        changes = render_monitor(loaded, profiles, folder)
+        progress.note(summary(changes))
+    with progress.step("compile for Xen"):
+        compiled = compile_target(
+            ELF_TARGET, folder=folder / "meson", generated=folder / "generated", cross=True
+        )
+        progress.note(f"{compiled.objects} C files compiled" if compiled.objects else "nothing to compile")
+    name = artifact(config)
+    paths = {suffix: folder / f"{name}.{suffix}" for suffix in ("elf", "gz", "cfg", "profile", "json")}
+    outputs = {paths["elf"]: compiled.path.read_bytes(), paths["gz"]: _packed(compiled.path)}
+    description = descriptor(config, [kernel.build_id for kernel in profiles.kernels])
+    outputs[paths["profile"]] = _saved(profiles, folder)
+    outputs[paths["json"]] = manifest(config, profiles, image_id(description))
+    changes += [Change(path.name, write(path, data)) for path, data in outputs.items()]
+    return BuildResult(
+        folder=folder,
+        elf=paths["elf"],
+        image=paths["gz"],
+        xl_config=paths["cfg"],
+        profile=paths["profile"],
+        manifest=paths["json"],
+        image_id=image_id(description),
+        changes=changes,
+        objects=compiled.objects,
+    )
+
+
+def build_host_checker(
+    loaded: Loaded,
+    progress: Progress | None = None,
+    folder: Path | None = None,
+    profiles: ProfileFile | None = None,
+) -> Path:
+    """Build `tinyvmi-check`, the same checks over a raw memory file, for this machine; its path."""
+    progress = progress or Progress()
+    folder = (folder or build_folder(loaded)).resolve()
+    require_toolchain()
+    render_monitor(loaded, profiles or profiles_of(loaded.config, progress), folder)
+    with progress.step("compile for this machine"):
+        return compile_target(
+            CHECKER_TARGET, folder=folder / "meson-host", generated=folder / "generated", cross=False
+        ).path
+
+
+def manifest(config: Config, profiles: ProfileFile, image: str) -> bytes:
+    """What `launch` reads: how the image is to be started and what it will say of itself."""
+    name = artifact(config)
+    value: dict[str, Any] = {
+        "v": MANIFEST_VERSION,
+        "name": config.monitor.name,
+        "domain": name,
+        "target": config.target.domain,
+        "image_id": image,
+        "image": f"{name}.gz",
+        "config": f"{name}.cfg",
+        "profile": f"{name}.profile",
+        "privilege": config.privilege.mode,
+        "period_ms": config.monitor.period,
+        "jitter_pct": config.monitor.jitter,
+        "heartbeat_ms": config.monitor.heartbeat,
+        "checks": list(config.checks.enabled),
+        "kernels": [{"build_id": k.build_id, "release": k.release} for k in profiles.kernels],
+    }
+    return (json.dumps(value, indent=2) + "\n").encode()
+
+
+def summary(changes: list[Change]) -> str:
+    """One line: how many files were created, updated, removed, left."""
+    counts = {
+        what: sum(c.what == what for c in changes) for what in ("created", "updated", "removed", "unchanged")
+    }
+    return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+
+
+def _packed(elf: Path) -> bytes:
+    """The stripped image, gzipped without time or name, as `gzip -n` does."""
+    stripped = elf.with_suffix(".stripped")
+    run_tool(["strip", "--strip-all", "-o", str(stripped), str(elf)], "the image cannot be stripped")
+    data = bytearray(gzip.compress(stripped.read_bytes(), 9, mtime=0))
+    data[9] = 3  # the system that made it (RFC 1952): Pythons differ in what they write
+    return bytes(data)
+
+
+def _saved(profiles: ProfileFile, folder: Path) -> bytes:
+    path = folder / "meson" / "profile"
+    profiles.save(path)
+    return path.read_bytes()

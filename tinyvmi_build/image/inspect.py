@@ -1,0 +1,129 @@
+"""What an image says about itself."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import zlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from elftools.elf.elffile import ELFFile
+
+from ..errors import UsageError
+from ..render.descriptor import canonical, image_id
+from . import notes
+
+_MAX_IMAGE = 256 << 20  # a gzip file says nothing reliable about its size
+_ALLOC, _WRITE, _EXEC = 2, 1, 4
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section that is loaded; sizes in bytes."""
+
+    name: str
+    address: int
+    size: int
+    flags: str  # of "r", "w", "x"
+    in_file: bool
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """An image.  `tinyvmi` is the object in its TinyVMI note, `image_id` the id made from that."""
+
+    path: str
+    sha256: str
+    file_size: int
+    compressed: bool
+    elf_size: int
+    entry: int
+    memory_size: int
+    symbols: int
+    sections: list[Section]
+    xen: dict[str, str]
+    tinyvmi: dict[str, Any] | None
+    image_id: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        """For `inspect --json`."""
+        return {"v": 1} | asdict(self)
+
+
+def inspect(path: Path) -> Inspection:
+    """Look into an ELF image, gzipped or not; UsageError if it is none."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+    compressed = raw[:2] == b"\x1f\x8b"
+    data = _unpacked(path, raw) if compressed else raw
+    if data[:4] != b"\x7fELF":
+        raise UsageError(
+            f"{path}: not an image of a monitor (no ELF, gzipped or not)",
+            hint="`tinyvmi-build build` makes build/NAME/tinyvmi-NAME.gz",
+        )
+    try:
+        return _inspect(path, raw, data, compressed)
+    except Exception as error:  # pyelftools raises whatever its parser runs into
+        raise UsageError(f"{path}: a damaged ELF file: {error or type(error).__name__}") from error
+
+
+def _inspect(path: Path, raw: bytes, data: bytes, compressed: bool) -> Inspection:
+    elf = ELFFile(io.BytesIO(data))
+    if elf.elfclass != 64 or not elf.little_endian or elf["e_machine"] != "EM_X86_64":
+        raise ValueError("not for x86-64")
+    xen: dict[str, str] = {}
+    tinyvmi = None
+    sections = []
+    symbols = 0
+    for section in elf.iter_sections():
+        flags = section["sh_flags"]
+        if section["sh_type"] == "SHT_NOTE":
+            for note in notes.parse(section.data()):
+                decoded = notes.xen(note)
+                if decoded:
+                    xen[decoded[0]] = decoded[1]
+                tinyvmi = notes.tinyvmi(note) or tinyvmi
+        if section["sh_type"] == "SHT_SYMTAB":
+            symbols = section["sh_size"] // section["sh_entsize"]
+        if flags & _ALLOC:
+            sections.append(
+                Section(
+                    section.name,
+                    section["sh_addr"],
+                    section["sh_size"],
+                    "r" + ("w" if flags & _WRITE else "") + ("x" if flags & _EXEC else ""),
+                    section["sh_type"] != "SHT_NOBITS",
+                )
+            )
+    loads = [s for s in elf.iter_segments() if s["p_type"] == "PT_LOAD"]
+    low = min((s["p_vaddr"] for s in loads), default=0)
+    return Inspection(
+        path=str(path),
+        sha256=hashlib.sha256(raw).hexdigest(),
+        file_size=len(raw),
+        compressed=compressed,
+        elf_size=len(data),
+        entry=elf["e_entry"],
+        memory_size=max((s["p_vaddr"] + s["p_memsz"] for s in loads), default=0) - low,
+        symbols=symbols,
+        sections=sections,
+        xen=xen,
+        tinyvmi=tinyvmi,
+        image_id=image_id(tinyvmi) if tinyvmi is not None and canonical(tinyvmi) else None,
+    )
+
+
+def _unpacked(path: Path, raw: bytes) -> bytes:
+    try:
+        with gzip.open(io.BytesIO(raw)) as stream:
+            data = stream.read(_MAX_IMAGE + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UsageError(f"{path}: a damaged or truncated gzip file: {error}") from error
+    if len(data) > _MAX_IMAGE:
+        raise UsageError(f"{path}: unpacks to more than {_MAX_IMAGE >> 20} MiB: not an image of a monitor")
+    return data

@@ -1,0 +1,33 @@
+"""What a build needs from the machine, and how to get what is missing."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+from ..errors import MissingEnvironment
+
+XEN_HEADER = Path("/usr/include/xen/xen.h")
+_PROGRAMS = {"gcc": "gcc", "ld": "binutils", "strip": "binutils"}
+_MODULES = {"mesonbuild": "meson", "ninja": "ninja"}
+
+
+def require_toolchain() -> None:
+    """Raise MissingEnvironment naming everything that is missing and the commands that bring it."""
+    programs = [name for name in _PROGRAMS if shutil.which(name) is None]
+    modules = [name for name in _MODULES if importlib.util.find_spec(name) is None]
+    packages = {_PROGRAMS[name] for name in programs}
+    missing = programs + [_MODULES[name] for name in modules]
+    if not XEN_HEADER.is_file():
+        missing.append("Xen's public headers")
+        packages.add("libxen-dev")
+    commands = []
+    if packages:
+        commands.append(f"apt-get install {' '.join(sorted(packages))}")
+    if modules:
+        commands.append(f"pip install {' '.join(_MODULES[name] for name in modules)}")
+    if missing:
+        raise MissingEnvironment(
+            f"to build a monitor, this machine lacks {', '.join(missing)}", hint=" && ".join(commands)
+        )
