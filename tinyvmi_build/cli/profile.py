@@ -98,7 +98,7 @@ def _table(kernel: Any) -> list[str]:
         f"banner       {kernel.banner}",
         f"build-id     {kernel.build_id}",
         f"package      {kernel.source} ({kernel.compression})",
-        f"image        {kernel.text_va:#018x}, {kernel.image_size:,} bytes, loaded at {kernel.physical_start:#x}",
+        f"image        {kernel.text_va:#018x}, {kernel.image_size:,} bytes, at {kernel.physical_start:#x}",
         f"symbols      {counts['symbols']:,}",
         f"relocations  {relocs:,} ({counts['relocs64']:,} 64-bit, {counts['relocs32']:,} 32-bit, "
         f"{counts['inverse32']:,} inverse 32-bit)",

@@ -19,7 +19,7 @@ _HEADER = struct.Struct("<HBBIIIII")
 _TYPE = struct.Struct("<III")
 _MEMBER = struct.Struct("<III")
 _MAGIC = 0xEB9F
-_MAX_DEPTH = 32  # of typedefs and anonymous structures: C allows more, no kernel does it
+_MAX_DEPTH = 32  # of typedefs and arrays: C allows more, no kernel does it
 
 
 class Kind(IntEnum):
@@ -55,7 +55,7 @@ _NAMED = {Kind.INT, Kind.STRUCT, Kind.UNION, Kind.ENUM, Kind.ENUM64, Kind.TYPEDE
 
 @dataclass(frozen=True)
 class Member:
-    """A member as found: where it begins, and the BTF id of its type; `bits` is 0 unless it is a bit field."""
+    """Where a member begins, the BTF id of its type, and its `bits`: 0 unless it is a bit field."""
 
     bit_offset: int
     type_id: int
@@ -63,7 +63,7 @@ class Member:
 
 
 class Btf:
-    """The types in `data`, the bytes of a `.BTF` section.  Raises UsageError if they are damaged or missing."""
+    """The types in `data`, the bytes of a `.BTF` section.  Raises UsageError if they are damaged."""
 
     def __init__(self, data: bytes, where: str):
         self.data = data
@@ -174,17 +174,19 @@ class Btf:
             )
         return found
 
-    def _member(self, type_id: int, name: str, depth: int = 0) -> Member | None:
-        """Member `name` of a structure, also of an anonymous one inside it."""
-        if depth > _MAX_DEPTH:
-            raise self._bad("structures go in circles")
-        members = self._members(self._bare(type_id))
+    def _member(self, type_id: int, name: str, seen: set[int]) -> Member | None:
+        """Member `name` of a structure, also of an anonymous one inside; `seen` were searched before."""
+        type_id = self._bare(type_id)
+        if type_id in seen:
+            return None
+        seen.add(type_id)
+        members = self._members(type_id)
         for found, member in members:
             if found == name:
                 return member
         for found, member in members:
             if not found:
-                inner = self._member(member.type_id, name, depth + 1)
+                inner = self._member(member.type_id, name, seen)
                 if inner:
                     return Member(member.bit_offset + inner.bit_offset, inner.type_id, inner.bits)
         return None
@@ -195,7 +197,7 @@ class Btf:
         offset = 0
         member = Member(0, type_id, 0)
         for name in path.split("."):
-            found = self._member(member.type_id, name)
+            found = self._member(member.type_id, name, set())
             if found is None:
                 raise MissingFact(f"{self.where}: '{type_name}' has no member '{path}' in the kernel's BTF")
             offset += found.bit_offset

@@ -50,14 +50,13 @@ def unpack_bzimage(data: bytes, where: str) -> tuple[bytes, str]:
 
 def unpack_payload(payload: bytes, where: str) -> tuple[bytes, str]:
     """Unpack a payload whose last 4 bytes are the unpacked size; (bytes, compression)."""
-    for magic, name, unpack in _FORMATS:
-        if payload.startswith(magic):
-            break
-    else:
+    found = next((f for f in _FORMATS if payload.startswith(f[0])), None)
+    if found is None:
         raise UsageError(
             f"{where}: the kernel's compression is unknown (payload starts with {payload[:8].hex()})",
             hint="known are gzip, bzip2, xz, lzma, lz4, lzo and zstd",
         )
+    _, name, unpack = found
     size = struct.unpack("<I", payload[-4:])[0]
     if not 0 < size <= _MAX_UNPACKED:
         raise UsageError(

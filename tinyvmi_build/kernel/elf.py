@@ -28,6 +28,9 @@ _SHT_NOBITS = 8
 _SHF_ALLOC = 2
 _NT_GNU_BUILD_ID = 3
 
+_MAX_SEGMENT = 1 << 30
+_MAX_NOTES = 1 << 20
+
 
 @dataclass(frozen=True)
 class Section:
@@ -110,9 +113,11 @@ class ElfFile:
             self._check(offset, filesz, f"segment {i}")
             self._end = max(self._end, offset + filesz)
             if kind == _PT_NOTE:
+                if filesz > _MAX_NOTES:
+                    raise self._bad(f"segment {i} has an impossible size")
                 self._notes_at.append((offset, filesz, vaddr))
                 continue
-            if memsz < filesz or vaddr + memsz > 1 << 64:
+            if not filesz <= memsz <= _MAX_SEGMENT or vaddr + memsz > 1 << 64:
                 raise self._bad(f"segment {i} has an impossible size")
             loads.append(Segment(vaddr, paddr, offset, filesz, memsz))
         if not loads:
@@ -123,6 +128,8 @@ class ElfFile:
         headers = [_SHDR.unpack_from(self.data, shoff + i * _SHDR.size) for i in range(shnum)]
         if shnum and shstrndx >= shnum:
             raise self._bad("no section names")
+        if sum(h[5] for h in headers if h[1] not in (0, _SHT_NOBITS)) > 2 * len(self.data):
+            raise self._bad("its sections overlap")
         sections = []
         for i, (name_at, kind, flags, addr, offset, size, *_) in enumerate(headers):
             if kind == 0:

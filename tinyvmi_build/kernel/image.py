@@ -39,7 +39,7 @@ class KernelImage:
         rodata = self.elf.section(".rodata")
         if rodata.addr % 8:
             raise UsageError(f"{file.name}: .rodata is not aligned", hint="is the package damaged?")
-        self.symbols: SymbolTable = parse_kallsyms(self.elf.section_bytes(rodata), file.name)
+        self.symbols: SymbolTable = parse_kallsyms(self.elf.section_bytes(rodata), rodata.addr, file.name)
         if not self.elf.has_section(".BTF"):
             raise UsageError(
                 f"{file.name}: the kernel has no BTF (section .BTF), so its structures are unknown",

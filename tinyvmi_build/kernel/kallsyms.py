@@ -6,8 +6,9 @@ digits and proved by its index, the rest by its place relative to it:
 
     before 6.4   offsets, relative_base, num_syms, names, markers, [seqs_of_names,] token_table, token_index
     since 6.4    num_syms, names, markers, token_table, token_index, offsets, relative_base, seqs_of_names
+    since 7.0    the same without relative_base; each offset counts from its own place
 
-Each table is aligned to 8 bytes.
+Each table is aligned to 8 bytes, to 4 since relative_base went.
 """
 
 from __future__ import annotations
@@ -17,88 +18,129 @@ import struct
 import sys
 from array import array
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
 
 from ..errors import UsageError
 from .symbols import SymbolTable
 
 _DIGITS = b"\0".join(str(d).encode() for d in range(10)) + b"\0"
 _MIN_SYMBOLS = 256
-_MAX_SYMBOLS = 1 << 21
+_MAX_SYMBOLS = 1 << 20
+_MAX_NAME = 1024  # KSYM_NAME_LEN is 512
 _MAX_TOKENS = 256 * 64  # bytes; real tables have about 1,000
+# Bounds on the search, for input that was made to keep us busy.
+_MAX_MATCHES = 1024
+_MAX_STEPS = 4 << 20  # names looked at before giving up
 _SEARCH = 32 << 20  # how far before the token table its names may begin
 _BASE_MIN = 0xFFFFFFFF80000000  # __START_KERNEL_map
 
 
-def parse_kallsyms(region: bytes, where: str) -> SymbolTable:
-    """The symbols in `region`, the bytes of `.rodata` starting at an 8-byte aligned address.
+def parse_kallsyms(region: bytes, va: int, where: str) -> SymbolTable:
+    """The symbols in `region`, the bytes of `.rodata`, whose link address `va` is aligned to 8.
 
     Raises UsageError if there are no tables (CONFIG_KALLSYMS=n) or they are damaged.
     """
-    for token_start, tokens, behind in _token_tables(region):
-        found = _names(region, token_start)
+    for tables in _token_tables(region):
+        found = _names(region, tables)
         if found is None:
             continue
         count_at, names = found
-        addresses = _addresses(region, count_at, behind, len(names))
+        addresses = _addresses(region, va, tables, count_at, len(names))
         if addresses is None:
             continue
         symbols = []
         for address, packed in zip(addresses, names, strict=True):
-            name = b"".join([tokens[b] for b in packed])
-            if len(name) < 2 or name[0] > 0x7E:
-                raise UsageError(
-                    f"{where}: kallsyms has a symbol without a name", hint="is the package damaged?"
-                )
+            name = b"".join([tables.tokens[b] for b in packed])
+            if not 2 <= len(name) <= _MAX_NAME or name[0] > 0x7E:
+                raise UsageError(f"{where}: a kallsyms name is damaged", hint="fetch the package again")
             symbols.append((address, chr(name[0]), name[1:]))
         return SymbolTable.from_symbols(symbols, where)
     raise UsageError(
         f"{where}: the kernel has no kallsyms tables, so its variables cannot be found",
-        hint="a kernel with CONFIG_KALLSYMS=y and CONFIG_KALLSYMS_ALL=y is needed, as distributions build them",
+        hint="a kernel with CONFIG_KALLSYMS_ALL=y is needed, as distributions build them",
     )
 
 
-def _token_tables(region: bytes) -> Iterator[tuple[int, list[bytes], int]]:
-    """Each (start, 256 tokens, offset behind the index) that proves itself."""
-    for match in re.finditer(re.escape(_DIGITS), region):
+@dataclass(frozen=True)
+class _Tokens:
+    """The token table: where it starts, where its index ends, and how tables are aligned."""
+
+    tokens: list[bytes]
+    start: int
+    end: int
+    align: int
+
+    def up(self, offset: int) -> int:
+        return offset + self.align - 1 & -self.align
+
+
+def _token_tables(region: bytes) -> Iterator[_Tokens]:
+    """Each token table that its index proves, once for each alignment that fits."""
+    for match in islice(re.finditer(re.escape(_DIGITS), region), _MAX_MATCHES):
         at = match.start()
         for _ in range(ord("0") + 1):
             at = region.rfind(b"\0", max(0, at - 256), at)
             if at < 0:
                 break
         start = at + 1
-        if at < 0 or start % 8:
+        if at < 0 or start % 4:
             continue
         tokens = region[start : start + _MAX_TOKENS].split(b"\0", 256)[:256]
         offsets = [0]
         for token in tokens:
             offsets.append(offsets[-1] + len(token) + 1)
-        index_at = start + (offsets.pop() + 7 & ~7)
-        if len(offsets) == 256 and region[index_at : index_at + 512] == struct.pack("<256H", *offsets):
-            yield start, tokens, index_at + 512
+        size = offsets.pop()
+        if len(offsets) != 256 or offsets[-1] > 0xFFFF:
+            continue
+        index = struct.pack("<256H", *offsets)
+        for align in (8, 4):
+            index_at = start + size + align - 1 & -align
+            if start % align == 0 and region[index_at : index_at + 512] == index:
+                yield _Tokens(tokens, start, index_at + 512, align)
 
 
-def _names(region: bytes, token_start: int) -> tuple[int, list[bytes]] | None:
+def _names(region: bytes, tables: _Tokens) -> tuple[int, list[bytes]] | None:
     """(offset of num_syms, the compressed names), looked for upwards from the token table."""
-    floor = max(0, token_start - _SEARCH)
-    # num_syms is a u32 padded to 8 bytes: as u64 it is small, which little else here is.
-    values = _u64s(region[floor:token_start])
-    for i in range(len(values) - 1, -1, -1):
-        count = values[i]
-        if _MIN_SYMBOLS <= count <= _MAX_SYMBOLS:
-            names = _walk(region, floor + i * 8 + 8, token_start, count)
-            if names is not None:
-                return floor + i * 8, names
+    steps = _MAX_STEPS
+    for count_at, count in _counts(region, tables):
+        names, complete = _walk(region, tables, count_at + tables.align, min(count, steps))
+        if complete and len(names) == count:
+            return count_at, names
+        steps -= len(names) + 1
+        if steps <= 0:
+            break
     return None
 
 
-def _walk(region: bytes, start: int, stop: int, count: int) -> list[bytes] | None:
-    """The `count` compressed names at `start` if the markers behind them agree, else None."""
-    names = []
-    markers = []
+def _counts(region: bytes, tables: _Tokens) -> Iterator[tuple[int, int]]:
+    """(offset, value) of what may be num_syms."""
+    floor = max(0, tables.start - _SEARCH) & -tables.align
+    if tables.align == 8:
+        # A u32 padded to 8 bytes: as u64 it is small, which little else here is.
+        values = _array("Q", region[floor : tables.start])
+        least, most = _MIN_SYMBOLS, _MAX_SYMBOLS
+    else:
+        # The markers end at the token table, one for 256 symbols; the first is 0.
+        values = _array("I", region[floor : tables.start])
+        first = len(values) - 1
+        while first > 0 and values[first - 1] < values[first]:
+            first -= 1
+        markers = len(values) - first
+        least, most = max(_MIN_SYMBOLS, markers * 256 - 255), min(_MAX_SYMBOLS, markers * 256)
+    for i in range(len(values) - 1, -1, -1):
+        if least <= values[i] <= most:
+            yield floor + i * tables.align, values[i]
+
+
+def _walk(region: bytes, tables: _Tokens, start: int, count: int) -> tuple[list[bytes], bool]:
+    """The compressed names at `start`, at most `count`; True if the markers behind them agree."""
+    names: list[bytes] = []
+    markers: list[int] = []
     at = start
     for i in range(count):
-        if at >= stop:
-            return None
+        if at >= tables.start:
+            return names, False
         if i % 256 == 0:
             markers.append(at - start)
         length = region[at]
@@ -107,39 +149,41 @@ def _walk(region: bytes, start: int, stop: int, count: int) -> list[bytes] | Non
             length = length & 0x7F | region[at] << 7
             at += 1
         if length == 0:
-            return None
+            return names, False
         names.append(region[at : at + length])
         at += length
-    at = at + 7 & ~7
-    if at + 4 * len(markers) > stop:
-        return None
-    return names if region[at : at + 4 * len(markers)] == struct.pack(f"<{len(markers)}I", *markers) else None
+    at = tables.up(at)
+    expected = struct.pack(f"<{len(markers)}I", *markers)
+    return names, region[at : at + len(expected)] == expected
 
 
-def _addresses(region: bytes, count_at: int, behind: int, count: int) -> list[int] | None:
-    """Link addresses by either layout, None if neither fits."""
-    size = 4 * count + 7 & ~7
-    for offsets_at, base_at in ((count_at - 8 - size, count_at - 8), (behind, behind + size)):
-        if offsets_at < 0 or base_at + 8 > len(region):
+def _addresses(region: bytes, va: int, tables: _Tokens, count_at: int, count: int) -> list[int] | None:
+    """Link addresses by whichever layout fits: there a base is an address, and addresses ascend."""
+    size = tables.up(4 * count)
+    for offsets_at, base_at in ((count_at - 8 - size, count_at - 8), (tables.end, tables.end + size)):
+        base = int.from_bytes(region[base_at : base_at + 8], "little") if base_at > 0 else 0
+        if offsets_at < 0 or base < _BASE_MIN:
             continue
-        base = int.from_bytes(region[base_at : base_at + 8], "little")
-        if base < _BASE_MIN:
-            continue
-        offsets = array("i", region[offsets_at : offsets_at + 4 * count])
-        if sys.byteorder == "big":
-            offsets.byteswap()
+        offsets = _array("i", region[offsets_at : offsets_at + 4 * count])
         # CONFIG_KALLSYMS_ABSOLUTE_PERCPU: what is not negative does not move with the kernel.
-        signed = any(o < 0 for o in offsets)
-        addresses = (
-            [o if o >= 0 else base - 1 - o for o in offsets] if signed else [base + o for o in offsets]
-        )
-        if max(addresses) < 1 << 64:
+        absolute = any(o < 0 for o in offsets)
+        addresses = [base + o if not absolute else o if o >= 0 else base - 1 - o for o in offsets]
+        if _plausible(addresses, count):
             return addresses
-    return None
+    offsets = _array("i", region[tables.end : tables.end + 4 * count])
+    addresses = [va + tables.end + 4 * i + o for i, o in enumerate(offsets)]
+    return addresses if _plausible(addresses, count) else None
 
 
-def _u64s(data: bytes) -> array[int]:
-    values = array("Q", data[: len(data) // 8 * 8])
+def _plausible(addresses: list[int], count: int) -> bool:
+    if len(addresses) != count or addresses != sorted(addresses):
+        return False
+    return addresses[0] >= 0 and addresses[-1] < 1 << 64
+
+
+def _array(code: str, data: bytes) -> array[int]:
+    values = array(code)
+    values.frombytes(data[: len(data) // values.itemsize * values.itemsize])
     if sys.byteorder == "big":
         values.byteswap()
     return values

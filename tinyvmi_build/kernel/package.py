@@ -13,7 +13,7 @@ import tarfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 from ..errors import UsageError
 
@@ -28,7 +28,7 @@ _MAX_KERNEL = 1 << 30
 
 @dataclass(frozen=True)
 class KernelFile:
-    """A kernel's bytes (bzImage or ELF), the name of the file they came from, and the release its path names."""
+    """A kernel's bytes (bzImage or ELF), the name of its file, and the release that its path names."""
 
     name: str
     data: bytes
@@ -142,7 +142,7 @@ def _data_member(data: bytes, where: str) -> tuple[str, memoryview]:
     raise UsageError(f"{where}: the package holds no data.tar (truncated?)", hint="fetch the package again")
 
 
-def _unpacked(member: memoryview, name: str) -> IO[bytes]:
+def _unpacked(member: memoryview, name: str) -> io.BufferedIOBase | io.RawIOBase:
     """A stream of the tar archive in a .deb's data member."""
     raw = io.BytesIO(member)
     if name.endswith(".xz"):
@@ -161,7 +161,7 @@ def _unpacked(member: memoryview, name: str) -> IO[bytes]:
 class _ZstdStream(io.RawIOBase):
     """zstandard's reader with its errors turned into OSError, which tarfile and we expect."""
 
-    def __init__(self, zstandard, raw: IO[bytes]):
+    def __init__(self, zstandard: Any, raw: io.BytesIO):
         self._error = zstandard.ZstdError
         self._reader = zstandard.ZstdDecompressor().stream_reader(raw)
 

@@ -52,7 +52,8 @@ class SymbolTable:
         by_name: array[int],
         where: str = "kernel",
     ):
-        if not len(addresses) == len(types) == len(name_starts) == len(by_name):
+        sizes = {len(addresses), len(types), len(name_starts), len(by_name)}
+        if len(sizes) > 1 or max(by_name, default=-1) >= len(addresses):
             raise UsageError(f"{where}: the symbol table is damaged", hint="build the profile again")
         self.addresses = addresses
         self.types = types
@@ -134,7 +135,7 @@ class SymbolTable:
         return [self[i] for i in sorted(self.by_name[first:last])]
 
     def lookup(self, name: str) -> int:
-        """Link address of the one symbol `name`; MissingFact (a KeyError) if there is none, or if several differ."""
+        """Link address of the symbol `name`; MissingFact (a KeyError) if there is none or several."""
         found = self.all(name)
         if not found:
             raise MissingFact(f"{self.where}: the kernel has no symbol {name}")

@@ -24,7 +24,7 @@ _TOOL_PARTS = ("kernel", "profile", "golden")  # what a profile's content depend
 
 
 def build(packages: Iterable[Path], progress: Progress | None = None) -> ProfileFile:
-    """Profiles of the kernels in `packages` (.deb, vmlinuz, vmlinux, folders); UsageError for what is no kernel."""
+    """Profiles of `packages` (.deb, vmlinuz, vmlinux or folder each); UsageError if one is no kernel."""
     progress = progress or Progress()
     kernels = [_build_one(path, progress) for path in packages]
     if not kernels:
@@ -54,7 +54,7 @@ def _build_one(path: Path, progress: Progress) -> KernelProfile:
 
 def profile_of(image: KernelImage) -> KernelProfile:
     """The profile of one kernel, golden values included."""
-    # Here and not above: golden values are computed from images, by code that a reader of profiles does not need.
+    # Here, so that a build that the cache answers loads none of it.
     from .. import golden
 
     values, blobs = golden.compute(image)

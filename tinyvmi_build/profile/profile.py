@@ -21,7 +21,7 @@ _SYMBOL_PARTS = ("addresses", "types", "names", "name_starts", "by_name")
 
 @dataclass(frozen=True)
 class SectionFacts:
-    """A loaded ELF section: link address, size in bytes, SHA-256 of its bytes in the file (hex; None for .bss)."""
+    """A loaded ELF section: link address, bytes, SHA-256 of its bytes in the file (hex; None for .bss)."""
 
     name: str
     addr: int
@@ -130,7 +130,10 @@ class ProfileFile:
             groups.setdefault(build_id, {})[part] = section
         if not groups:
             raise UsageError(f"{path}: the profile holds no kernel", hint="build the profile again")
-        return cls((KernelProfile(parts, str(path)) for parts in groups.values()), str(path))
+        kernels = [KernelProfile(parts, str(path)) for parts in groups.values()]
+        if [k.build_id for k in kernels] != list(groups):
+            raise UsageError(f"{path}: the profile mixes up its kernels", hint="build the profile again")
+        return cls(kernels, str(path))
 
     def save(self, path: Path) -> None:
         """Write to `path` at once or not at all."""
