@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,10 @@ settings.register_profile(
     "tinyvmi", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("tinyvmi")
+
+_XEN_TIERS = ("tests/smoke/", "tests/lab/")
+_outcomes: dict[str, str] = {}  # test → its worst outcome over set-up, call and tear-down
+_ORDER = ["passed", "skipped", "failed"]
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -37,3 +42,29 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         )
 
     return compare
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    old = _outcomes.get(report.nodeid, "passed")
+    _outcomes[report.nodeid] = max(old, report.outcome, key=_ORDER.index)
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    if report.outcome != "passed":  # a module that cannot be imported, or skips as a whole
+        _outcomes[report.nodeid] = report.outcome
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In continuous integration a skipped lab is a failure: nothing was proven."""
+    skipped = [t for t, outcome in _outcomes.items() if outcome == "skipped" and t.startswith(_XEN_TIERS)]
+    if skipped and os.environ.get("CI") == "true" and session.exitstatus == pytest.ExitCode.OK:
+        print(f"\nerror: CI=true and {len(skipped)} tests of the Xen tiers were skipped, e.g. {skipped[0]}")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The last line of all."""
+    if not config.option.collectonly:
+        counts = {outcome: sum(o == outcome for o in _outcomes.values()) for outcome in _ORDER}
+        print(f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped")

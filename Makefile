@@ -1,0 +1,70 @@
+# TinyVMI's two commands, `make run` and `make test`, and what they stand on.
+# On a Debian bookworm machine (or newer) they need root and the package
+# registries only; nothing here touches the machine's own kernel or boot loader.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/stamps
+
+# A compiler, Xen's headers, an emulator; clang only for the tests.
+RUN_PACKAGES := python3 python3-venv gcc libc6-dev binutils libxen-dev qemu-system-x86 ca-certificates
+TEST_PACKAGES := $(RUN_PACKAGES) clang
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint clean
+
+help: ## Say what there is.
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST)
+
+setup: $(STAMPS)/python ## Install what is missing: apt packages, a virtual environment.
+
+run: $(STAMPS)/python ## Build a monitor and prove it under nested Xen: intact, tampered, intact.
+	@$(BIN)/tinyvmi-build lab run
+
+test: $(STAMPS)/python $(STAMPS)/apt-test ## Run all tests; the last line counts them.
+	@$(BIN)/ruff check .
+	@$(BIN)/pytest
+
+lint: $(STAMPS)/python ## Check style and types.
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+clean: ## Remove the virtual environment and all build output (not the cache: `tinyvmi-build clean --cache`).
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMPS)/python: pyproject.toml $(STAMPS)/apt-run
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "error: $(PYTHON) is older than 3.11; make PYTHON=… names another" >&2; exit 4; }
+	@$(call timed,python packages,\
+	    test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); \
+	    $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]')
+	@touch $@
+
+$(STAMPS)/apt-run: Makefile
+	@$(call packages,$(RUN_PACKAGES))
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/apt-test: Makefile
+	@$(call packages,$(TEST_PACKAGES))
+	@mkdir -p $(STAMPS) && touch $@
+
+# $(call timed,WHAT,COMMANDS): run, and say how long it took.
+define timed
+set -e; start=$$(date +%s); echo "setup: $(1) …" >&2; $(2); echo "setup: $(1): $$(($$(date +%s) - start)) s" >&2
+endef
+
+# $(call packages,NAMES): install those that are not there.
+define packages
+set -e; missing=; \
+for name in $(1); do \
+    test "$$(dpkg-query -W -f '$${db:Status-Status}' $$name 2>/dev/null)" = installed || missing="$$missing $$name"; \
+done; \
+if [ -n "$$missing" ]; then \
+    if [ "$$(id -u)" != 0 ]; then echo "error: needs root to install:$$missing" >&2; exit 4; fi; \
+    $(call timed,apt packages:$$missing,\
+        export DEBIAN_FRONTEND=noninteractive; apt-get update -qq; \
+        apt-get install -qq -y --no-install-recommends $$missing >/dev/null); \
+fi
+endef
