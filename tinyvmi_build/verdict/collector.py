@@ -97,6 +97,7 @@ class Collector:
         self.kernel: dict[str, Any] | None = None
         self.checks: dict[str, CheckState] = {}
         self.errors: list[dict[str, Any]] = []
+        self.waiting: str | None = None  # why nothing can be checked yet
         self.bye: dict[str, Any] | None = None
         self.scans = 0
         self.current: Verdict | None = None  # of the last scan
@@ -214,6 +215,10 @@ class Collector:
         self.kernel = body
         return []
 
+    def _on_waiting(self, body: dict[str, Any]) -> list[Event]:
+        self.waiting = body["reason"]
+        return []
+
     def _on_check(self, body: dict[str, Any]) -> list[Event]:
         name, verdict, reason = body["check"], Verdict(body["verdict"]), body.get("reason", "")
         if verdict is Verdict.INTACT and body["findings"]:
@@ -255,6 +260,7 @@ class Collector:
         if scan == self.scans:
             return []
         self.scans = scan
+        self.waiting = None
         self.current = self._scan_verdict(Verdict(body["verdict"]))
         self._worst_scan = worst([self.current, *([self._worst_scan] if self._worst_scan else [])])
         return [ScanDone(scan, self.current)]
@@ -277,4 +283,4 @@ class Collector:
         return [Finished(body["reason"], self.verdict)]
 
 
-_KNOWN = ("hello", "kernel", "check", "finding", "heartbeat", "error", "bye")
+_KNOWN = ("hello", "kernel", "check", "finding", "heartbeat", "waiting", "error", "bye")

@@ -223,6 +223,7 @@ SHAPES: dict[str, dict[str, Callable[[Any], bool]]] = {
         "actual": _hex,
     },
     "heartbeat": {"scan": _count, "verdict": _verdict, "uptime_ms": _count},
+    "waiting": {"reason": _text},
     "error": {"where": _text, "what": _text},
     "bye": {"scan": _count, "verdict": _verdict, "reason": _text},
 }

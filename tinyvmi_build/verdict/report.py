@@ -70,7 +70,8 @@ class Terminal:
             before = f"; before that: {verdict}" if verdict is Verdict.TAMPERED else ""
             return f"{self._paint('1;31', 'MONITOR LOST')}: {safe(collector.lost_reason)} ({scans}{before})"
         if verdict is None or (verdict is Verdict.UNVERIFIABLE and not collector.checks):
-            return f"{self._paint('33', 'nothing was checked')} ({scans})"
+            why = f": {safe(collector.waiting)}" if collector.waiting else ""
+            return f"{self._paint('33', 'nothing was checked')}{why} ({scans})"
         return f"{self._paint(_COLOURS[verdict], verdict.upper())} ({scans})"
 
     def _event(self, event: Event) -> None:
@@ -117,6 +118,8 @@ class Terminal:
             )
         elif kind == "finding":
             self._finding(body, self._explain.finding(body))
+        elif kind == "waiting":
+            self._line(f"waiting: {safe(body['reason'])}")
         elif kind == "error":
             self._line(self._paint("31", f"monitor error in {safe(body['where'])}: {safe(body['what'])}"))
         elif kind not in ("heartbeat", "bye"):
@@ -179,6 +182,7 @@ class JsonLines:
             lost=collector.lost_reason,
             scans=collector.scans,
             bye=collector.bye["reason"] if collector.bye else None,
+            waiting=collector.waiting,
             missing=list(collector.missing),
             checks={
                 name: {

@@ -122,6 +122,14 @@ def test_a_lost_monitor_is_told():
     assert "nothing was checked" in told(Terminal, lines(hello(), bye(0)))
 
 
+def test_waiting_is_told_until_a_scan():
+    waiting = {"t": "waiting", "reason": "no known kernel\x1b"}
+    text = told(Terminal, lines(hello(), waiting, bye(0, "unverifiable", "target-gone")))
+    assert "waiting: no known kernel\\x1b\n" in text
+    assert text.endswith("nothing was checked: no known kernel\\x1b (0 scans)\n")
+    assert told(Terminal, lines(hello(), waiting, *CLEAN[1:])).endswith("INTACT (2 scans)\n")
+
+
 def test_a_program_reads_one_object_a_line():
     out = [
         json.loads(line)
