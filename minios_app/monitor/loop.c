@@ -56,6 +56,17 @@ static void heartbeat(uint32_t scans, enum tv_verdict verdict)
     tv_rec_end();
 }
 
+/* Say, once for each change of `reason`, why there is nothing to check yet. */
+static void waiting(const char **said, const char *reason)
+{
+    if (*said == reason)
+        return;
+    *said = reason;
+    tv_rec_begin("waiting");
+    tv_rec_str("reason", reason);
+    tv_rec_end();
+}
+
 static enum tv_verdict bye(uint32_t scans, enum tv_verdict verdict, const char *reason)
 {
     tv_rec_begin("bye");
@@ -127,6 +138,7 @@ static int wait_for_privilege(struct guest_mem *gm, const struct tv_run *run)
 static const char *wait_for_kernel(struct tv_kernel *k, const struct tv_run *run)
 {
     uint64_t last_beat = tv_now_ns();
+    const char *said = NULL;
 
     while (!k->profile || !tv_kernel_running(k)) {
         uint64_t start = tv_now_ns();
@@ -138,9 +150,9 @@ static const char *wait_for_kernel(struct tv_kernel *k, const struct tv_run *run
                 found(k, (tv_now_ns() - start) / 1000);
                 continue;
             }
-            tv_scan_waiting(0, "no kernel that this image knows is in the target's memory");
+            waiting(&said, "no kernel that this image knows is in the target's memory");
         } else {
-            tv_scan_waiting(0, "the kernel is still booting");
+            waiting(&said, "the kernel is still booting");
         }
         if (run->scans && tv_now_ns() - started_ns >= run->patience_ms * MS)
             return k->profile ? "kernel-not-running" : "no-kernel";

@@ -14,7 +14,6 @@
 
 static struct tv_result result;
 static uint32_t reported[CHECKS_MAX]; /* fingerprint of what was last said of each check */
-static const char *waiting_for;
 
 int tv_scan_attach(struct tv_kernel *k)
 {
@@ -30,7 +29,6 @@ int tv_scan_attach(struct tv_kernel *k)
         }
     }
     memset(reported, 0, sizeof(reported));
-    waiting_for = NULL;
     return 0;
 }
 
@@ -119,15 +117,4 @@ enum tv_verdict tv_scan(struct tv_kernel *k, uint32_t number)
             worst = result.verdict;
     }
     return worst;
-}
-
-void tv_scan_waiting(uint32_t number, const char *reason)
-{
-    if (waiting_for == reason)
-        return;
-    waiting_for = reason;
-    memset(&result, 0, sizeof(result));
-    result.verdict = TV_UNVERIFIABLE;
-    result.reason = reason;
-    report("identity", number, 0);
 }

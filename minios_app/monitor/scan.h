@@ -12,7 +12,4 @@ void tv_scan_detach(struct tv_kernel *k);
 /* Run every check; report what is new.  The worst verdict. */
 enum tv_verdict tv_scan(struct tv_kernel *k, uint32_t number);
 
-/* Say, once for each change of `reason`, why there is nothing to check. */
-void tv_scan_waiting(uint32_t number, const char *reason);
-
 #endif

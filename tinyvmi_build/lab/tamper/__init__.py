@@ -35,6 +35,8 @@ class Change:
     caught_by: str | None
     description: str
     patches: Callable[[Guest], list[tuple[int, bytes]]]
+    #: Made before a monitor's first look, it hides the kernel (unverifiable) instead of being reported.
+    hides_kernel: bool = False
 
     def apply(self, guest: Guest) -> Callable[[], None]:
         """Write the patches; the returned function puts the old bytes back."""

@@ -22,6 +22,6 @@ def _hostname(guest: Guest) -> list[tuple[int, bytes]]:
 
 CHANGES = [
     Change("identity-banner", "identity", "another version in linux_banner", _banner),
-    Change("identity-build-id", "identity", "the last byte of the build-id", _build_id),
+    Change("identity-build-id", "identity", "the last byte of the build-id", _build_id, hides_kernel=True),
     Change("benign-hostname", None, "the guest's host name", _hostname),
 ]

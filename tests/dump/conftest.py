@@ -1,0 +1,139 @@
+"""Real kernel memory, judged on this machine by the monitor's own core."""
+
+from __future__ import annotations
+
+import mmap
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tinyvmi_build.config.load import Loaded, load
+from tinyvmi_build.image.build import build_host_checker
+from tinyvmi_build.lab.direct import raw_dump
+from tinyvmi_build.lab.packages import fetch_kernel
+from tinyvmi_build.lab.tamper.policy_globals import ALLOWED_CORE_PATTERN
+from tinyvmi_build.profile.build import build
+from tinyvmi_build.profile.profile import KernelProfile
+from tinyvmi_build.verdict.collector import Collector
+
+NONCE = "0123456789abcdef"
+#: The kernels whose memory is judged here: (metapackage, suite).
+KERNELS = [
+    ("linux-image-cloud-amd64", "bookworm"),
+    ("linux-image-amd64", "bookworm"),
+    ("linux-image-cloud-amd64", "bullseye"),
+    ("linux-image-cloud-amd64", "trixie"),
+]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What one run of the checker said."""
+
+    exit: int
+    collector: Collector
+    records: list[dict[str, object]]
+
+    def findings(self, check: str) -> list[dict[str, object]]:
+        return [r for r in self.records if r["t"] == "finding" and r["check"] == check]
+
+
+class Memory:
+    """A private copy of a dump, writable by link address (`tinyvmi_build.lab.tamper.Guest`)."""
+
+    def __init__(self, dump: Path, copy: Path, profile: KernelProfile, checker: Path):
+        shutil.copyfile(dump, copy)
+        self.path = copy
+        self.profile = profile
+        self.checker = checker
+        self._file = copy.open("r+b")
+        self.bytes = mmap.mmap(self._file.fileno(), 0)
+        kernel = self.check().collector.kernel
+        assert kernel is not None, "the kernel was not found in an untouched dump"
+        self.delta = int(kernel["delta"], 16)
+        self.text_pa = int(kernel["text_pa"], 16)
+        self.root_pa = int(kernel["root_pa"], 16)
+
+    def pa(self, link_va: int) -> int:
+        return self.text_pa + link_va - self.profile.text_va
+
+    def read(self, link_va: int, size: int) -> bytes:
+        return self.bytes[self.pa(link_va) : self.pa(link_va) + size]
+
+    def write(self, link_va: int, data: bytes) -> None:
+        self.bytes[self.pa(link_va) : self.pa(link_va) + len(data)] = data
+
+    def check(self, path: Path | None = None) -> Checked:
+        return run_checker(self.checker, path or self.path)
+
+    def close(self) -> None:
+        self.bytes.close()
+        self._file.close()
+        self.path.unlink()
+
+
+def run_checker(checker: Path, path: Path) -> Checked:
+    done = subprocess.run([str(checker), str(path), NONCE], capture_output=True, timeout=300, check=False)
+    # A sanitizer or a signal would show here, whatever the verdict.
+    assert done.returncode >= 0 and not done.stderr, done.stderr.decode(errors="replace")
+    collector = Collector(NONCE)
+    records = []
+    for line in done.stdout.splitlines():
+        for event in collector.feed(line):
+            record = getattr(event, "record", None)
+            if record is not None:
+                records.append(record.body)
+    collector.end()
+    assert collector.lost_reason is None, collector.lost_reason
+    assert collector.exit_code() == done.returncode
+    return Checked(done.returncode, collector, records)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A kernel to judge: its profile, its dump, and the checker that knows it."""
+
+    profile: KernelProfile
+    dump: Path
+    checker: Path
+
+
+def make_subject(folder: Path, metapackage: str, suite: str) -> Subject:
+    package = fetch_kernel(metapackage, suite)
+    config = folder / "tinyvmi.toml"
+    config.write_text(
+        f'[kernel]\npackages = ["{package}"]\n'
+        f'[checks.policy-globals]\ncore_pattern = ["core", "{ALLOWED_CORE_PATTERN}"]\n'
+    )
+    profiles = build([package])
+    loaded: Loaded = load(config, env={})
+    checker = build_host_checker(loaded, profiles=profiles)
+    return Subject(
+        profiles.kernels[0], raw_dump(package, memory_mib=256 if "cloud" in metapackage else 512), checker
+    )
+
+
+@pytest.fixture(scope="session", params=KERNELS, ids=lambda k: f"{k[1]}-{k[0].removeprefix('linux-image-')}")
+def any_subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Subject:
+    """Each kernel of the list in turn."""
+    return make_subject(tmp_path_factory.mktemp("subject"), *request.param)
+
+
+@pytest.fixture(scope="session")
+def subject(tmp_path_factory: pytest.TempPathFactory) -> Subject:
+    """Debian's current cloud kernel."""
+    return make_subject(tmp_path_factory.mktemp("subject"), *KERNELS[0])
+
+
+@pytest.fixture(scope="session")
+def memory(subject: Subject, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Memory]:
+    """A copy of its memory; each test puts back what it changes."""
+    copy = Memory(
+        subject.dump, tmp_path_factory.mktemp("memory") / "copy.raw", subject.profile, subject.checker
+    )
+    yield copy
+    copy.close()

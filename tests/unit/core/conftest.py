@@ -1,0 +1,49 @@
+"""The C core's parts as shared objects that the tests call."""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tinyvmi_build.paths import data_dir
+from tinyvmi_build.render import sha256
+from tinyvmi_build.render.env import environment, render
+
+FLAGS = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-mgeneral-regs-only", "-shared", "-fPIC"]
+
+
+def compile_shared(folder: Path, name: str, *sources: Path, compiler: str = "gcc") -> ctypes.CDLL:
+    """Compile C files of the core into a library; the freestanding flags are those of the monitor."""
+    library = folder / f"{name}.so"
+    include = data_dir("minios_app") / "include"
+    subprocess.run([compiler, *FLAGS, f"-I{include}", *map(str, sources), "-o", str(library)], check=True)
+    return ctypes.CDLL(str(library))
+
+
+@pytest.fixture(scope="session", params=["gcc", "clang"])
+def sha256_library(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+    folder = tmp_path_factory.mktemp("sha256")
+    source = folder / "sha256.c"
+    env = environment(data_dir("templates"))
+    source.write_text(render(env, "c/sha256.c.j2", "sha256.c", sha256.context()))
+    return compile_shared(folder, "sha256", source, compiler=request.param)
+
+
+@pytest.fixture(scope="session")
+def record_library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+    """record.c over a platform that keeps what is written."""
+    folder = tmp_path_factory.mktemp("record")
+    platform = folder / "platform.c"
+    platform.write_text(
+        "#include <tinyvmi/platform.h>\n"
+        "static char kept[8192];\nstatic size_t used;\n"
+        "void tv_console_write(const char *s, size_t n) { memcpy(kept, s, n); used = n; }\n"
+        "const char *last(void); const char *last(void) { kept[used] = 0; return kept; }\n"
+    )
+    core = data_dir("minios_app") / "monitor" / "record.c"
+    library = compile_shared(folder, "record", core, platform)
+    library.last.restype = ctypes.c_char_p
+    return library

@@ -1,0 +1,62 @@
+"""The generated SHA-256 against NIST's vectors and hashlib."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+from collections.abc import Iterator
+
+import cryptography_vectors
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+def digest(library: ctypes.CDLL, data: bytes) -> bytes:
+    out = ctypes.create_string_buffer(32)
+    library.tv_sha256(data, ctypes.c_size_t(len(data)), out)
+    return out.raw
+
+
+def nist(name: str) -> Iterator[tuple[bytes, str]]:
+    """(message, digest) of an .rsp file of the SHA Validation System."""
+    with cryptography_vectors.open_vector_file(f"hashes/SHA2/{name}", "r") as file:
+        fields: dict[str, str] = {}
+        for line in file:
+            key, _, value = line.strip().partition(" = ")
+            fields[key] = value
+            if key == "MD":
+                yield bytes.fromhex(fields["Msg"])[: int(fields["Len"]) // 8], value
+
+
+@pytest.mark.parametrize("name", ["SHA256ShortMsg.rsp", "SHA256LongMsg.rsp"])
+def test_nist_vectors(sha256_library: ctypes.CDLL, name: str) -> None:
+    vectors = list(nist(name))
+    assert len(vectors) >= 64
+    for message, expected in vectors:
+        assert digest(sha256_library, message).hex() == expected
+
+
+def test_nist_monte_carlo(sha256_library: ctypes.CDLL) -> None:
+    """SHAVS 6.4: each of 100 checkpoints is 1,000 digests of the last three together."""
+    with cryptography_vectors.open_vector_file("hashes/SHA2/SHA256Monte.rsp", "r") as file:
+        lines = [line.strip() for line in file]
+    seed = bytes.fromhex(next(line for line in lines if line.startswith("Seed"))[7:])
+    expected = [line[5:] for line in lines if line.startswith("MD = ")]
+    assert len(expected) == 100
+    for checkpoint in expected[:10]:
+        last = [seed] * 3
+        for _ in range(1000):
+            last = [*last[1:], digest(sha256_library, b"".join(last))]
+        seed = last[2]
+        assert seed.hex() == checkpoint
+
+
+@given(data=st.binary(max_size=300))
+def test_equals_hashlib(sha256_library: ctypes.CDLL, data: bytes) -> None:
+    assert digest(sha256_library, data) == hashlib.sha256(data).digest()
+
+
+def test_self_test_passes(sha256_library: ctypes.CDLL) -> None:
+    sha256_library.tv_sha256_self_test.restype = ctypes.c_bool
+    assert sha256_library.tv_sha256_self_test()
