@@ -52,21 +52,29 @@ class Remote:
     def messages(self, seconds: float | None = None) -> Iterator[tuple[str, str]]:
         """("out" or "err", line) as they come, until its end; TimeoutError after `seconds` in all."""
         deadline = None if seconds is None else time.monotonic() + timeout(seconds)
-        while self.status is None:
-            try:
-                left = None if deadline is None else max(0.0, deadline - time.monotonic())
-                message = self.inbox.get(timeout=left)
-            except queue.Empty:
-                raise TimeoutError(f"`{shlex.join(self.argv)}` runs in dom0 for {seconds} s") from None
-            if message is None:
-                raise MissingEnvironment(f"dom0 went away during `{shlex.join(self.argv)}`")
-            if "error" in message:
-                raise MissingEnvironment(f"dom0 cannot run `{shlex.join(self.argv)}`: {message['error']}")
-            if "exit" in message:
-                self.status = message["exit"]
-            for key in ("out", "err", "data"):
-                if key in message:
-                    yield key, message[key]
+        while True:
+            kind, text = self.next(None if deadline is None else max(0.0, deadline - time.monotonic()))
+            if kind == "exit":
+                return
+            yield kind, text
+
+    def next(self, seconds: float | None) -> tuple[str, str]:
+        """The next ("out" | "err" | "data", line), or ("exit", status); TimeoutError after `seconds`."""
+        if self.status is not None:
+            return "exit", str(self.status)
+        try:
+            message = self.inbox.get(timeout=seconds)
+        except queue.Empty:
+            raise TimeoutError(f"`{shlex.join(self.argv)}` in dom0 takes too long") from None
+        if message is None:
+            raise MissingEnvironment(f"dom0 went away during `{shlex.join(self.argv)}`")
+        if "error" in message:
+            raise MissingEnvironment(f"dom0 cannot run `{shlex.join(self.argv)}`: {message['error']}")
+        if "exit" in message:
+            self.status = message["exit"]
+            return "exit", str(self.status)
+        kind = next(key for key in ("out", "err", "data") if key in message)
+        return kind, message[kind]
 
     def lines(self, seconds: float | None = None) -> Iterator[str]:
         """Lines of standard output as they come."""
@@ -122,8 +130,18 @@ class Client:
 
     def get(self, path: str) -> bytes:
         """Read a file in dom0."""
-        remote = self._begin(["get", path], op="get", path=path)
-        return b"".join(base64.b64decode(line) for kind, line in remote.messages(60) if kind == "data")
+        return self._data(self._begin(["get", path], op="get", path=path))
+
+    def peek(self, domid: int, address: int, length: int) -> bytes:
+        """Bytes of a guest's physical memory."""
+        what = ["peek", str(domid), hex(address)]
+        return self._data(self._begin(what, op="peek", domid=domid, address=address, length=length))
+
+    def poke(self, domid: int, address: int, data: bytes) -> bytes:
+        """Write to a guest's physical memory; the bytes that were there."""
+        what = ["poke", str(domid), hex(address)]
+        text = base64.b64encode(data).decode()
+        return self._data(self._begin(what, op="poke", domid=domid, address=address, data=text))
 
     def send(self, **message: Any) -> None:
         data = json.dumps(message, separators=(",", ":")).encode() + b"\n"
@@ -137,6 +155,10 @@ class Client:
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
+
+    @staticmethod
+    def _data(remote: Remote) -> bytes:
+        return b"".join(base64.b64decode(line) for kind, line in remote.messages(60) if kind == "data")
 
     def _begin(self, what: Sequence[str], **message: Any) -> Remote:
         with self._lock:

@@ -41,9 +41,8 @@ class Apt:
         self.suite = suite
         self.progress = progress
         self.root = cache_dir("apt", suite)
-        self._configure()
 
-    def _configure(self) -> None:
+    def _write_sources(self) -> None:
         if not _KEYRING.exists():
             raise MissingEnvironment(
                 f"{_KEYRING} is missing, Debian's packages cannot be verified",
@@ -54,16 +53,15 @@ class Apt:
         if self.suite not in ("sid", "unstable"):
             security = re.sub(r"/debian/?$", "/debian-security", mirror)
             suites += [(mirror, f"{self.suite}-updates"), (security, f"{self.suite}-security")]
-        sources = self.root / "sources.list"
-        text = "".join(f"deb [signed-by={_KEYRING} arch=amd64] {uri} {name} main\n" for uri, name in suites)
-        if not sources.exists() or sources.read_text() != text:
-            sources.write_text(text)
+        (self.root / "sources.list").write_text(
+            "".join(f"deb [signed-by={_KEYRING} arch=amd64] {uri} {name} main\n" for uri, name in suites)
+        )
         for name in ("lists/partial", "cache/archives/partial"):
             (self.root / name).mkdir(parents=True, exist_ok=True)
         (self.root / "status").touch()
 
     def _answer(self, tool: str, *args: str) -> str:
-        """What a question about packages brings; remembered until the lists change (apt takes a second each)."""
+        """What a question about packages brings; remembered until the lists change (apt is slow)."""
         memory = self.root / "answers.json"
         try:
             answers = json.loads(memory.read_text())
@@ -122,6 +120,7 @@ class Apt:
         stamp = self.root / "updated"
         if not force and stamp.exists() and time.time() - stamp.stat().st_mtime < _LISTS_MAX_AGE:
             return ""
+        self._write_sources()
         (self.root / "answers.json").unlink(missing_ok=True)
         with self.progress.step(f"package lists of {self.suite}"):
             result = self._run("apt-get", "update")

@@ -1,7 +1,7 @@
-"""Reads and writes a guest's physical memory; runs in dom0 (`python3 -m tinyvmi_build.lab.memory`).
+"""Reads and writes a guest's physical memory, in dom0: for the agent, and by hand from `lab shell`:
 
-    memory read DOMID ADDRESS LENGTH     prints the bytes in hex
-    memory write DOMID ADDRESS HEX       prints the bytes that were there, in hex
+    python3 -m tinyvmi_build.lab.memory read DOMID ADDRESS LENGTH     prints the bytes in hex
+    python3 -m tinyvmi_build.lab.memory write DOMID ADDRESS HEX       prints the bytes that were there, in hex
 
 The lab tampers with this.  Addresses are the guest's physical ones; its pages
 are mapped with libxenforeignmemory (xenforeignmemory.h), one at a time.

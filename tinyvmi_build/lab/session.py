@@ -25,10 +25,10 @@ _DEADLY = ("Kernel panic", "Panic on CPU", "FATAL TRAP", "FATAL PAGE FAULT", "Do
 
 
 class Lab:
-    """Context manager.  Everything it writes lies in `folder` (kept if it was given, or after a failure).
+    """Context manager.  All it writes lies in `folder`: kept with `keep`, if it was given, or on failure.
 
-    `files`: path in dom0 → content, brought along at boot.  `target_kernel`: the
-    .deb whose kernel the target will boot (by default today's cloud kernel).
+    `files`: path in dom0 → content, brought along at boot.  `target_kernel`: a
+    package (.deb) or vmlinuz that the target will boot (by default today's cloud kernel).
     """
 
     def __init__(
@@ -38,13 +38,14 @@ class Lab:
         target_kernel: Path | None = None,
         folder: Path | None = None,
         kvm: bool = False,
+        keep: bool = False,
         progress: Progress | None = None,
     ):
         self.progress = progress or Progress()
         self.target_kernel = target_kernel
         self._files = dict(files or {})
         self._kvm = kvm
-        self._temporary = folder is None
+        self._keep = keep or folder is not None
         self.folder = folder or Path(tempfile.mkdtemp(prefix="tinyvmi-lab."))
         self.folder.mkdir(parents=True, exist_ok=True)
         self.timings: dict[str, float] = {}  # seconds since QEMU's start
@@ -61,7 +62,7 @@ class Lab:
         return self
 
     def __exit__(self, kind: object, value: object, trace: object) -> None:
-        self.stop(keep=value is not None)
+        self.stop(keep=isinstance(value, Exception))
 
     # Its life
 
@@ -85,16 +86,17 @@ class Lab:
             self._agent.close()
         if self._qemu is not None:
             self._qemu.stop()
-        if self._temporary and not keep:
+        if not keep and not self._keep:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _prepare(self) -> Qemu:
         xen = xen_hypervisor(self.progress)
         kernel = initramfs.dom0_kernel(self.progress)
         base = initramfs.base(self.progress)
-        deb = self.target_kernel or fetch_kernel(progress=self.progress)
+        chosen = self.target_kernel or fetch_kernel(progress=self.progress)
+        vmlinuz = vmlinuz_of(unpacked_kernel(chosen)) if chosen.suffix == ".deb" else chosen
         files: dict[str, Path | bytes] = {
-            f"{target.FILES}/vmlinuz": vmlinuz_of(unpacked_kernel(deb)),
+            f"{target.FILES}/vmlinuz": vmlinuz,
             f"{target.FILES}/initramfs": guest.initramfs(self.progress),
             **self._files,
         }

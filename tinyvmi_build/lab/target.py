@@ -38,11 +38,11 @@ class Target:
 
     def read(self, address: int, length: int) -> bytes:
         """`length` bytes of its memory at physical `address`, through a mapping in dom0."""
-        return self._memory("read", address, str(length))
+        return self._lab.agent.peek(self.domid, address, length)
 
     def write(self, address: int, data: bytes) -> bytes:
         """Write to its memory from dom0; the bytes that were there."""
-        return self._memory("write", address, data.hex())
+        return self._lab.agent.poke(self.domid, address, data)
 
     def destroy(self) -> None:
         """End the guest."""
@@ -52,10 +52,6 @@ class Target:
     def console(self) -> str:
         """What it has printed so far."""
         return self._lab.guest_console(self.name)
-
-    def _memory(self, operation: str, address: int, rest: str) -> bytes:
-        argv = ["python3", "-m", "tinyvmi_build.lab.memory", operation, str(self.domid), hex(address), rest]
-        return bytes.fromhex(self._lab.run(argv, 60).check().out.strip())
 
 
 def create(lab: Lab, name: str, extra: str, kind: str) -> Target:

@@ -2,10 +2,12 @@
 
 Host to agent (`id` is chosen by the host):
     {"id", "op": "run", "argv": [...], "cwd"?}   {"id", "op": "kill", "signal"}
-    {"id", "op": "put", "path", "data", "append"}   {"id", "op": "get", "path"}   {"id", "op": "ping"}
+    {"id", "op": "put", "path", "data", "append"}   {"id", "op": "get", "path"}
+    {"id", "op": "peek", "domid", "address", "length"}   {"id", "op": "poke", "domid", "address", "data"}
 Agent to host:
     {"id", "out": line} and {"id", "err": line} while it runs, then {"id", "exit": status} (negative: signal);
-    {"id", "data": base64} in pieces for get, then {"id", "exit": 0}; {"id", "error": text} if it cannot.
+    {"id", "data": base64} in pieces for get, peek and poke (what was there), then {"id", "exit": 0};
+    {"id", "error": text} if it cannot.
 Lines are split at any of \\r, \\n, so that what a serial console doubles does no harm.
 """
 
@@ -20,6 +22,8 @@ import termios
 import threading
 import tty
 from typing import IO, Any
+
+from ..memory import GuestMemory
 
 _PIECE = 1536  # bytes of a file in one message
 _LINE = 8192  # longer lines of output are sent in pieces
@@ -56,9 +60,6 @@ class Agent:
             # Whatever went wrong is the answer; the agent itself has to stay.
             self._send(id=number, error=f"{type(error).__name__}: {error}")
 
-    def _do_ping(self, number: int, message: dict[str, Any]) -> None:
-        self._send(id=number, exit=0)
-
     def _do_run(self, number: int, message: dict[str, Any]) -> None:
         process = subprocess.Popen(
             message["argv"],
@@ -85,8 +86,20 @@ class Agent:
 
     def _do_get(self, number: int, message: dict[str, Any]) -> None:
         with open(message["path"], "rb") as file:
-            while piece := file.read(_PIECE):
-                self._send(id=number, data=base64.b64encode(piece).decode())
+            self._send_data(number, file.read())
+
+    def _do_peek(self, number: int, message: dict[str, Any]) -> None:
+        with GuestMemory(message["domid"]) as memory:
+            self._send_data(number, memory.read(message["address"], message["length"]))
+
+    def _do_poke(self, number: int, message: dict[str, Any]) -> None:
+        with GuestMemory(message["domid"]) as memory:
+            before = memory.write(message["address"], base64.b64decode(message["data"]))
+        self._send_data(number, before)
+
+    def _send_data(self, number: int, data: bytes) -> None:
+        for at in range(0, len(data), _PIECE):
+            self._send(id=number, data=base64.b64encode(data[at : at + _PIECE]).decode())
         self._send(id=number, exit=0)
 
     def _follow(self, number: int, process: subprocess.Popen[bytes]) -> None:

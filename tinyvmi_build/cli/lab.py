@@ -1,0 +1,100 @@
+"""`tinyvmi-build lab`: nested Xen in QEMU."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from ..progress import Progress
+from .options import project_options
+
+
+@click.group("lab")
+def command() -> None:
+    """Run Xen, a Linux target and a monitor in QEMU, on a machine without Xen.
+
+    Needs QEMU and Debian's packages, which are fetched and unpacked into a
+    cache; nothing is installed and no root is needed.
+    """
+
+
+@command.command("run")
+@click.option(
+    "--scenario", "names", metavar="NAME", multiple=True, help="Default: first-light. May be repeated."
+)
+@click.option("--keep", is_flag=True, help="Keep the lab's folder with all logs.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line instead of text.")
+@click.option("--kvm", is_flag=True, help="Use KVM with nested SVM or VMX instead of emulation.")
+@project_options
+@click.pass_obj
+def run_(
+    progress: Progress,
+    names: tuple[str, ...],
+    keep: bool,
+    as_json: bool,
+    kvm: bool,
+    project: Path | None,
+    sets: tuple[str, ...],
+) -> int:
+    """Build a monitor, boot QEMU, Xen, dom0, target and monitor, and play scenarios.
+
+    Without a tinyvmi.toml here or in --config, the monitor is built for the
+    cloud kernel that Debian offers today. Exits with 0 if every step came out
+    as expected, 5 for a tampering that should not be, 6 if the monitor was
+    lost, 4 if the lab did not come up, 3 for what was not verified, and 1 for
+    a tamper that was not seen. `lab list` shows the scenarios.
+
+    \b
+    Examples:
+      tinyvmi-build lab run
+      tinyvmi-build lab run --scenario tampers --scenario rescans
+      tinyvmi-build lab run --config web/ --json
+    """
+    from ..lab.play import run
+    from ..lab.project import loaded_project
+    from ..lab.scenario import scenario
+
+    chosen = [scenario(name) for name in names or ("first-light",)]
+    loaded = loaded_project(project, sets, progress)
+    return int(run(loaded, chosen, as_json=as_json, stream=sys.stdout, progress=progress, keep=keep, kvm=kvm))
+
+
+@command.command("list")
+def list_() -> None:
+    """List the scenarios: what each does and what has to come out."""
+    from ..lab.scenario import scenarios
+
+    for scenario in scenarios().values():
+        click.echo(f"{scenario.name:<14} {scenario.description}\n{'':<14} expected: {scenario.expectation}")
+
+
+@command.command("shell")
+@click.option("--kvm", is_flag=True, help="Use KVM with nested SVM or VMX instead of emulation.")
+@project_options
+@click.pass_obj
+def shell(progress: Progress, kvm: bool, project: Path | None, sets: tuple[str, ...]) -> None:
+    """Boot the lab with a target, and stay at dom0's console; Ctrl-] leaves and ends it.
+
+    The monitor's build folder is /lab/monitor there, the target is running.
+
+    \b
+    In dom0, for example:
+      xl list
+      tinyvmi-build launch /lab/monitor --scans 1
+      python3 -m tinyvmi_build.lab.memory read 1 0x1000000 16
+    """
+    from ..image.build import build_monitor
+    from ..lab.play import monitor_files
+    from ..lab.project import kernel_to_boot, loaded_project
+    from ..lab.session import Lab
+    from ..lab.shell import attach
+
+    loaded = loaded_project(project, sets, progress)
+    built = build_monitor(loaded, progress)
+    files = monitor_files(built)
+    with Lab(files, target_kernel=kernel_to_boot(loaded), kvm=kvm, progress=progress) as lab:
+        lab.create_target()
+        progress.note("dom0's console; Ctrl-] leaves")
+        attach(lab.folder / "console.sock")

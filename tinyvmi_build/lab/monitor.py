@@ -1,0 +1,175 @@
+"""A monitor in the lab: `tinyvmi-build launch --json` running in dom0, its events as they come."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..errors import MonitorLost
+from ..profile.profile import KernelProfile, ProfileFile
+from ..verdict.collector import Event, Finished, Lost, Received, ScanDone
+from ..verdict.model import Verdict
+from ..verdict.protocol import Broken, Record, Text
+from ..xen.launch import Reporter
+from ..xen.patience import VARIABLE, timeout
+from .target import Target
+
+if TYPE_CHECKING:
+    from .session import Lab
+
+FILES = "/lab/monitor"  # the build folder, in dom0
+# A scan that is under way when memory changes may have passed the place; its end and the next one's may both
+# be on their way from the guest to us.  So the third scan from the last that is known has surely seen it.
+_SCANS_TO_SEE = 3
+T = TypeVar("T")
+
+
+class Monitor:
+    """Launches the monitor in `folder` (in dom0) for `target`.  Every event goes to `reporter` too."""
+
+    def __init__(
+        self, lab: Lab, target: Target, reporter: Reporter, *, folder: str = FILES, period: str = "500ms"
+    ):
+        self._reporter = reporter
+        self.kernel: dict[str, Any] | None = None  # the kernel record
+        self.scans = 0
+        self.findings: list[dict[str, Any]] = []  # of the scan under way, or just done
+        self.status: int | None = None  # launch's exit status, once it has ended
+        self._fresh = True
+        launch = ["tinyvmi-build", "launch", folder, "--target", target.name, "--period", period, "--json"]
+        self._remote = lab.spawn(["env", f"{VARIABLE}={os.environ.get(VARIABLE, '1')}", *launch])
+        self._errors: list[str] = []
+
+    def until(self, condition: Callable[[Event], T | None], seconds: float, what: str) -> T:
+        """Follow the monitor until `condition` gives something for an event; MonitorLost if it does not."""
+        deadline = time.monotonic() + timeout(seconds)
+        while True:
+            found = None
+            for event in self._next(deadline, what):
+                self._note(event)
+                self._reporter.events([event])
+                if isinstance(event, Lost):
+                    raise MonitorLost(event.reason)
+                found = found or condition(event)
+            if found is not None:
+                return found
+
+    def wait_kernel(self, seconds: float = 90) -> dict[str, Any]:
+        """Its `kernel` record: what it found, where."""
+        return self.kernel or self.until(lambda event: self.kernel, seconds, "its kernel record")
+
+    def expect(self, verdict: Verdict, seconds: float = 90) -> tuple[Verdict, int]:
+        """(verdict, scans it took) of the first scan that says `verdict`, else of the first that should."""
+        start = self._latest()
+
+        def condition(event: Event) -> tuple[Verdict, int] | None:
+            if isinstance(event, ScanDone):
+                took = event.scan - start
+                if event.verdict is verdict or took >= _SCANS_TO_SEE:
+                    return event.verdict, took
+            return None
+
+        return self.until(condition, seconds, f"a scan that says {verdict}")
+
+    def steady(self, verdict: Verdict, scans: int = _SCANS_TO_SEE) -> tuple[Verdict, int]:
+        """(verdict, scans seen) after `scans` scans that all say `verdict`, or of the first that does not."""
+        start = self._latest()
+
+        def condition(event: Event) -> tuple[Verdict, int] | None:
+            if isinstance(event, ScanDone):
+                took = event.scan - start
+                if event.verdict is not verdict or took >= scans:
+                    return event.verdict, took
+            return None
+
+        return self.until(condition, 60 + 3 * scans, f"{scans} scans that say {verdict}")
+
+    def stop(self) -> None:
+        """Interrupt launch, which destroys the monitor's domain."""
+        self._remote.kill(2)
+        self._remote.wait(30)
+
+    def _latest(self) -> int:
+        """The number of scans, counting those whose end has arrived unread."""
+        deadline = time.monotonic()
+        while not self._remote.inbox.empty():
+            for event in self._next(deadline + 1, "an event"):
+                self._note(event)
+                self._reporter.events([event])
+        return self.scans
+
+    def _next(self, deadline: float, what: str) -> list[Event]:
+        left = deadline - time.monotonic()
+        try:
+            kind, line = self._remote.next(max(0.0, left))
+        except TimeoutError:
+            raise MonitorLost(f"{what} did not come in time") from None
+        if kind == "exit":
+            self.status = int(line)
+            said = "; ".join(self._errors[-3:])
+            raise MonitorLost(f"launch ended with {line}{': ' + said if said else ''} while {what} was due")
+        if kind == "err":
+            self._errors.append(line)
+            return []
+        return event_of(line)
+
+    def _note(self, event: Event) -> None:
+        if isinstance(event, ScanDone):
+            self.scans = event.scan
+            self._fresh = False
+        elif isinstance(event, Received):
+            body = event.record.body
+            if not self._fresh and body["t"] in ("check", "finding"):
+                self._fresh, self.findings = True, []
+            if body["t"] == "kernel":
+                self.kernel = body
+            elif body["t"] == "finding":
+                self.findings.append(body)
+
+
+def event_of(line: str) -> list[Event]:
+    """The event that a line of `launch --json` tells; none for the closing `result`."""
+    try:
+        told = json.loads(line)
+        kind = told["event"]
+    except (ValueError, KeyError, TypeError):
+        return [Text(line)]
+    if kind == "record":
+        return [Received(Record(told["seq"], told["record"]))]
+    if kind == "text":
+        return [Text(told["text"])]
+    if kind == "broken":
+        return [Broken(told["reason"], told["line"])]
+    if kind == "scan":
+        return [ScanDone(told["scan"], Verdict(told["verdict"]))]
+    if kind == "lost":
+        return [Lost(told["reason"])]
+    if kind == "finished":
+        return [Finished(told["reason"], Verdict(told["verdict"]) if told["verdict"] else None)]
+    return []
+
+
+class LiveGuest:
+    """A target's kernel memory by link address (lab.tamper.Guest), where a monitor found it."""
+
+    def __init__(self, target: Target, kernel: dict[str, Any], profiles: ProfileFile):
+        self.profile: KernelProfile = profiles.by_build_id(kernel["build_id"])
+        self.delta = int(kernel["delta"], 16)
+        self._target = target
+        self._text_pa = int(kernel["text_pa"], 16)
+
+    def read(self, link_va: int, size: int) -> bytes:
+        return self._target.read(self._physical(link_va), size)
+
+    def write(self, link_va: int, data: bytes) -> None:
+        self._target.write(self._physical(link_va), data)
+
+    def _physical(self, link_va: int) -> int:
+        """The kernel image is contiguous in physical memory, from _text on."""
+        offset = link_va - self.profile.text_va
+        if not 0 <= offset < self.profile.image_size:
+            raise ValueError(f"{link_va:#x} is not in the kernel image")
+        return self._text_pa + offset

@@ -1,0 +1,116 @@
+"""A whole run of the lab: build the monitor, boot, play scenarios, tell how they came out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TextIO
+
+from ..config.load import Loaded
+from ..errors import Exit
+from ..image.build import BuildResult, build_monitor
+from ..profile.profile import ProfileFile
+from ..progress import Progress
+from ..verdict.collector import Event
+from ..verdict.explain import Explainer
+from ..verdict.report import JsonLines, Terminal
+from ..xen.launch import Reporter
+from . import monitor
+from .monitor import LiveGuest, Monitor
+from .project import kernel_to_boot
+from .scenario import Scenario, Stage, Step, exit_status, play
+from .session import Lab
+
+
+class Teller:
+    """Tells a run as it goes: the monitor's events and the scenario's steps, as text or JSON Lines."""
+
+    def __init__(self, stream: TextIO, as_json: bool, profiles: ProfileFile):
+        explainer = Explainer(profiles)
+        self._stream = stream
+        self._json = as_json
+        self._reporter: Reporter = (
+            JsonLines(stream, explainer) if as_json else Terminal(stream, explainer, console=False)
+        )
+
+    def events(self, events: Iterable[Event]) -> None:
+        self._reporter.events(events)
+
+    def scenario(self, chosen: Scenario) -> None:
+        if self._json:
+            self._write("scenario", name=chosen.name, description=chosen.description)
+        else:
+            self._line(f"\n== {chosen.name}: {chosen.description}")
+
+    def step(self, what: str, text: str) -> None:
+        if not self._json:
+            self._line(f"-> {text}" if what == "begin" else f"   {text}")
+
+    def close(self, results: dict[str, list[Step]], status: Exit) -> None:
+        """The closing table."""
+        if self._json:
+            scenarios = {name: [asdict(step) for step in steps] for name, steps in results.items()}
+            self._write("lab", exit=int(status), scenarios=scenarios)
+            return
+        rows = [(name, step) for name, steps in results.items() for step in steps]
+        width = max([4, *(len(step.title) for _, step in rows)])
+        self._line("")
+        for name, step in rows:
+            mark = "ok  " if step.ok else "FAIL"
+            expected = "" if step.ok else f" (expected {step.expected})"
+            text = f"  {mark} {name:<12} {step.title:<{width}}  {step.got}{expected}  {step.note}"
+            self._line(text.rstrip())
+        failed = sum(not step.ok for _, step in rows)
+        self._line(f"\n{len(rows)} steps, {failed} not as expected")
+
+    def _line(self, text: str) -> None:
+        self._stream.write(text + "\n")
+        self._stream.flush()
+
+    def _write(self, event: str, **fields: object) -> None:
+        self._line(json.dumps({"v": 1, "event": event, **fields}, ensure_ascii=True))
+
+
+def monitor_files(built: BuildResult, folder: str = monitor.FILES) -> dict[str, Path | bytes]:
+    """What a dom0 needs of a build, as files for the lab."""
+    files = (built.image, built.xl_config, built.profile, built.manifest)
+    return {f"{folder}/{path.name}": path for path in files}
+
+
+def run(
+    loaded: Loaded,
+    chosen: list[Scenario],
+    *,
+    as_json: bool,
+    stream: TextIO,
+    progress: Progress,
+    keep: bool = False,
+    kvm: bool = False,
+) -> Exit:
+    """Play `chosen` in one lab; the exit status by the documented codes."""
+    with progress.step(f"build the monitor '{loaded.config.monitor.name}'"):
+        built = build_monitor(loaded, progress)
+    profiles = ProfileFile.load(built.profile)
+    teller = Teller(stream, as_json, profiles)
+    lab = Lab(
+        monitor_files(built), target_kernel=kernel_to_boot(loaded), kvm=kvm, progress=progress, keep=keep
+    )
+    results: dict[str, list[Step]] = {}
+    with lab:
+        target = lab.create_target()
+        watching = Monitor(lab, target, teller)
+        guest = LiveGuest(target, watching.wait_kernel(), profiles)
+        for scenario in chosen:
+            teller.scenario(scenario)
+            results[scenario.name] = play(scenario, Stage(target, watching, guest, teller.step))
+            if watching.status is not None:
+                break
+        if watching.status is None:
+            watching.stop()
+    status = exit_status([step for steps in results.values() for step in steps])
+    teller.close(results, status)
+    if keep:
+        progress.note(f"the lab's logs are in {lab.folder}")
+    return status

@@ -1,0 +1,35 @@
+"""Which monitor the lab runs: a project's, or one of its own for today's cloud kernel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..config.load import FILE_NAME, Loaded, load
+from ..config.write import commented
+from ..paths import cache_dir
+from ..progress import Progress
+from .packages import fetch_kernel
+from .tamper.policy_globals import ALLOWED_CORE_PATTERN
+
+
+def loaded_project(project: Path | None, sets: tuple[str, ...], progress: Progress) -> Loaded:
+    """The configuration `project` (or ./tinyvmi.toml, if there is one), else the lab's own."""
+    if project is None and not Path(FILE_NAME).exists():
+        deb = fetch_kernel(progress=progress)
+        folder = cache_dir("lab")
+        project = folder / FILE_NAME
+        values = {
+            ("monitor", "name"): "lab",
+            ("target", "domain"): "target",
+            ("kernel", "packages"): [str(deb)],
+            ("checks", "policy-globals", "core_pattern"): ["core", ALLOWED_CORE_PATTERN],
+        }
+        text = commented(values)
+        if not project.exists() or project.read_text() != text:
+            project.write_text(text)
+    return load(project, sets)
+
+
+def kernel_to_boot(loaded: Loaded) -> Path | None:
+    """The package or vmlinuz that the target boots: the first that is configured; None for today's kernel."""
+    return next(iter(loaded.config.kernel.packages), None)

@@ -1,0 +1,20 @@
+"""The shortest proof that the whole path works."""
+
+from __future__ import annotations
+
+from ..scenario import Scenario, Stage
+from ..tamper import change
+
+
+def _play(stage: Stage) -> None:
+    stage.intact("the target as it booted", scans=2)
+    undo = stage.tampered(change("syscall-table-getdents64"))
+    stage.restored(undo)
+
+
+SCENARIO = Scenario(
+    name="first-light",
+    description="a clean target, then one changed system call, then its bytes put back",
+    expectation="intact, tampered (by syscall-table), intact",
+    play=_play,
+)

@@ -1,0 +1,22 @@
+"""Every change of the list: each tamper is caught by its check, each legitimate change is not."""
+
+from __future__ import annotations
+
+from ..scenario import Scenario, Stage
+from ..tamper import changes
+
+
+def _play(stage: Stage) -> None:
+    for change in changes():
+        if change.caught_by is None:
+            stage.benign(change)
+        else:
+            stage.restored(stage.tampered(change))
+
+
+SCENARIO = Scenario(
+    name="tampers",
+    description="every change that the lab knows, one after the other",
+    expectation="each tamper is reported by its check in the scan after it; legitimate changes are not",
+    play=_play,
+)
