@@ -19,7 +19,7 @@ from .meson import compile_target, run_tool
 from .toolchain import require_toolchain
 
 MANIFEST_VERSION = 1
-ELF_TARGET = "tinyvmi.elf"
+ELF_TARGET = "base/tinyvmi.elf"
 CHECKER_TARGET = "tinyvmi-check"
 
 

@@ -43,7 +43,7 @@ static int64_t target_flags(domid_t target)
         op.domain = target;
         if (HYPERVISOR_domctl((unsigned long)&op) == 0) {
             version = v;
-            return op.info.domain == target ? op.info.flags : -1;
+            return op.info.domain == target ? (int64_t)op.info.flags : -1;
         }
     }
     return -1;
