@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tinyvmi_build.progress import Progress
+
 settings.register_profile(
     "tinyvmi", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -42,6 +44,14 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         )
 
     return compare
+
+
+@pytest.fixture(scope="session")
+def cloud_kernel() -> Path:
+    """The package of Debian's current cloud kernel, from the lab's cache or mirror."""
+    from tinyvmi_build.lab.packages import fetch_kernel
+
+    return fetch_kernel(progress=Progress(quiet=True))
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

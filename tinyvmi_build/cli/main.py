@@ -8,6 +8,7 @@ load what only a build machine has.
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -83,6 +84,9 @@ def main(argv: list[str] | None = None) -> None:
 
 def run(argv: list[str] | None = None) -> int:
     """Run the command line; the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that is not UTF-8 is no reason to fail
+            stream.reconfigure(errors="backslashreplace")
     try:
         result = root.main(args=argv, prog_name="tinyvmi-build", standalone_mode=False)
         return int(result) if isinstance(result, int) else Exit.INTACT
@@ -95,11 +99,6 @@ def run(argv: list[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         return Exit.INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read the output has left: what it would have said is not known to have arrived, so this is
-        # no success.  Point stdout elsewhere, so that its flush at exit is quiet.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.ENVIRONMENT
     except Exception as error:
         if os.environ.get(TRACEBACK):
             traceback.print_exc()

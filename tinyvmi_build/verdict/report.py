@@ -56,7 +56,7 @@ class Terminal:
                     reason += f"  (was {state.ever} in this run)"
                 self._line(
                     f"  {safe(name):<{width}}  {verdict} {state.units:>8} {state.findings:>8}"
-                    f" {state.us / 1000:>7.1f} ms{reason}"
+                    f" {_time(state.us):>10}{reason}"
                 )
         for name in collector.missing:
             self._line(f"  {name}: {self._paint('33', 'never reported')}")
@@ -106,15 +106,16 @@ class Terminal:
             self._line(
                 f"found kernel {safe(body['release'])} (build-id {body['build_id']}) at {body['text_va']}"
                 f" = physical {body['text_pa']}, KASLR delta {body['delta']}, {body['levels']} levels,"
-                f" in {body['us'] / 1000:.1f} ms"
+                f" in {_time(body['us'])}"
             )
         elif kind == "check":
             verdict = Verdict(body["verdict"])
             reason = f": {safe(body['reason'])}" if body.get("reason") else ""
-            findings = f", {body['findings']} findings" if body["findings"] else ""
+            count = body["findings"]
+            findings = f", {count} finding{'s' if count > 1 else ''}" if count else ""
             self._line(
                 f"  {safe(body['check'])}: {self._paint(_COLOURS[verdict], verdict)}"
-                f" ({body['units']} compared{findings}, {body['us'] / 1000:.1f} ms){reason}"
+                f" ({body['units']} compared{findings}, {_time(body['us'])}){reason}"
             )
         elif kind == "finding":
             self._finding(body, self._explain.finding(body))
@@ -126,7 +127,7 @@ class Terminal:
             self._line(f"record of unknown type {safe(kind)}: {safe(json.dumps(body))}")
 
     def _finding(self, body: dict[str, Any], known: Explanation) -> None:
-        place = f"{safe(body['symbol'])}+0x{body['offset']:x}"
+        place = safe(body["symbol"]) + (f"+0x{body['offset']:x}" if body["offset"] else "")
         near = (
             f" [{safe(known.symbol)}]" if known.symbol and known.symbol not in (body["symbol"], place) else ""
         )
@@ -212,6 +213,10 @@ class JsonLines:
             json.dumps({"v": JSON_VERSION, "event": event, **fields}, ensure_ascii=True) + "\n"
         )
         self._stream.flush()
+
+
+def _time(us: int) -> str:
+    return f"{us} us" if us < 1000 else f"{us / 1000:.1f} ms"
 
 
 def _bytes(hex_text: str, symbol: str, as_text: bool) -> str:
