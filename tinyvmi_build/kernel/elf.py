@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ..errors import UsageError
@@ -122,6 +122,15 @@ class ElfFile:
             loads.append(Segment(vaddr, paddr, offset, filesz, memsz))
         if not loads:
             raise self._bad("nothing in it is loaded")
+        # The per-CPU template is linked at 0 (before Linux 6.15) but loaded among the rest: two addresses.
+        high = next((s for s in loads if s.vaddr >> 63), None)
+        if high:
+            shift = high.vaddr - high.paddr
+            loads += [
+                replace(s, vaddr=s.paddr + shift)
+                for s in loads
+                if not s.vaddr >> 63 and s.paddr >= high.paddr
+            ]
         return sorted(loads, key=lambda s: s.vaddr)
 
     def _read_sections(self, shoff: int, shnum: int, shstrndx: int) -> list[Section]:

@@ -171,7 +171,10 @@ class SymbolTable:
         if last == 0:
             return None
         address = self.addresses[last - 1]
-        if address >> 63 != va >> 63 or (last == len(self) and va > address):
+        is_last = (
+            last == len(self) or self.addresses[last] >> 63 != va >> 63
+        )  # of its half: per-CPU or kernel
+        if address >> 63 != va >> 63 or (is_last and va > address):
             return None
         first = bisect_left(self.addresses, address)
         return min((self[i] for i in range(first, last)), key=_preference).name, va - address

@@ -1,0 +1,116 @@
+"""Packages → profiles: the cache, several kernels, real ones in the time that is promised."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tinyvmi_build.errors import MissingEnvironment, UsageError
+from tinyvmi_build.kernel.image import KernelImage
+from tinyvmi_build.profile.build import build
+from tinyvmi_build.progress import Progress
+
+from ..kernel import writers
+from .conftest import OTHER_ID
+
+QUIET = Progress(quiet=True)
+
+
+@pytest.fixture
+def package(tmp_path):
+    path = tmp_path / "linux-image.deb"
+    kernel = writers.bzimage(writers.payload(writers.vmlinux(), "xz"))
+    path.write_bytes(writers.deb({"./boot/vmlinuz-9.9.9-test": kernel}))
+    return path
+
+
+def test_known_kernel_is_not_read_again(package, cache, monkeypatch):
+    first = build([package], QUIET).kernels[0]
+    assert len(list(cache.iterdir())) == 1
+    monkeypatch.setattr(KernelImage, "__init__", lambda *_: pytest.fail("read again"))
+    second = build([package], QUIET).kernels[0]
+    assert second.build_id == first.build_id
+    assert second.golden == first.golden
+
+
+def test_other_content_other_name_other_tool(package, cache, monkeypatch):
+    build([package], QUIET)
+    package.write_bytes(package.read_bytes() + b"\n")
+    build([package], QUIET)
+    assert len(list(cache.iterdir())) == 2
+    assert build([package.rename(package.with_name("x.deb"))], QUIET).kernels[0].source == "x.deb"
+    assert len(list(cache.iterdir())) == 3
+    monkeypatch.setattr("tinyvmi_build.profile.build._tool_hash", lambda: b"changed")
+    build([package.with_name("x.deb")], QUIET)
+    assert len(list(cache.iterdir())) == 4
+
+
+@pytest.mark.parametrize("damage", (b"", b"nonsense", None))
+def test_damaged_cache_is_mended(package, cache, damage):
+    good = build([package], QUIET)
+    (cached,) = cache.iterdir()
+    cached.write_bytes(cached.read_bytes()[:-7] if damage is None else damage)
+    assert build([package], QUIET).kernels[0].golden == good.kernels[0].golden
+    assert len(cached.read_bytes()) > 1000
+
+
+def test_several(package, tmp_path):
+    (tmp_path / "vmlinux").write_bytes(writers.vmlinux(build_id=OTHER_ID))
+    profiles = build([package, tmp_path / "vmlinux", package], QUIET)
+    assert [k.build_id for k in profiles.kernels] == [OTHER_ID.hex(), writers.BUILD_ID.hex()]
+
+
+def test_nothing():
+    with pytest.raises(UsageError, match="no kernel was given"):
+        build([], QUIET)
+
+
+def test_same_bytes_wherever_it_is_built(package, tmp_path):
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from tinyvmi_build.profile.build import build\n"
+        "build([Path(sys.argv[1])]).save(Path('out'))\n"
+    )
+    outputs = []
+    for name, seed in (("a", "1"), ("longer/b", "2")):
+        folder = tmp_path / name
+        folder.mkdir(parents=True)
+        copy = folder / package.name
+        copy.write_bytes(package.read_bytes())
+        env = os.environ | {
+            "PYTHONHASHSEED": seed,
+            "TINYVMI_CACHE": str(folder / "cache"),
+            "TZ": f"UTC{seed}",
+        }
+        subprocess.run(
+            [sys.executable, "-c", code, copy], cwd=folder, env=env, check=True, capture_output=True
+        )
+        outputs.append((folder / "out").read_bytes())
+    assert outputs[0] == outputs[1]
+
+
+@pytest.mark.parametrize("metapackage", ("linux-image-cloud-amd64", "linux-image-amd64"))
+def test_real_kernel(metapackage, monkeypatch, tmp_path):
+    from tinyvmi_build.lab.packages import fetch_kernel
+
+    with monkeypatch.context() as outside:
+        outside.delenv("TINYVMI_CACHE")
+        try:
+            package = fetch_kernel(metapackage)
+        except MissingEnvironment as error:
+            if os.environ.get("CI"):
+                raise
+            pytest.skip(f"no package: {error.message}")
+    start = time.process_time()  # not the wall clock: others use this machine too
+    profile = build([package], QUIET).kernels[0]
+    built = time.process_time() - start
+    start = time.process_time()
+    again = build([package], QUIET).kernels[0]
+    known = time.process_time() - start
+    assert built < 10, "the promise for a generic kernel"
+    assert known < 1
+    assert again.build_id == profile.build_id
+    assert {"identity", "idt", "policy-globals", "rodata", "syscall-table"} <= set(profile.golden)
+    assert not [name for name, value in profile.golden.items() if "unknown" in value]
