@@ -1,0 +1,89 @@
+"""The generated C of a small kernel: stable, readable, and accepted by both compilers."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.golden_values.fake import TEXT, FakeImage, FakeSymbols
+from tests.unit.golden_values.test_idt import image as idt_image
+from tinyvmi_build.config.model import Config, PolicyGlobals
+from tinyvmi_build.golden import idt, rodata
+from tinyvmi_build.kernel.relocs import RelocKind
+from tinyvmi_build.paths import data_dir
+from tinyvmi_build.render.plan import check_items, kernel_items, rendered
+
+RODATA = TEXT + 0x10000
+
+
+class Nearest:
+    """Symbols of the generated comments."""
+
+    def nearest(self, va: int) -> tuple[str, int]:
+        return ("hostile */ name", 0) if va == TEXT + 0x100 else ("function", va & 0xFF)
+
+
+class SmallKernel:
+    """What `render.tables` reads of a KernelProfile."""
+
+    release = "6.1.0-small"
+    build_id = "0123456789abcdef0123456789abcdef01234567"
+    text_va = TEXT
+    symbols = Nearest()
+
+    def __init__(self, **unknown: str):
+        relocs = [(RODATA + 16, RelocKind.R64), (RODATA + 4094, RelocKind.R32)]
+        symbols = FakeSymbols({"__start_rodata": RODATA, "__start_ro_after_init": RODATA + 4200})
+        image = FakeImage(symbols, {RODATA: bytes(range(256))}, relocs)
+        self._blobs = rodata.blobs(image)  # type: ignore[arg-type]
+        facts = ("image_size", "build_id_va", "phys_base_va", "root_va", "la57_va", "system_state_va")
+        self.golden: dict[str, Any] = {
+            "kernel": dict.fromkeys(facts, TEXT)
+            | {"text_va": TEXT, "physical_start": 0x1000000, "system_running": 3},
+            "identity": {"banner_va": TEXT, "banner": 'Linux "quoted" \\ \n'},
+            "syscall-table": {
+                "tables": [
+                    {"symbol": "sys_call_table", "va": RODATA, "expected": [TEXT + 0x100, TEXT + 0x210]}
+                ]
+            },
+            "idt": idt.golden(idt_image()),  # type: ignore[arg-type]
+            "policy-globals": {
+                "strings": [{"symbol": "core_pattern", "va": TEXT, "size": 128, "compiled": "core"}]
+            },
+            "rodata": rodata.golden(image),  # type: ignore[arg-type]
+        }
+        for check, reason in unknown.items():
+            self.golden[check.replace("_", "-")] = {"unknown": reason}
+
+    def blob(self, name: str) -> bytes:
+        return self._blobs[name]
+
+
+def files(kernel: SmallKernel) -> dict[str, str]:
+    config = Config(policy_globals=PolicyGlobals(core_pattern=("core", "|/usr/bin/x %P")))
+    out = rendered([*check_items(config), *kernel_items(config, [kernel])])  # type: ignore[list-item]
+    return {name.removeprefix("generated/"): text for name, text in out.items()}
+
+
+def test_generated_c(golden: Callable[[str, str], None]) -> None:
+    for name, text in files(SmallKernel()).items():
+        golden(f"render/kernel/{name}", text)
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+@pytest.mark.parametrize(
+    "kernel",
+    [SmallKernel(), SmallKernel(idt="why */ not", rodata="r", syscall_table="s", policy_globals="p")],
+    ids=["known", "unknown"],
+)
+def test_both_compilers_accept_it(tmp_path: Path, compiler: str, kernel: SmallKernel) -> None:
+    flags = ["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-mgeneral-regs-only"]
+    for name, text in files(kernel).items():
+        (tmp_path / name).write_text(text)
+    sources = sorted(str(path) for path in tmp_path.glob("*.c"))
+    include = data_dir("minios_app") / "include"
+    subprocess.run([compiler, *flags, f"-I{include}", "-c", *sources], check=True, cwd=tmp_path)

@@ -1,0 +1,59 @@
+"""Page digests, locator sums and relocations of .rodata."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import zlib
+
+import pytest
+
+from tests.unit.golden_values.fake import TEXT, FakeImage, FakeSymbols
+from tinyvmi_build.golden import rodata
+from tinyvmi_build.golden.unknown import Unknown
+from tinyvmi_build.kernel.relocs import RelocKind
+
+START = TEXT + 0x10000
+
+
+def image(size: int, relocs: list[tuple[int, RelocKind]] | None = None, start: int = START) -> FakeImage:
+    symbols = FakeSymbols({"__start_rodata": start, "__start_ro_after_init": start + size})
+    data = bytes(i * 7 % 251 for i in range(size))
+    return FakeImage(symbols, {start: data}, relocs or [])
+
+
+def test_digests_and_lines_of_a_part_page() -> None:
+    subject = image(4096 + 100)
+    tables = rodata.blobs(subject)
+    data = tables["rodata"]
+    assert len(data) == 4196
+    assert (
+        tables["rodata.digests"]
+        == hashlib.sha256(data[:4096]).digest() + hashlib.sha256(data[4096:]).digest()
+    )
+    lines = struct.unpack("<128H", tables["rodata.lines"])
+    assert lines[1] == zlib.crc32(data[64:128]) & 0xFFFF
+    assert lines[65] == zlib.crc32(data[4160:4196]) & 0xFFFF  # the last line is cut
+    assert lines[66:] == (0,) * 62
+
+
+def test_a_relocation_across_a_border_is_in_both_pages() -> None:
+    kinds = [
+        (START + 4092, RelocKind.R64),  # four bytes in either page
+        (START + 8, RelocKind.R32),
+        (START + 4096 + 4095, RelocKind.INVERSE32),  # reaches out of the range
+        (START - 4, RelocKind.R64),  # reaches into it
+        (START - 8, RelocKind.R64),  # ends before it
+    ]
+    tables = rodata.blobs(image(8192, kinds))
+    index = struct.unpack("<3I", tables["rodata.reloc_index"])
+    relocs = struct.unpack(f"<{index[-1]}H", tables["rodata.relocs"])
+    first = [(r >> 14, (r & 0x3FFF) - 8) for r in relocs[: index[1]]]
+    second = [(r >> 14, (r & 0x3FFF) - 8) for r in relocs[index[1] :]]
+    assert first == [(0, -4), (1, 8), (0, 4092)]
+    assert second == [(0, -4), (2, 4095)]
+
+
+def test_unaligned_bounds_are_not_guessed_at() -> None:
+    with pytest.raises(Unknown, match=r"bounds of \.rodata"):
+        rodata.golden(image(4096, start=START + 8))
