@@ -30,13 +30,19 @@ static void console_event(evtchn_port_t p, struct pt_regs *regs, void *data)
     wake_up(&room_queue);
 }
 
+void console_attach(struct xencons_interface *interface, evtchn_port_t evtchn)
+{
+    ring = interface;
+    if (!ring)
+        return;
+    port = bind_evtchn(evtchn, console_event, NULL);
+    unmask_evtchn(port);
+}
+
 void init_console(void)
 {
-    if (start_info.flags & SIF_INITDOMAIN)
-        return;
-    ring = mfn_to_virt(start_info.console.domU.mfn);
-    port = bind_evtchn(start_info.console.domU.evtchn, console_event, NULL);
-    unmask_evtchn(port);
+    if (!(start_info.flags & SIF_INITDOMAIN))
+        console_attach(mfn_to_virt(start_info.console.domU.mfn), start_info.console.domU.evtchn);
 }
 
 static unsigned int ring_used(void)

@@ -28,13 +28,14 @@ static void crash_begin(void)
     console_enter_crash();
 }
 
-static void print_location(const char *label, unsigned long addr)
+static void print_location(const char *label, unsigned long addr, bool is_return_address)
 {
     unsigned long offset, size;
-    const char *name = symbol_lookup(addr, &offset, &size);
+    /* Behind the call of a function that never returns, the next function may begin. */
+    const char *name = symbol_lookup(addr - is_return_address, &offset, &size);
 
     if (name)
-        printk("%s%#018lx %s+%#lx/%#lx\n", label, addr, name, offset, size);
+        printk("%s%#018lx %s+%#lx/%#lx\n", label, addr, name, offset + is_return_address, size);
     else
         printk("%s%#018lx\n", label, addr);
 }
@@ -56,7 +57,7 @@ static void print_chain(unsigned long frame)
 
         if (!words[1])
             break;
-        print_location("  ", words[1]);
+        print_location("  ", words[1], true);
         if (words[0] <= frame)
             break;
         frame = words[0];
@@ -71,7 +72,6 @@ void stack_walk(void)
 
 void dump_regs(struct pt_regs *regs)
 {
-    print_location("RIP: ", regs->rip);
     printk("RSP: %#018lx  RFLAGS: %#010lx  CS: %04lx  SS: %04lx\n", regs->rsp, regs->eflags, regs->cs & 0xffff,
            regs->ss & 0xffff);
     printk("RAX: %016lx RBX: %016lx RCX: %016lx\n", regs->rax, regs->rbx, regs->rcx);
@@ -95,23 +95,11 @@ void crash_report(struct pt_regs *regs, const struct fault *fault)
     if (fault->has_address)
         printk("CR2: %#018lx\n", fault->address);
     printk("Thread: %s\n", context_name());
+    print_location("RIP: ", regs->rip, fault->called);
     dump_regs(regs);
     printk("Stack trace:\n");
-    print_location("  ", regs->rip);
+    print_location("  ", regs->rip, fault->called);
     print_chain(regs->rbp);
-    printk("*** END OF CRASH REPORT\n");
-    crash_shutdown();
-}
-
-void do_exit(void)
-{
-    unsigned long caller = (unsigned long)__builtin_return_address(0);
-
-    crash_begin();
-    printk("\n*** CRASH: BUG\n");
-    printk("Thread: %s\n", context_name());
-    print_location("RIP: ", caller);
-    stack_walk();
     printk("*** END OF CRASH REPORT\n");
     crash_shutdown();
 }

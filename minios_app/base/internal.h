@@ -7,6 +7,7 @@
 #include <mini-os/mm.h>
 #include <mini-os/sched.h>
 #include <mini-os/types.h>
+#include <xen/event_channel.h>
 
 /* Image layout (toolchain/monitor.lds) */
 extern char _text[], _etext[], _erodata[], _edata[], _end[];
@@ -32,8 +33,9 @@ int app_main(start_info_t *si) __attribute__((weak));
 /* crash.c: print why and where, then end the domain as crashed. */
 struct fault {
     const char *what;
+    bool called; /* rip is the return address of a call that reported the fault */
     bool has_address;
-    unsigned long address;
+    unsigned long address; /* CR2 */
 };
 void crash_report(struct pt_regs *regs, const struct fault *fault) __attribute__((noreturn));
 
@@ -45,6 +47,10 @@ const char *symbol_lookup(unsigned long addr, unsigned long *offset, unsigned lo
 extern mmu_update_t mmu_batch[MMU_BATCH];
 void tlb_flush_local(void);
 pgentry_t pte_read(unsigned long va); /* 0 without a table */
+
+/* console.c: write to this ring from now on; NULL: to Xen's own console. */
+struct xencons_interface;
+void console_attach(struct xencons_interface *interface, evtchn_port_t evtchn);
 
 /* stacks.c: lowest address of a new stack in the kernel area, a guard page below; 0 without memory. */
 unsigned long stack_alloc(void);

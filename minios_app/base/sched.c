@@ -74,22 +74,46 @@ struct thread *create_thread(char *name, void (*function)(void *), void *data)
     return t;
 }
 
-/* The first runnable thread; wakes those whose time has come.  *next_wakeup: the earliest of the others. */
-static struct thread *pick(s_time_t *next_wakeup)
+static struct thread *earliest_sleeper(void)
 {
-    s_time_t now = NOW();
+    struct thread *earliest = NULL;
     struct list_head *pos;
 
-    *next_wakeup = FOREVER;
     list_for_each(pos, &threads) {
         struct thread *t = list_entry(pos, struct thread, thread_list);
 
-        if (!is_runnable(t) && t->wakeup_time) {
-            if (t->wakeup_time <= now)
-                wake(t);
-            else if (t->wakeup_time < *next_wakeup)
-                *next_wakeup = t->wakeup_time;
-        }
+        if (!is_runnable(t) && t->wakeup_time && (!earliest || t->wakeup_time < earliest->wakeup_time))
+            earliest = t;
+    }
+    return earliest;
+}
+
+static void move_to_end(struct thread *t)
+{
+    list_del(&t->thread_list);
+    list_add_before(&t->thread_list, &threads);
+}
+
+/* Wake those whose time has come, in the order of their time.  When the next one's comes. */
+static s_time_t wake_expired(void)
+{
+    s_time_t now = NOW();
+    struct thread *t;
+
+    while ((t = earliest_sleeper()) && t->wakeup_time <= now) {
+        wake(t);
+        move_to_end(t);
+    }
+    return t ? t->wakeup_time : FOREVER;
+}
+
+static struct thread *first_runnable(void)
+{
+    struct list_head *pos;
+
+    list_for_each(pos, &threads) {
+        struct thread *t = list_entry(pos, struct thread, thread_list);
+
         if (is_runnable(t))
             return t;
     }
@@ -101,10 +125,14 @@ static void switch_to_next(void)
     struct thread *prev = current_thread ? current_thread : &boot_thread, *next;
     s_time_t next_wakeup;
 
-    while (!(next = pick(&next_wakeup)))
+    for (;;) {
+        next_wakeup = wake_expired();
+        next = first_runnable();
+        if (next)
+            break;
         block_domain(next_wakeup);
-    list_del(&next->thread_list);
-    list_add_before(&next->thread_list, &threads);
+    }
+    move_to_end(next);
     if (next == prev)
         return;
     current_thread = next;

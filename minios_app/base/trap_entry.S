@@ -146,6 +146,13 @@ stack_overflow_trap:
     ud2
     .size __fentry__, . - __fentry__
 
+/* BUG(): a trap, so that the report has the registers of the caller. */
+    .globl do_exit
+    .type do_exit, @function
+do_exit:
+    ud2
+    .size do_exit, . - do_exit
+
     .data
     .globl stack_limit
     .balign 8

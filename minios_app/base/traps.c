@@ -88,9 +88,9 @@ void do_trap(struct pt_regs *regs, unsigned long vector)
         fault.what = text;
         fault.has_address = true;
         fault.address = cr2;
-    } else if (regs->rip == (unsigned long)stack_overflow_trap) {
-        /* __fentry__ refused: show the function that it was called from. */
-        fault.what = "stack overflow: the stack's reserve has been reached";
+    } else if (regs->rip == (unsigned long)stack_overflow_trap || regs->rip == (unsigned long)do_exit) {
+        fault.what = regs->rip == (unsigned long)do_exit ? "BUG" : "stack overflow: the stack's reserve has been reached";
+        fault.called = true;
         regs->rip = *(unsigned long *)regs->rsp;
         regs->rsp += sizeof(unsigned long);
     } else if (regs->orig_rax) {

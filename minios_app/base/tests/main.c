@@ -1,17 +1,86 @@
-#include <mini-os/lib.h>
+/* SPDX-License-Identifier: MIT */
+/*
+ * The test image.  Its command line says what to do:
+ *   (nothing)       all tests that need no other domain
+ *   smoke=xenbus    a domU's tests against the real xenstored, below data/
+ *   smoke=MODE      crash on purpose (crash_modes.c)
+ */
+#include <mini-os/hypervisor.h>
 #include <mini-os/sched.h>
-static void runner(void *d)
+
+#include "../internal.h"
+#include "smoke.h"
+
+extern const struct smoke_test string_tests[], printf_tests[], pages_tests[], heap_tests[], map_tests[],
+    events_tests[], time_tests[], sched_tests[], console_tests[], protect_tests[], xenbus_tests[], store_tests[];
+
+static const struct smoke_test *const all[] = {
+    string_tests, printf_tests, pages_tests,   heap_tests,    map_tests,    events_tests,
+    time_tests,   sched_tests,  console_tests, protect_tests, xenbus_tests, NULL,
+};
+static const struct smoke_test *const with_xenstored[] = {store_tests, NULL};
+
+static bool failed;
+
+void smoke_fail(const char *file, int line, const char *what)
 {
-    (void)d;
-    printk("hello from a thread, cmdline '%s'\n", cmdline);
-    msleep(20);
-    printk("1..0\n");
-    HYPERVISOR_shutdown(SHUTDOWN_reboot);
+    printk("# %s:%d: %s\n", file, line, what);
+    failed = true;
 }
-int app_main(start_info_t *si);
+
+bool loopback(evtchn_port_t *near, evtchn_port_t *far, evtchn_handler_t far_handler, void *far_data)
+{
+    if (evtchn_alloc_unbound(DOMID_SELF, NULL, NULL, near)) /* the code under test binds its own handler */
+        return false;
+    if (evtchn_bind_interdomain(DOMID_SELF, *near, far_handler, far_data, far))
+        return false;
+    clear_evtchn(*far); /* Xen lets a new binding begin with an event */
+    unmask_evtchn(*far);
+    return true;
+}
+
+static unsigned int count(const struct smoke_test *const *modules)
+{
+    unsigned int n = 0;
+
+    for (; *modules; modules++)
+        for (const struct smoke_test *t = *modules; t->name; t++)
+            n++;
+    return n;
+}
+
+static void run_all(void *arg)
+{
+    const struct smoke_test *const *modules = arg;
+    unsigned int n = 0, failures = 0;
+
+    printk("TAP version 13\n1..%u\n", count(modules));
+    for (; *modules; modules++) {
+        for (const struct smoke_test *t = *modules; t->name; t++) {
+            failed = false;
+            t->run();
+            failures += failed;
+            printk("%s %u - %s\n", failed ? "not ok" : "ok", ++n, t->name);
+        }
+    }
+    printk("# %u tests, %u failed\n", n, failures);
+    /* As dom0, poweroff would only halt the machine. */
+    kernel_shutdown(start_info.flags & SIF_INITDOMAIN ? SHUTDOWN_reboot : SHUTDOWN_poweroff);
+}
+
 int app_main(start_info_t *si)
 {
+    const char *mode = strstr(cmdline, "smoke=");
+
     (void)si;
-    create_thread("runner", runner, NULL);
+    mode = mode ? mode + strlen("smoke=") : "";
+    if (!*mode)
+        console_boot_part();
+    if (!*mode)
+        create_thread("tests", run_all, (void *)all);
+    else if (!strcmp(mode, "xenbus"))
+        create_thread("tests", run_all, (void *)with_xenstored);
+    else
+        crash_on_purpose(mode);
     return 0;
 }

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+/* The console ring against a daemon played by this domain. */
+#include <mini-os/mm.h>
+#include <mini-os/sched.h>
+#include <xen/io/console.h>
+
+#include "../internal.h"
+#include "smoke.h"
+
+#define LINES 200
+
+static struct xencons_interface *ring;
+static evtchn_port_t near, far;
+static char got[16384], expected[16384];
+static size_t got_len;
+static volatile bool stop;
+static bool boot_part_ok;
+
+static void drain(unsigned int max)
+{
+    while (max-- && ring->out_cons != ring->out_prod && got_len < sizeof(got)) {
+        got[got_len++] = ring->out[MASK_XENCONS_IDX(ring->out_cons, ring->out)];
+        ring->out_cons++;
+    }
+}
+
+/* A daemon in a hurry, for writers that cannot wait: empties the ring from the event handler. */
+static void drain_event(evtchn_port_t port, struct pt_regs *regs, void *data)
+{
+    (void)port, (void)regs;
+    if (*(bool *)data) {
+        drain(sizeof(ring->out));
+        notify_remote_via_evtchn(far);
+    }
+}
+
+static bool drain_at_once;
+
+static bool open_ring(void)
+{
+    if (!ring) {
+        ring = (struct xencons_interface *)alloc_page();
+        if (!ring || !loopback(&near, &far, drain_event, &drain_at_once))
+            return false;
+    }
+    memset(ring, 0, PAGE_SIZE);
+    ring->out_prod = ring->out_cons = 0xfffffff0u; /* the indices wrap on the way */
+    got_len = 0;
+    console_attach(ring, near);
+    return true;
+}
+
+static size_t write_lines(bool only_expect)
+{
+    size_t len = 0;
+
+    for (int i = 0; i < LINES; i++) {
+        len += scnprintf(expected + len, sizeof(expected) - len, "line %d of a long story%.*s\r\n", i, i % 30,
+                         "..............................");
+        if (!only_expect)
+            printk("line %d of a long story%.*s\n", i, i % 30, "..............................");
+    }
+    return len;
+}
+
+static bool all_came(size_t len)
+{
+    return got_len == len && !memcmp(got, expected, len);
+}
+
+/* In app_main: printk has no thread to put to sleep, and still may lose nothing. */
+void console_boot_part(void)
+{
+    size_t len;
+
+    drain_at_once = true;
+    if (!open_ring())
+        return;
+    len = write_lines(false);
+    drain(sizeof(ring->out));
+    console_attach(NULL, 0);
+    boot_part_ok = all_came(len);
+    unbind_evtchn(near);
+}
+
+static void before_threads(void)
+{
+    CHECK(boot_part_ok);
+}
+
+static void slow_daemon(void *unused)
+{
+    (void)unused;
+    while (!stop) {
+        msleep(1);
+        drain(700);
+        notify_remote_via_evtchn(far);
+    }
+    stop = false;
+}
+
+static bool reopen(void)
+{
+    unbind_evtchn(far);
+    free_page(ring);
+    ring = NULL;
+    drain_at_once = false;
+    return open_ring();
+}
+
+static void back_pressure(void)
+{
+    size_t len;
+
+    CHECK(reopen());
+    CHECK(create_thread("daemon", slow_daemon, NULL));
+    len = write_lines(false);
+    for (int i = 0; i < 1000 && got_len < len; i++)
+        msleep(1);
+    console_attach(NULL, 0);
+    stop = true;
+    while (stop)
+        msleep(1);
+    CHECK(len > 2 * sizeof(ring->out) && all_came(len));
+}
+
+static volatile int writers;
+
+static void write_many(void *letter)
+{
+    char line[80];
+
+    memset(line, *(char *)letter, sizeof(line));
+    line[sizeof(line) - 1] = '\n';
+    for (int i = 0; i < 30; i++)
+        console_write(line, sizeof(line));
+    writers--;
+}
+
+/* Two threads fill the ring together: no line has both letters. */
+static void lines_stay_whole(void)
+{
+    size_t len;
+
+    CHECK(reopen());
+    writers = 2;
+    CHECK(create_thread("daemon", slow_daemon, NULL) && create_thread("x", write_many, "x") &&
+          create_thread("y", write_many, "y"));
+    for (int i = 0; i < 2000 && (writers || got_len < 2 * 30 * 81); i++)
+        msleep(1);
+    console_attach(NULL, 0);
+    stop = true;
+    while (stop)
+        msleep(1);
+    CHECK(!writers && got_len == 2 * 30 * 81);
+    for (len = 0; len < got_len; len += 81) {
+        for (int i = 1; i < 79; i++)
+            CHECK(got[len + i] == got[len]);
+        CHECK(got[len + 79] == '\r' && got[len + 80] == '\n');
+    }
+}
+
+static void partial_send(void)
+{
+    int sent;
+
+    CHECK(reopen());
+    memset(expected, 'z', sizeof(expected));
+    sent = xencons_ring_send(NULL, expected, 5000);
+    CHECK(sent == sizeof(ring->out) && xencons_ring_send(NULL, expected, 10) == 0);
+    drain(100);
+    CHECK(xencons_ring_send(NULL, expected, 500) == 100);
+    console_attach(NULL, 0);
+    drain(sizeof(ring->out));
+    CHECK(got_len == sizeof(ring->out) + 100 && !memcmp(got, expected, got_len));
+}
+
+/* A daemon that writes nonsense into the indices: no harm beyond its own console. */
+static void hostile_indices(void)
+{
+    CHECK(reopen());
+    ring->out_cons = ring->out_prod + 12345;
+    CHECK(xencons_ring_send(NULL, "abc", 3) == 0);
+    ring->out_cons = ring->out_prod;
+    CHECK(xencons_ring_send(NULL, "abc", 3) == 3);
+    console_attach(NULL, 0);
+}
+
+SMOKE_TESTS(console) = {
+    {"console: nothing is lost before there are threads", before_threads},
+    {"console: a slow reader loses nothing", back_pressure},
+    {"console: lines of two threads stay whole", lines_stay_whole},
+    {"console: xencons_ring_send sends what fits", partial_send},
+    {"console: impossible ring indices", hostile_indices},
+    SMOKE_END,
+};
