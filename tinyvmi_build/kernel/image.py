@@ -55,7 +55,7 @@ class KernelImage:
         self.physical_start = self.elf.physical(self.text_va)
         self.banner = self.cstr(self.symbols.lookup("linux_banner")).rstrip("\n")
         match = _BANNER.match(self.banner)
-        if not match:
+        if not match or not self.banner.isprintable():
             raise UsageError(
                 f"{file.name}: linux_banner does not name a release", hint="is the package damaged?"
             )

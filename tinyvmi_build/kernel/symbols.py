@@ -138,7 +138,10 @@ class SymbolTable:
         """Link address of the symbol `name`; MissingFact (a KeyError) if there is none or several."""
         found = self.all(name)
         if not found:
-            raise MissingFact(f"{self.where}: the kernel has no symbol {name}")
+            raise MissingFact(
+                f"{self.where}: the kernel has no symbol {name}",
+                hint="was it built with CONFIG_KALLSYMS_ALL=y, as distributions do?",
+            )
         if len({s.address for s in found}) > 1:
             places = ", ".join(f"{s.address:#x}" for s in found[:4])
             raise MissingFact(f"{self.where}: the symbol {name} is not unique ({places})")

@@ -102,9 +102,10 @@ def test_other_sections_missing(image_of, without):
         image_of(writers.vmlinux(without=without))
 
 
-def test_banner_of_something_else(image_of):
+@pytest.mark.parametrize("banner", ("Plan 9\n", "", "Linux version 1\x1b[2J (x)\n"))
+def test_banner_of_something_else(image_of, banner):
     with pytest.raises(UsageError, match="does not name a release"):
-        image_of(writers.vmlinux(banner="Plan 9\n"))
+        image_of(writers.vmlinux(banner=banner))
 
 
 @pytest.fixture(scope="module")
