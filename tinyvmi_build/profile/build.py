@@ -40,16 +40,26 @@ def _build_one(path: Path, progress: Progress) -> KernelProfile:
             _tool_hash() + path.name.encode() + b"\0" + hashlib.sha256(data).digest()
         ).hexdigest()
         cached = cache_dir("profiles") / f"{key}.profile"
-        # A damaged cache is not the user's trouble: it is built again.
-        with contextlib.suppress(UsageError):
-            if cached.exists():
-                profile = ProfileFile.load(cached).kernels[0]
-                progress.note(f"{profile.release}, known already")
-                return profile
-        profile = profile_of(KernelImage(kernel_in(data, path)))
-        ProfileFile([profile]).save(cached)
-        progress.note(f"{profile.release}, {profile.counts['symbols']:,} symbols")
+        profile = _cached(cached)
+        if profile:
+            progress.note(f"{profile.release}, known already")
+        else:
+            profile = profile_of(KernelImage(kernel_in(data, path)))
+            ProfileFile([profile]).save(cached)
+            progress.note(f"{profile.release}, {profile.counts['symbols']:,} symbols")
+        if profile.compression == "none" and not profile.counts["relocs64"]:
+            progress.warn(
+                f"{path.name} carries no relocations, so its profile holds only without KASLR; give the vmlinuz"
+            )
         return profile
+
+
+def _cached(path: Path) -> KernelProfile | None:
+    """The profile in the cache; a damaged one is not the user's trouble and is built again."""
+    with contextlib.suppress(UsageError):
+        if path.exists():
+            return ProfileFile.load(path).kernels[0]
+    return None
 
 
 def profile_of(image: KernelImage) -> KernelProfile:

@@ -15,8 +15,6 @@ from tinyvmi_build.progress import Progress
 from ..kernel import writers
 from .conftest import OTHER_ID
 
-QUIET = Progress(quiet=True)
-
 
 @pytest.fixture
 def package(tmp_path):
@@ -27,44 +25,54 @@ def package(tmp_path):
 
 
 def test_known_kernel_is_not_read_again(package, cache, monkeypatch):
-    first = build([package], QUIET).kernels[0]
+    first = build([package], Progress(quiet=True)).kernels[0]
     assert len(list(cache.iterdir())) == 1
     monkeypatch.setattr(KernelImage, "__init__", lambda *_: pytest.fail("read again"))
-    second = build([package], QUIET).kernels[0]
+    second = build([package], Progress(quiet=True)).kernels[0]
     assert second.build_id == first.build_id
     assert second.golden == first.golden
 
 
 def test_other_content_other_name_other_tool(package, cache, monkeypatch):
-    build([package], QUIET)
+    build([package], Progress(quiet=True))
     package.write_bytes(package.read_bytes() + b"\n")
-    build([package], QUIET)
+    build([package], Progress(quiet=True))
     assert len(list(cache.iterdir())) == 2
-    assert build([package.rename(package.with_name("x.deb"))], QUIET).kernels[0].source == "x.deb"
+    assert (
+        build([package.rename(package.with_name("x.deb"))], Progress(quiet=True)).kernels[0].source == "x.deb"
+    )
     assert len(list(cache.iterdir())) == 3
     monkeypatch.setattr("tinyvmi_build.profile.build._tool_hash", lambda: b"changed")
-    build([package.with_name("x.deb")], QUIET)
+    build([package.with_name("x.deb")], Progress(quiet=True))
     assert len(list(cache.iterdir())) == 4
 
 
 @pytest.mark.parametrize("damage", (b"", b"nonsense", None))
 def test_damaged_cache_is_mended(package, cache, damage):
-    good = build([package], QUIET)
+    good = build([package], Progress(quiet=True))
     (cached,) = cache.iterdir()
     cached.write_bytes(cached.read_bytes()[:-7] if damage is None else damage)
-    assert build([package], QUIET).kernels[0].golden == good.kernels[0].golden
+    assert build([package], Progress(quiet=True)).kernels[0].golden == good.kernels[0].golden
     assert len(cached.read_bytes()) > 1000
 
 
 def test_several(package, tmp_path):
     (tmp_path / "vmlinux").write_bytes(writers.vmlinux(build_id=OTHER_ID))
-    profiles = build([package, tmp_path / "vmlinux", package], QUIET)
+    profiles = build([package, tmp_path / "vmlinux", package], Progress(quiet=True))
     assert [k.build_id for k in profiles.kernels] == [OTHER_ID.hex(), writers.BUILD_ID.hex()]
+
+
+def test_kernel_without_relocations(tmp_path, capsys):
+    """Twice: what the cache answers says so too."""
+    (tmp_path / "vmlinux").write_bytes(writers.vmlinux(tail=b""))
+    for _ in range(2):
+        build([tmp_path / "vmlinux"], Progress(quiet=True))
+        assert "vmlinux carries no relocations" in capsys.readouterr().err
 
 
 def test_nothing():
     with pytest.raises(UsageError, match="no kernel was given"):
-        build([], QUIET)
+        build([], Progress(quiet=True))
 
 
 def test_same_bytes_wherever_it_is_built(package, tmp_path):
@@ -104,10 +112,10 @@ def test_real_kernel(metapackage, monkeypatch, tmp_path):
                 raise
             pytest.skip(f"no package: {error.message}")
     start = time.process_time()  # not the wall clock: others use this machine too
-    profile = build([package], QUIET).kernels[0]
+    profile = build([package], Progress(quiet=True)).kernels[0]
     built = time.process_time() - start
     start = time.process_time()
-    again = build([package], QUIET).kernels[0]
+    again = build([package], Progress(quiet=True)).kernels[0]
     known = time.process_time() - start
     assert built < 10, "the promise for a generic kernel"
     assert known < 1
