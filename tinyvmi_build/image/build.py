@@ -10,11 +10,12 @@ from typing import Any
 
 from ..config.load import Loaded
 from ..config.model import Config
+from ..errors import MissingEnvironment
 from ..profile.profile import ProfileFile
 from ..progress import Progress
-from ..render.descriptor import descriptor, image_id
 from ..render.plan import artifact, plan, rendered
 from ..render.tree import Change, write, write_tree
+from .inspect import inspect
 from .meson import compile_target, run_tool
 from .toolchain import require_toolchain
 
@@ -77,9 +78,13 @@ def build_monitor(
     name = artifact(config)
     paths = {suffix: folder / f"{name}.{suffix}" for suffix in ("elf", "gz", "cfg", "profile", "json")}
     outputs = {paths["elf"]: compiled.path.read_bytes(), paths["gz"]: _packed(compiled.path)}
-    description = descriptor(config, [kernel.build_id for kernel in profiles.kernels])
+    image = inspect(compiled.path).image_id
+    if image is None:
+        raise MissingEnvironment(
+            f"{compiled.path} has no TinyVMI note", hint="the linker script must keep .note.TinyVMI"
+        )
     outputs[paths["profile"]] = _saved(profiles, folder)
-    outputs[paths["json"]] = manifest(config, profiles, image_id(description))
+    outputs[paths["json"]] = manifest(config, profiles, image)
     changes += [Change(path.name, write(path, data)) for path, data in outputs.items()]
     return BuildResult(
         folder=folder,
@@ -88,7 +93,7 @@ def build_monitor(
         xl_config=paths["cfg"],
         profile=paths["profile"],
         manifest=paths["json"],
-        image_id=image_id(description),
+        image_id=image,
         changes=changes,
         objects=compiled.objects,
     )
