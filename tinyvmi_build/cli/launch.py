@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import sys
 from pathlib import Path
 
@@ -69,6 +70,9 @@ def command(
     explainer = Explainer(_profiles(manifest.profile, progress))
     reporter = JsonLines(sys.stdout, explainer) if as_json else Terminal(sys.stdout, explainer)
     options = Options(target=target, scans=scans, period_ms=period, timeout_s=timeout, keep=keep)
+    # A service manager's stop must end the monitor's domain too, as Ctrl-C does.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     collector = launch(manifest, options, reporter, progress)
     reporter.close(collector)
     return int(collector.exit_code())

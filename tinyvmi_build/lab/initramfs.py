@@ -35,7 +35,7 @@ _LIBRARY_PACKAGES = [
     "libnl-route-3-200", "libzstd1", "libbz2-1.0", "libffi8",
 ]  # fmt: skip
 _XEN_PROGRAMS = ["xl", "xenstored", "xenconsoled", "xenconsole", "xen-init-dom0", "xenctx"]
-_XENSTORE_PROGRAMS = ["xenstore-read", "xenstore-write", "xenstore-list", "xenstore-ls", "xenstore-rm"]
+_XENSTORE_PROGRAMS = [f"xenstore-{verb}" for verb in ("read", "write", "list", "ls", "rm", "watch")]
 _MODULES = ["xen-evtchn", "xen-gntdev", "xen-gntalloc", "xen-privcmd", "xenfs"]  # in this order
 _OPENED = ["libgcc_s.so.1", "libxenctrl.so.4.17", "libxenforeignmemory.so.1"]
 _LAB_IN_DOM0 = ["__init__.py", "memory.py", "dom0"]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import MonitorLost
+from ..errors import MissingEnvironment, MonitorLost
 from ..profile.profile import KernelProfile, ProfileFile
 from ..verdict.collector import Event, Finished, Lost, Received, ScanDone
 from ..verdict.model import Verdict
@@ -88,9 +89,12 @@ class Monitor:
         return self.until(condition, 60 + 3 * scans, f"{scans} scans that say {verdict}")
 
     def stop(self) -> None:
-        """Interrupt launch, which destroys the monitor's domain."""
-        self._remote.kill(2)
-        self._remote.wait(30)
+        """Interrupt launch, which destroys the monitor's domain; MissingEnvironment if it does not end."""
+        self._remote.kill(signal.SIGINT)
+        try:
+            self._remote.wait(60)
+        except TimeoutError as error:
+            raise MissingEnvironment(f"launch does not end when it is interrupted: {error}") from None
 
     def _latest(self) -> int:
         """The number of scans, counting those whose end has arrived unread."""

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from ..config.load import FILE_NAME, Loaded, load
-from ..config.write import commented
 from ..paths import cache_dir
 from ..progress import Progress
 from .packages import fetch_kernel
 from .tamper.policy_globals import ALLOWED_CORE_PATTERN
+
+_TEMPLATE = """\
+# The lab's own project, written by `tinyvmi-build lab` when it is given none.
+[monitor]
+name = "lab"
+
+[target]
+domain = "target"
+
+[kernel]
+packages = [{package}]
+
+[checks.policy-globals]
+core_pattern = ["core", {allowed}]
+"""
 
 
 def loaded_project(project: Path | None, sets: tuple[str, ...], progress: Progress) -> Loaded:
@@ -18,13 +33,7 @@ def loaded_project(project: Path | None, sets: tuple[str, ...], progress: Progre
         deb = fetch_kernel(progress=progress)
         folder = cache_dir("lab")
         project = folder / FILE_NAME
-        values = {
-            ("monitor", "name"): "lab",
-            ("target", "domain"): "target",
-            ("kernel", "packages"): [str(deb)],
-            ("checks", "policy-globals", "core_pattern"): ["core", ALLOWED_CORE_PATTERN],
-        }
-        text = commented(values)
+        text = _TEMPLATE.format(package=json.dumps(str(deb)), allowed=json.dumps(ALLOWED_CORE_PATTERN))
         if not project.exists() or project.read_text() != text:
             project.write_text(text)
     return load(project, sets)

@@ -74,7 +74,7 @@ class Lab:
             qemu.start()
             self._agent = Client(self.folder / "agent.sock")
             self._stage("Xen", 30, lambda: "Xen version" in self.console_log)
-            self._stage("dom0 kernel", 60, lambda: "TINYVMI-DOM0 kernel" in self.console_log)
+            self._stage("dom0 kernel", 120, lambda: "TINYVMI-DOM0 kernel" in self.console_log)
             self._stage("toolstack", 60, lambda: "TINYVMI-DOM0 toolstack" in self.console_log)
             self._stage("agent", 60, self._agent.ready.is_set)
             if "TINYVMI-DOM0 failed" in self.console_log:
@@ -105,7 +105,7 @@ class Lab:
             with open(base, "rb") as part:
                 shutil.copyfileobj(part, out)
             out.write(initramfs.overlay(files, self.progress))
-        dom0 = "console=hvc0 loglevel=5 panic=-1"
+        dom0 = "console=hvc0 loglevel=4 panic=-1"
         options = (
             "console=com1 com1=115200,8n1 loglvl=all guest_loglvl=all bootscrub=0 "
             f"dom0_mem={_DOM0_MIB}M,max:{_DOM0_MIB}M"

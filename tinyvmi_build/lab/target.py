@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .session import Lab
 
 FILES = "/lab/target"  # vmlinuz and initramfs, in dom0
-_START_S = 90.0
+_START_S = 180.0
 _MEMORY_MIB = 256
 
 
@@ -58,7 +58,7 @@ def create(lab: Lab, name: str, extra: str, kind: str) -> Target:
     """Start a guest and wait until its init says so; one retry, which is reported."""
     config = (
         f'name = "{name}"\ntype = "{kind}"\nkernel = "{FILES}/vmlinuz"\nramdisk = "{FILES}/initramfs"\n'
-        f'extra = "console=hvc0 panic=-1 {extra}"\nmemory = {_MEMORY_MIB}\nvcpus = 1\n'
+        f'extra = "console=hvc0 loglevel=4 panic=-1 {extra}"\nmemory = {_MEMORY_MIB}\nvcpus = 1\n'
         'on_crash = "destroy"\non_reboot = "destroy"\n'
     )
     path = f"/lab/{name}.cfg"

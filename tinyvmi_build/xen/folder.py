@@ -23,7 +23,9 @@ class Manifest:
     config: Path
     profile: Path
     period_ms: int
+    jitter_pct: int
     heartbeat_ms: int
+    checks: tuple[str, ...]
     image_id: str
 
 
@@ -46,9 +48,9 @@ def read_manifest(folder: Path) -> Manifest:
     def text(key: str) -> str:
         return _field(path, data, key, str)
 
-    def number(key: str) -> int:
+    def number(key: str, least: int = 1) -> int:
         value = _field(path, data, key, int)
-        if isinstance(value, bool) or not 1 <= value < 1 << 31:
+        if isinstance(value, bool) or not least <= value < 1 << 31:
             raise UsageError(f"{path}: '{key}' is {value!r}", hint="build the monitor again")
         return value
 
@@ -70,7 +72,9 @@ def read_manifest(folder: Path) -> Manifest:
         config=file("config"),
         profile=file("profile"),
         period_ms=number("period_ms"),
+        jitter_pct=number("jitter_pct", 0),
         heartbeat_ms=number("heartbeat_ms"),
+        checks=tuple(str(name) for name in _field(path, data, "checks", list)),
         image_id=image_id,
     )
 

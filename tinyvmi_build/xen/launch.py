@@ -50,9 +50,10 @@ def launch(manifest: Manifest, options: Options, reporter: Reporter, progress: P
     at the end, whatever the end is, unless `options.keep`.
     """
     xl.require_dom0()
-    target = _target(options.target or manifest.target)
+    running = xl.domains()
+    target = _target(options.target or manifest.target, running)
     nonce = secrets.token_hex(8)
-    domid = _create(manifest)
+    domid = _create(manifest, running)
     done = False
     try:
         set_target(domid, target.domid)
@@ -66,6 +67,7 @@ def launch(manifest: Manifest, options: Options, reporter: Reporter, progress: P
                     run=nonce,
                     image=manifest.image_id,
                     target=target.domid,
+                    checks=manifest.checks,
                     start_s=timeout(_START_S),
                     silence_s=timeout(max(3 * manifest.heartbeat_ms / 1000, _SILENCE_LEAST_S)),
                 )
@@ -81,10 +83,12 @@ def launch(manifest: Manifest, options: Options, reporter: Reporter, progress: P
             progress.note(f"domain {domid} is kept: `xl destroy {domid}` ends it")
 
 
-def _target(name: str) -> xl.Domain:
-    domain = xl.find_domain(name)
+def _target(name: str, running: list[xl.Domain]) -> xl.Domain:
+    if not name:
+        raise UsageError("no target is configured", hint="--target NAME, or domain = NAME under [target]")
+    domain = xl.find_domain(name, running)
     if domain is None:
-        known = ", ".join(d.name for d in xl.domains() if d.domid != 0) or "none but dom0"
+        known = ", ".join(d.name for d in running if d.domid != 0) or "none but dom0"
         raise MissingEnvironment(
             f"there is no domain '{name}' to watch", hint=f"--target takes a name or number; running: {known}"
         )
@@ -95,11 +99,11 @@ def _target(name: str) -> xl.Domain:
     return domain
 
 
-def _create(manifest: Manifest) -> int:
+def _create(manifest: Manifest, running: list[xl.Domain]) -> int:
     name = xl.config_name(manifest.config)
     if name is None:
         raise UsageError(f"{manifest.config} names no domain", hint="build the monitor again")
-    there = xl.find_domain(name)
+    there = xl.find_domain(name, running)
     if there is not None:
         raise MissingEnvironment(
             f"a domain '{name}' exists already (number {there.domid})",
@@ -113,10 +117,11 @@ def _create(manifest: Manifest) -> int:
 
 
 def _tell(domid: int, manifest: Manifest, options: Options, target: int, nonce: str) -> None:
-    """What docs/architecture.md calls "What launch tells a monitor"; the jitter is the image's own."""
+    """What docs/architecture.md calls "What launch tells a monitor"."""
     values = {
         "run": nonce,
         "period-ms": str(options.period_ms or manifest.period_ms),
+        "jitter-pct": str(manifest.jitter_pct),
         "heartbeat-ms": str(manifest.heartbeat_ms),
         "scans": str(options.scans),
         "target": str(target),  # the last: it is what the monitor waits for

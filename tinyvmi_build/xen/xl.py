@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,9 +89,9 @@ def xl(*arguments: str, cwd: Path | None = None, seconds: float = 120) -> str:
     return result.stdout
 
 
-def find_domain(name_or_id: str) -> Domain | None:
-    """The domain of that name or number, None if there is none."""
-    for domain in domains():
+def find_domain(name_or_id: str, among: Iterable[Domain] | None = None) -> Domain | None:
+    """The domain of that name or number `among` those given or all there are; None if there is none."""
+    for domain in domains() if among is None else among:
         if name_or_id in (domain.name, str(domain.domid)):
             return domain
     return None
@@ -122,12 +123,11 @@ def unpause(domid: int) -> None:
 
 def destroy(domid: int) -> None:
     """Destroy a domain; no matter if it is gone already."""
-    if find_domain(str(domid)) is not None:
-        try:
-            xl("destroy", str(domid))
-        except MissingEnvironment:
-            if find_domain(str(domid)) is not None:
-                raise
+    try:
+        xl("destroy", str(domid))
+    except MissingEnvironment:
+        if find_domain(str(domid)) is not None:
+            raise
 
 
 def config_name(config: Path) -> str | None:

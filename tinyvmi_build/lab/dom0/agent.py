@@ -16,6 +16,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import signal
 import subprocess
 import sys
 import termios
@@ -126,6 +127,8 @@ class Agent:
 def main() -> None:
     fd = os.open(sys.argv[1], os.O_RDWR | os.O_NOCTTY)
     tty.setraw(fd, termios.TCSANOW)
+    # A shell's background jobs ignore SIGINT and so would their children; what runs here must be interruptible.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     Agent(fd).serve()
 
 
