@@ -73,7 +73,11 @@ def _kernel(path: Path) -> Path:
 
 
 def _relative(path: Path, folder: Path) -> str:
-    return os.path.relpath(path.resolve(), folder.resolve())
+    """`path` as the file in `folder` must name it; an absolute one stays."""
+    if path.is_absolute():
+        return str(path)
+    # A link such as vmlinuz stays a link: it is meant to lead to the newest kernel.
+    return os.path.relpath(path.parent.resolve() / path.name, folder.resolve())
 
 
 def _name_of(folder: Path) -> str:

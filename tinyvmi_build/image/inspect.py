@@ -13,7 +13,7 @@ from typing import Any
 from elftools.elf.elffile import ELFFile
 
 from ..errors import UsageError
-from ..render.descriptor import canonical, image_id
+from ..render.descriptor import image_id
 from . import notes
 
 _MAX_IMAGE = 256 << 20  # a gzip file says nothing reliable about its size
@@ -114,7 +114,7 @@ def _inspect(path: Path, raw: bytes, data: bytes, compressed: bool) -> Inspectio
         sections=sections,
         xen=xen,
         tinyvmi=tinyvmi,
-        image_id=image_id(tinyvmi) if tinyvmi is not None and canonical(tinyvmi) else None,
+        image_id=None if tinyvmi is None else image_id(tinyvmi),
     )
 
 
