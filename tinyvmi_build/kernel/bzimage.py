@@ -57,7 +57,7 @@ def unpack_payload(payload: bytes, where: str) -> tuple[bytes, str]:
             hint="known are gzip, bzip2, xz, lzma, lz4, lzo and zstd",
         )
     _, name, unpack = found
-    size = struct.unpack("<I", payload[-4:])[0]
+    size = int.from_bytes(payload[-4:], "little")
     if not 0 < size <= _MAX_UNPACKED:
         raise UsageError(
             f"{where}: impossible unpacked size {size} (damaged?)", hint="fetch the package again"

@@ -49,7 +49,7 @@ def _build_one(path: Path, progress: Progress) -> KernelProfile:
             progress.note(f"{profile.release}, {profile.counts['symbols']:,} symbols")
         if profile.compression == "none" and not profile.counts["relocs64"]:
             progress.warn(
-                f"{path.name} carries no relocations, so its profile holds only without KASLR; give the vmlinuz"
+                f"{path.name} carries no relocations: the profile holds only without KASLR (give the vmlinuz)"
             )
         return profile
 

@@ -121,6 +121,7 @@ def test_changed_btf(edits, keep):
 
 @pytest.mark.parametrize("compression", writers.COMPRESSORS)
 @given(edits=changes, keep=cut)
+@example(edits=[(0.5, b"\0")], keep=0.0078125)
 @settings(max_examples=60)
 def test_changed_payload(compression, edits, keep):
     with contextlib.suppress(TinyVMIError):
