@@ -9,8 +9,8 @@ EXAMPLES = Path(__file__).parents[2] / "xen-configs"
 
 
 def test_examples_are_what_render_writes(request):
-    files = {n: t for n, t in rendered(monitor_items(Config(), [])).items() if n.endswith(".cfg")}
+    files = {n: t for n, t in rendered(monitor_items(Config(), [])).items() if n.endswith((".cfg", ".te"))}
     if request.config.getoption("--bless"):
         for name, text in files.items():
             (EXAMPLES / name).write_text(text)
-    assert {p.name: p.read_text() for p in EXAMPLES.glob("*.cfg")} == files
+    assert {p.name: p.read_text() for p in EXAMPLES.glob("tinyvmi-guest.*")} == files

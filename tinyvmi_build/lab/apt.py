@@ -18,7 +18,6 @@ from ..errors import MissingEnvironment
 from ..paths import cache_dir
 from ..progress import Progress
 
-_MIRROR = "http://deb.debian.org/debian"
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _LISTS_MAX_AGE = 24 * 3600  # seconds: kernels on the mirror are replaced every few weeks
 
@@ -33,14 +32,18 @@ class Candidate:
 
 
 class Apt:
-    """apt-get and apt-cache for `suite`; lists are refreshed once a day or on `update()`."""
+    """apt-get and apt-cache for `suite`; lists are refreshed once a day or on `update()`.
 
-    def __init__(self, suite: str, progress: Progress):
+    With `sources`, for source packages, of the suite's main archive alone: mirrors may lack others' sources.
+    """
+
+    def __init__(self, suite: str, progress: Progress, sources: bool = False):
         if not re.fullmatch(r"[a-z]+", suite):
             raise MissingEnvironment(f"'{suite}' is no Debian suite", hint="name one such as bookworm")
         self.suite = suite
         self.progress = progress
-        self.root = cache_dir("apt", suite)
+        self.sources = sources
+        self.root = cache_dir("apt", f"{suite}-sources" if sources else suite)
 
     def _write_sources(self) -> None:
         if not _KEYRING.exists():
@@ -50,11 +53,12 @@ class Apt:
             )
         mirror = host_mirror()
         suites = [(mirror, self.suite)]
-        if self.suite not in ("sid", "unstable"):
+        if self.suite not in ("sid", "unstable") and not self.sources:
             security = re.sub(r"/debian/?$", "/debian-security", mirror)
             suites += [(mirror, f"{self.suite}-updates"), (security, f"{self.suite}-security")]
+        kind = "deb-src" if self.sources else "deb"
         (self.root / "sources.list").write_text(
-            "".join(f"deb [signed-by={_KEYRING} arch=amd64] {uri} {name} main\n" for uri, name in suites)
+            "".join(f"{kind} [signed-by={_KEYRING} arch=amd64] {uri} {name} main\n" for uri, name in suites)
         )
         for name in ("lists/partial", "cache/archives/partial"):
             (self.root / name).mkdir(parents=True, exist_ok=True)
@@ -126,7 +130,8 @@ class Apt:
             result = self._run("apt-get", "update")
         trouble = _errors(result.stderr)
         # An archived suite lacks -updates or -security: what counts is whether packages are found.
-        if any((self.root / "lists").glob("*_Packages*")) and not trouble:
+        lists = "*_Sources*" if self.sources else "*_Packages*"
+        if any((self.root / "lists").glob(lists)) and not trouble:
             stamp.touch()
         return trouble
 
@@ -156,9 +161,14 @@ class Apt:
         result = self._run("apt-get", "download", *names, cwd=folder)
         return "" if result.returncode == 0 else _errors(result.stderr) or "apt-get download failed"
 
+    def source(self, name: str, folder: Path) -> str:
+        """Download the source package `name` into `folder`, unpacked by nobody.  As `download`."""
+        result = self._run("apt-get", "source", "--download-only", name, cwd=folder)
+        return "" if result.returncode == 0 else _errors(result.stderr) or "apt-get source failed"
+
 
 def host_mirror() -> str:
-    """The Debian mirror that this host uses, else deb.debian.org."""
+    """The Debian mirror that this host uses; MissingEnvironment if its apt has none."""
     try:
         result = subprocess.run(
             ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Origin: Debian", "Label: Debian"],
@@ -166,10 +176,13 @@ def host_mirror() -> str:
             text=True,
             check=False,
         )
-    except FileNotFoundError:
-        return _MIRROR
-    uris = [line.rstrip("/") for line in result.stdout.splitlines() if line.startswith("http")]
-    return uris[0] if uris else _MIRROR
+        uris = [line.rstrip("/") for line in result.stdout.splitlines() if line.startswith("http")]
+        return uris[0]
+    except (FileNotFoundError, IndexError):
+        raise MissingEnvironment(
+            "this machine's apt knows no Debian mirror",
+            hint="run it on Debian, with a mirror in /etc/apt/sources.list",
+        ) from None
 
 
 def _errors(stderr: str) -> str:

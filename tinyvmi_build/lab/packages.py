@@ -44,6 +44,24 @@ def fetch_packages(
         return _fetch(apt, wanted, store, progress)
 
 
+def fetch_source(name: str, suite: str = SUITE, progress: Progress | None = None) -> Path:
+    """The upstream archive (`NAME_VERSION.orig.tar.*`) of a source package.
+
+    Raises MissingEnvironment if it cannot be had.
+    """
+    progress = progress or Progress()
+    store = cache_dir("sources", suite, name)
+    with _locked(store):
+        found = sorted(store.glob(f"{name}_*.orig.tar.*"))
+        if not found:
+            apt = Apt(suite, progress, sources=True)
+            trouble = apt.update() or apt.source(name, store)
+            found = sorted(store.glob(f"{name}_*.orig.tar.*"))
+            if not found:
+                raise MissingEnvironment(f"the source of {name} ({suite}) cannot be fetched: {trouble}")
+    return found[-1]
+
+
 def fetch_kernel(
     metapackage: str = "linux-image-cloud-amd64", suite: str = SUITE, progress: Progress | None = None
 ) -> Path:

@@ -44,6 +44,7 @@ def monitor_items(config: Config, build_ids: Sequence[str]) -> list[Item]:
             f"{artifact(config)}.cfg",
             {"config": config, "image": f"{artifact(config)}.gz"},
         ),
+        Item("flask/monitor.te.j2", f"{artifact(config)}.te", flask_types(config)),
         Item("c/config.c.j2", "generated/config.c", {"config": config, "image_id": image_id(description)}),
         Item(
             "c/note.c.j2",
@@ -51,6 +52,12 @@ def monitor_items(config: Config, build_ids: Sequence[str]) -> list[Item]:
             {"owner": NOTE_OWNER, "type": NOTE_TYPE, "descriptor": canonical(description)},
         ),
     ]
+
+
+def flask_types(config: Config) -> dict[str, str]:
+    """Names of the FLASK types of the monitor and of its target."""
+    stem = artifact(config).replace("-", "_")
+    return {"monitor": f"{stem}_t", "target": f"{stem}_target_t"}
 
 
 def check_items(config: Config) -> list[Item]:
