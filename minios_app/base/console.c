@@ -41,7 +41,9 @@ void console_attach(struct xencons_interface *interface, evtchn_port_t evtchn)
 
 void init_console(void)
 {
-    if (!(start_info.flags & SIF_INITDOMAIN))
+    if (start_info.flags & SIF_INITDOMAIN)
+        console_attach(NULL, 0);
+    else
         console_attach(mfn_to_virt(start_info.console.domU.mfn), start_info.console.domU.evtchn);
 }
 

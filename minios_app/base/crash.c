@@ -6,15 +6,15 @@
 
 #include "internal.h"
 
-#define MAX_FRAMES       24
-#define CRASH_FLUSH_MS   2000
+#define MAX_FRAMES 24
+#define FLUSH_MS   2000
 
 static int crashing;
 
 static void crash_shutdown(void) __attribute__((noreturn));
 static void crash_shutdown(void)
 {
-    console_flush(CRASH_FLUSH_MS);
+    console_flush(FLUSH_MS);
     for (;;)
         HYPERVISOR_shutdown(SHUTDOWN_crash);
 }
@@ -104,10 +104,8 @@ void crash_report(struct pt_regs *regs, const struct fault *fault)
     crash_shutdown();
 }
 
-void kernel_shutdown(unsigned int reason)
+void stop_kernel(void)
 {
-    console_flush(CRASH_FLUSH_MS);
+    console_flush(FLUSH_MS);
     local_irq_disable();
-    for (;;)
-        HYPERVISOR_shutdown(reason);
 }

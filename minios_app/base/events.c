@@ -95,7 +95,7 @@ void init_events(void)
 evtchn_port_t bind_evtchn(evtchn_port_t port, evtchn_handler_t handler, void *data)
 {
     ASSERT(port < KEPT_PORTS);
-    if (action[port].handler)
+    if (action[port].handler && action[port].handler != handler)
         printk("event channel %u is bound again\n", port);
     action[port].data = data;
     wmb();

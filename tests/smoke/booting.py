@@ -51,7 +51,7 @@ def build_smoke_image(folder: Path, cross_file: str) -> Path:
     return folder / "base" / "smoke.elf"
 
 
-def boot(image: Path, command_line: str = "", memory: str = "32M") -> Boot:
+def boot(image: Path, command_line: str = "", memory: str = "32M", seconds: float = _BOOT_SECONDS) -> Boot:
     """Boot `image` as dom0 until Xen says that it has ended."""
     xen_line = f"console=com1 com1=115200,8n1 loglvl=warning guest_loglvl=all dom0_mem={memory},max:{memory}"
     command = [
@@ -67,7 +67,7 @@ def boot(image: Path, command_line: str = "", memory: str = "32M") -> Boot:
     reader = threading.Thread(target=_read, args=(process, lines), daemon=True)
     reader.start()
     try:
-        return _listen(lines, time.monotonic() + timeout(_BOOT_SECONDS))
+        return _listen(lines, time.monotonic() + timeout(seconds))
     finally:
         process.kill()
         process.wait()

@@ -66,4 +66,4 @@ def test_executing_data(crashed) -> None:
 def test_messages_before_the_report(crashed) -> None:
     assert "stack smashing detected" in crashed("canary").text
     assert re.search(r"ASSERTION FAILED: .* at \./base/tests/crash_modes\.c:\d+", crashed("bug").text)
-    assert "mapping frame 0x4000000000 of domain 32752 at 0x100000000000 failed: -" in crashed("bad-frame").text
+    assert "mapping frame 0x4000000000 of domain 32752 at 0x1" in crashed("bad-frame").text

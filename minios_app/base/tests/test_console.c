@@ -78,7 +78,7 @@ void console_boot_part(void)
         return;
     len = write_lines(false);
     drain(sizeof(ring->out));
-    console_attach(NULL, 0);
+    init_console();
     boot_part_ok = all_came(len);
     unbind_evtchn(near);
 }
@@ -117,7 +117,7 @@ static void back_pressure(void)
     len = write_lines(false);
     for (int i = 0; i < 1000 && got_len < len; i++)
         msleep(1);
-    console_attach(NULL, 0);
+    init_console();
     stop = true;
     while (stop)
         msleep(1);
@@ -148,7 +148,7 @@ static void lines_stay_whole(void)
           create_thread("y", write_many, "y"));
     for (int i = 0; i < 2000 && (writers || got_len < 2 * 30 * 81); i++)
         msleep(1);
-    console_attach(NULL, 0);
+    init_console();
     stop = true;
     while (stop)
         msleep(1);
@@ -170,7 +170,7 @@ static void partial_send(void)
     CHECK(sent == sizeof(ring->out) && xencons_ring_send(NULL, expected, 10) == 0);
     drain(100);
     CHECK(xencons_ring_send(NULL, expected, 500) == 100);
-    console_attach(NULL, 0);
+    init_console();
     drain(sizeof(ring->out));
     CHECK(got_len == sizeof(ring->out) + 100 && !memcmp(got, expected, got_len));
 }
@@ -183,7 +183,7 @@ static void hostile_indices(void)
     CHECK(xencons_ring_send(NULL, "abc", 3) == 0);
     ring->out_cons = ring->out_prod;
     CHECK(xencons_ring_send(NULL, "abc", 3) == 3);
-    console_attach(NULL, 0);
+    init_console();
 }
 
 SMOKE_TESTS(console) = {

@@ -8,7 +8,10 @@ extern char cmdline[MAX_CMDLINE_SIZE];
 /* Report where we are on the console and end the domain as crashed. */
 void do_exit(void) __attribute__((noreturn));
 
-/* End the domain orderly: a SHUTDOWN_ reason of Xen's public sched.h. */
-void kernel_shutdown(unsigned int reason) __attribute__((noreturn));
+/*
+ * Before an orderly HYPERVISOR_shutdown(): waits (two seconds at most) until
+ * the console's reader has everything, then holds events back for good.
+ */
+void stop_kernel(void);
 
 #endif
