@@ -8,8 +8,10 @@ import subprocess
 import pytest
 
 from tests.dump.conftest import NONCE, Memory
-from tinyvmi_build.lab.tamper import Change, changes
+from tinyvmi_build.lab.tamper import Change, change, changes
+from tinyvmi_build.profile.profile import ProfileFile
 from tinyvmi_build.profile.relocated import rodata_at
+from tinyvmi_build.verdict.explain import Explainer
 
 TAMPERS = [c for c in changes() if c.caught_by and not c.hides_kernel]
 HIDING = [c for c in changes() if c.hides_kernel]
@@ -103,3 +105,19 @@ def test_findings_beyond_the_bound_are_counted(memory: Memory) -> None:
     memory.write(table["va"], old)
     assert checked.collector.checks["syscall-table"].findings == 100
     assert len(checked.findings("syscall-table")) == 16
+
+
+def test_the_report_tells_which_bytes_changed(memory: Memory) -> None:
+    """The monitor knows a page by its digest; the profile beside it knows the bytes and the names."""
+    explainer = Explainer(ProfileFile([memory.profile]))
+    undo = change("rodata-function-pointer").apply(memory)
+    checked = memory.check()
+    undo()
+    assert checked.collector.kernel is not None
+    explainer.see(checked.collector.kernel)
+    (finding,) = checked.findings("rodata")
+    told = explainer.finding(finding)
+    assert told.symbol == "full_fops+0x8"
+    assert told.expected == "null_lseek"  # drivers/char/mem.c: full_lseek is another name of it
+    assert told.actual == "noop_llseek"
+    assert len(told.expected_bytes) == len(told.actual_bytes) == 16

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
+from typing import Any, Protocol
 
-from .profile import KernelProfile
+
+class Golden(Protocol):
+    """The part of a KernelProfile that is needed here."""
+
+    @property
+    def golden(self) -> dict[str, Any]: ...
+
+    def blob(self, name: str, /) -> bytes: ...
+
 
 _BLOBS = (("relocs64", 8, 1), ("relocs32", 4, 1), ("inverse32", 4, -1))  # name, bytes, sign of the delta
 
 
-def rodata_at(kernel: KernelProfile, link_va: int, size: int, delta: int) -> bytes | None:
+def rodata_at(kernel: Golden, link_va: int, size: int, delta: int) -> bytes | None:
     """`size` bytes at `link_va` as they stand in memory; None where the `rodata` check does not reach."""
     golden = kernel.golden["rodata"]
     if "unknown" in golden or not golden["va"] <= link_va <= link_va + size <= golden["va"] + golden["size"]:

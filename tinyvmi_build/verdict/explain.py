@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..errors import TinyVMIError
+from ..profile.relocated import rodata_at
 
 _MASK = (1 << 64) - 1
 _NEAR = 1 << 20  # further from the symbol below than this is not inside it
@@ -22,10 +23,15 @@ class Symbols(Protocol):
 
 
 class Kernel(Protocol):
-    """The part of a kernel profile that is needed here."""
+    """The part of a kernel profile that is needed here (profile.profile.KernelProfile)."""
 
     @property
     def symbols(self) -> Symbols: ...
+
+    @property
+    def golden(self) -> dict[str, Any]: ...
+
+    def blob(self, name: str, /) -> bytes: ...
 
 
 class Profiles(Protocol):
@@ -41,6 +47,10 @@ class Explanation:
     symbol: str = ""  # "name+0x10" nearest to the finding's address
     expected: str = ""  # where a pointer should lead
     actual: str = ""  # where it leads
+    # Of a finding that says which line of a page changed: the bytes that did, hex, and where they begin.
+    address: str = ""
+    expected_bytes: str = ""
+    actual_bytes: str = ""
 
 
 class Explainer:
@@ -76,7 +86,32 @@ class Explainer:
         expected = actual = ""
         if body["kind"] == "pointer":
             expected, actual = self._pointer(body["expected"]), self._pointer(body["actual"])
+        if body["kind"] == "bytes" and not body["expected"]:
+            return self._changed_bytes(int(body["address"], 16), bytes.fromhex(body["actual"]))
         return Explanation(self.name(int(body["address"], 16)), expected, actual)
+
+    def _changed_bytes(self, address: int, actual: bytes) -> Explanation:
+        """What differs in a line of read-only data that the monitor knows by its digest alone."""
+        link_va = (address - self._delta) & _MASK
+        wanted = rodata_at(self._kernel, link_va, len(actual), self._delta) if self._kernel else None
+        if wanted is None or wanted == actual:
+            return Explanation(self.name(address))
+        changed = [i for i in range(len(actual)) if wanted[i] != actual[i]]
+        first, end = changed[0], changed[-1] + 1
+        word = first & ~7
+        whole = wanted[word : word + 8]
+        if end <= word + 8 and len(whole) == 8 and self._pointer(whole.hex()):
+            first, end = word, word + 8  # a pointer: shown, and named, as a whole
+            names = self._pointer(whole.hex()), self._pointer(actual[word:end].hex())
+        else:
+            names = "", ""
+        return Explanation(
+            self.name(address + first),
+            *names,
+            address=f"0x{address + first:016x}",
+            expected_bytes=wanted[first:end].hex(),
+            actual_bytes=actual[first:end].hex(),
+        )
 
     def _pointer(self, text: str) -> str:
         raw = bytes.fromhex(text)  # as in memory: little-endian

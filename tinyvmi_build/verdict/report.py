@@ -133,11 +133,12 @@ class Terminal:
         )
         self._line(
             self._paint("1;31", f"  FINDING {safe(body['check'])}: {safe(body['kind'])} at {place}")
-            + f" = {body['address']}{near}"
+            + f" = {known.address or body['address']}{near}"
         )
         text = body["kind"] == "string"
-        self._line(f"    expected {_bytes(body['expected'], known.expected, text)}")
-        self._line(f"    found    {_bytes(body['actual'], known.actual, text)}")
+        expected, actual = known.expected_bytes or body["expected"], known.actual_bytes or body["actual"]
+        self._line(f"    expected {_bytes(expected, known.expected, text) or 'not known here'}")
+        self._line(f"    found    {_bytes(actual, known.actual, text)}")
         if body.get("note"):
             self._line(f"    note     {safe(body['note'])}")
 
