@@ -37,9 +37,8 @@ class Monitor:
         self._reporter = reporter
         self.kernel: dict[str, Any] | None = None  # the kernel record
         self.scans = 0
-        self.findings: list[dict[str, Any]] = []  # of the scan under way, or just done
+        self.findings: list[dict[str, Any]] = []  # since the last expectation began
         self.status: int | None = None  # launch's exit status, once it has ended
-        self._fresh = True
         launch = ["tinyvmi-build", "launch", folder, "--target", target.name, "--period", period, "--json"]
         self._remote = lab.spawn(["env", f"{VARIABLE}={os.environ.get(VARIABLE, '1')}", *launch])
         self._errors: list[str] = []
@@ -62,14 +61,18 @@ class Monitor:
         """Its `kernel` record: what it found, where."""
         return self.kernel or self.until(lambda event: self.kernel, seconds, "its kernel record")
 
-    def expect(self, verdict: Verdict, seconds: float = 90) -> tuple[Verdict, int]:
-        """(verdict, scans it took) of the first scan that says `verdict`, else of the first that should."""
+    def expect(self, verdict: Verdict, by: str | None = None, seconds: float = 90) -> tuple[Verdict, int]:
+        """(verdict, scans it took) of the first scan that says `verdict`, else of the first that should.
+
+        With `by`, that check has to have reported a finding, too.
+        """
         start = self._latest()
 
         def condition(event: Event) -> tuple[Verdict, int] | None:
             if isinstance(event, ScanDone):
                 took = event.scan - start
-                if event.verdict is verdict or took >= _SCANS_TO_SEE:
+                reported = by is None or any(finding["check"] == by for finding in self.findings)
+                if (event.verdict is verdict and reported) or took >= _SCANS_TO_SEE:
                     return event.verdict, took
             return None
 
@@ -97,12 +100,13 @@ class Monitor:
             raise MissingEnvironment(f"launch does not end when it is interrupted: {error}") from None
 
     def _latest(self) -> int:
-        """The number of scans, counting those whose end has arrived unread."""
+        """The number of scans, counting those whose end has arrived unread; an expectation begins."""
         deadline = time.monotonic()
         while not self._remote.inbox.empty():
             for event in self._next(deadline + 1, "an event"):
                 self._note(event)
                 self._reporter.events([event])
+        self.findings = []
         return self.scans
 
     def _next(self, deadline: float, what: str) -> list[Event]:
@@ -123,11 +127,8 @@ class Monitor:
     def _note(self, event: Event) -> None:
         if isinstance(event, ScanDone):
             self.scans = event.scan
-            self._fresh = False
         elif isinstance(event, Received):
             body = event.record.body
-            if not self._fresh and body["t"] in ("check", "finding"):
-                self._fresh, self.findings = True, []
             if body["t"] == "kernel":
                 self.kernel = body
             elif body["t"] == "finding":

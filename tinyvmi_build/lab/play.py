@@ -31,9 +31,7 @@ class Teller:
         explainer = Explainer(profiles)
         self._stream = stream
         self._json = as_json
-        self._reporter: Reporter = (
-            JsonLines(stream, explainer) if as_json else Terminal(stream, explainer, console=False)
-        )
+        self._reporter: Reporter = JsonLines(stream, explainer) if as_json else Terminal(stream, explainer)
 
     def events(self, events: Iterable[Event]) -> None:
         self._reporter.events(events)

@@ -27,15 +27,20 @@ core_pattern = ["core", {allowed}]
 """
 
 
+def own_project(progress: Progress) -> Path:
+    """The tinyvmi.toml of the lab's own project, for the cloud kernel that Debian offers today."""
+    project = cache_dir("lab") / FILE_NAME
+    package = fetch_kernel(progress=progress)
+    text = _TEMPLATE.format(package=json.dumps(str(package)), allowed=json.dumps(ALLOWED_CORE_PATTERN))
+    if not project.exists() or project.read_text() != text:
+        project.write_text(text)
+    return project
+
+
 def loaded_project(project: Path | None, sets: tuple[str, ...], progress: Progress) -> Loaded:
     """The configuration `project` (or ./tinyvmi.toml, if there is one), else the lab's own."""
     if project is None and not Path(FILE_NAME).exists():
-        deb = fetch_kernel(progress=progress)
-        folder = cache_dir("lab")
-        project = folder / FILE_NAME
-        text = _TEMPLATE.format(package=json.dumps(str(deb)), allowed=json.dumps(ALLOWED_CORE_PATTERN))
-        if not project.exists() or project.read_text() != text:
-            project.write_text(text)
+        project = own_project(progress)
     return load(project, sets)
 
 

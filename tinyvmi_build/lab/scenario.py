@@ -54,10 +54,14 @@ class Stage:
         title = f"tampered: {change.description}"
         self.tell("begin", title)
         undo = change.apply(self.guest)
-        got, took = self.monitor.expect(Verdict.TAMPERED)
+        got, took = self.monitor.expect(Verdict.TAMPERED, change.caught_by)
         by = sorted({finding["check"] for finding in self.monitor.findings})
         first = next((f for f in self.monitor.findings if f["check"] == change.caught_by), None)
-        note = f"{', '.join(by)}: {_place(first)}" if first else f"reported by {', '.join(by) or 'no check'}"
+        note = (
+            f"{_place(first)} by {', '.join(by)}, after {took} scans"
+            if first
+            else f"reported by {', '.join(by) or 'no check'}"
+        )
         self._verdict(title, Verdict.TAMPERED, got, note, right=first is not None)
         return undo
 

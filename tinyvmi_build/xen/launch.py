@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,7 +11,7 @@ from typing import Protocol
 from ..errors import MissingEnvironment, UsageError
 from ..progress import Progress
 from ..verdict.collector import Collector, Event
-from ..verdict.protocol import LineSplitter, Text
+from ..verdict.protocol import LineSplitter
 from . import store, xl
 from .console import Console
 from .folder import Manifest
@@ -23,7 +22,6 @@ from .watch import Watch
 _START_S = 30.0  # until the monitor's first record
 _SILENCE_LEAST_S = 20.0  # a scan may take longer than a heartbeat, most of all under emulation
 _LAST_WORDS_S = 1.0  # xenconsoled may still hold some when the domain has ended
-_CRASH_LINES = 40
 
 
 class Reporter(Protocol):
@@ -133,16 +131,13 @@ def _listen(
     collector: Collector, console: Console, watch: Watch, options: Options, reporter: Reporter
 ) -> None:
     lines = LineSplitter()
-    recent: deque[str] = deque(maxlen=_CRASH_LINES)
     deadline = None if options.timeout_s is None else time.monotonic() + options.timeout_s
     ended: str | None = None
     ended_at = 0.0
 
     def take(pieces: Iterable[bytes]) -> None:
         for piece in pieces:
-            events = collector.feed(piece)
-            recent.extend(event.text for event in events if isinstance(event, Text))
-            reporter.events(events)
+            reporter.events(collector.feed(piece))
 
     while collector.bye is None and collector.lost_reason is None:
         waits = [0.5, collector.remaining(), None if deadline is None else deadline - time.monotonic()]

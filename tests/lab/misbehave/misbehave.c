@@ -205,7 +205,8 @@ static void play(void *unused)
     for (size_t i = 0; i < ARRAY_SIZE(modes); i++)
         if (!strcmp(cmdline, modes[i].name))
             modes[i].run();
-    kernel_shutdown(SHUTDOWN_poweroff);
+    stop_kernel();
+    HYPERVISOR_shutdown(SHUTDOWN_poweroff);
 }
 
 int app_main(start_info_t *si);

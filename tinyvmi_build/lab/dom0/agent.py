@@ -127,7 +127,7 @@ class Agent:
 def main() -> None:
     fd = os.open(sys.argv[1], os.O_RDWR | os.O_NOCTTY)
     tty.setraw(fd, termios.TCSANOW)
-    # A shell's background jobs ignore SIGINT and so would their children; what runs here must be interruptible.
+    # A shell's background jobs ignore SIGINT, and so would what they start.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     Agent(fd).serve()
 

@@ -1,0 +1,56 @@
+"""One nested lab for all tests here: Xen, dom0, a target, a monitor and the misbehaving images."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tinyvmi_build.config.load import load
+from tinyvmi_build.image.build import BuildResult, build_monitor
+from tinyvmi_build.lab.play import monitor_files
+from tinyvmi_build.lab.project import own_project
+from tinyvmi_build.lab.qemu import BINARY
+from tinyvmi_build.lab.session import Lab
+from tinyvmi_build.lab.target import Target
+from tinyvmi_build.profile.profile import ProfileFile
+from tinyvmi_build.progress import Progress
+
+from .misbehave import build, folder
+
+BAD = "/lab/bad"  # in dom0: a build folder for each mode of the misbehaving image
+
+
+@pytest.fixture(scope="session", autouse=True)
+def qemu() -> None:
+    if shutil.which(BINARY) is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{BINARY} is missing, and CI has to run the lab")
+        pytest.skip(f"{BINARY} is missing")
+
+
+@pytest.fixture(scope="session")
+def built(qemu: None, tmp_path_factory: pytest.TempPathFactory) -> BuildResult:
+    """The lab's own monitor, for today's cloud kernel."""
+    loaded = load(own_project(Progress()), env={})
+    return build_monitor(loaded, folder=tmp_path_factory.mktemp("build"))
+
+
+@pytest.fixture(scope="session")
+def profiles(built: BuildResult) -> ProfileFile:
+    return ProfileFile.load(built.profile)
+
+
+@pytest.fixture(scope="session")
+def lab(built: BuildResult, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    files: dict[str, Path | bytes] = {**monitor_files(built), **folder.files(build.build(), BAD)}
+    with Lab(files, folder=tmp_path_factory.mktemp("lab")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def target(lab: Lab) -> Target:
+    return lab.create_target()

@@ -1,0 +1,77 @@
+"""The real monitor over a real target: clean, tampered with, restored, and changed legitimately."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tinyvmi_build.lab.monitor import FILES, LiveGuest, Monitor
+from tinyvmi_build.lab.scenario import Stage, exit_status
+from tinyvmi_build.lab.session import Lab
+from tinyvmi_build.lab.tamper import Change, change, changes
+from tinyvmi_build.lab.target import Target, domid_of
+from tinyvmi_build.profile.profile import ProfileFile
+from tinyvmi_build.verdict.explain import Explainer
+from tinyvmi_build.verdict.model import Verdict
+from tinyvmi_build.verdict.report import Terminal
+
+
+@pytest.fixture(scope="module")
+def watching(lab: Lab, target: Target, profiles: ProfileFile) -> Iterator[Monitor]:
+    monitor = Monitor(lab, target, Terminal(sys.stdout, Explainer(profiles)), period="200ms")
+    monitor.wait_kernel()
+    yield monitor
+    monitor.stop()
+    assert domid_of(lab, "tinyvmi-lab") == -1
+
+
+@pytest.fixture
+def stage(target: Target, watching: Monitor, profiles: ProfileFile) -> Stage:
+    assert watching.kernel is not None
+    return Stage(target, watching, LiveGuest(target, watching.kernel, profiles), lambda what, text: None)
+
+
+def test_the_clean_target_is_intact_100_times(stage: Stage) -> None:
+    stage.intact("clean", scans=100)
+    assert exit_status(stage.steps) == 0, stage.steps
+
+
+@pytest.mark.parametrize("tamper", [c for c in changes() if c.caught_by], ids=lambda c: c.name)
+def test_tampers_are_caught_by_their_check(stage: Stage, tamper: Change) -> None:
+    undo = stage.tampered(tamper)
+    stage.restored(undo)
+    assert exit_status(stage.steps) == 0, stage.steps
+
+
+@pytest.mark.parametrize("legitimate", [c for c in changes() if not c.caught_by], ids=lambda c: c.name)
+def test_legitimate_changes_are_not(stage: Stage, legitimate: Change) -> None:
+    stage.benign(legitimate)
+    assert exit_status(stage.steps) == 0, stage.steps
+
+
+def test_what_the_guest_changes_itself(stage: Stage) -> None:
+    """Through its own sysctl: first to a value that the configuration allows, then to one it does not."""
+    assert stage.target.run("sysctl -w kernel.core_pattern=core.%p").status == 0
+    assert stage.monitor.steady(Verdict.INTACT)[0] is Verdict.INTACT
+    assert stage.target.run("sysctl -w kernel.core_pattern='|/tmp/x'").status == 0
+    assert stage.monitor.expect(Verdict.TAMPERED)[0] is Verdict.TAMPERED
+    assert {finding["check"] for finding in stage.monitor.findings} == {"policy-globals"}
+    assert stage.target.run("sysctl -w kernel.core_pattern=core").status == 0
+    assert stage.monitor.expect(Verdict.INTACT)[0] is Verdict.INTACT
+
+
+def test_exit_status_tells_the_verdict(lab: Lab, target: Target, profiles: ProfileFile) -> None:
+    command = ["tinyvmi-build", "launch", FILES, "--scans", "1"]
+    kernel = profiles.by_release(target.release)
+    record = {"build_id": kernel.build_id, "delta": "0x0", "text_pa": "0x1000000"}
+    guest = LiveGuest(target, record, profiles)
+    result = lab.run(command, 120)
+    assert (result.status, "INTACT (1 scan)" in result.out) == (0, True), result
+    undo = change("syscall-table-getdents64").apply(guest)
+    try:
+        result = lab.run(command, 120)
+    finally:
+        undo()
+    assert (result.status, "TAMPERED (1 scan)" in result.out) == (5, True), result

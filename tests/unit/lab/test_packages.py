@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.lab.packages import unpack, vmlinuz_of
+
+
+def deb(folder: Path, name: str, files: dict[str, str]) -> Path:
+    tree = folder / f"{name}.tree"
+    (tree / "DEBIAN").mkdir(parents=True)
+    (tree / "DEBIAN/control").write_text(
+        f"Package: {name}\nVersion: 1\nArchitecture: all\nMaintainer: x <x@x>\nDescription: x\n"
+    )
+    for path, text in files.items():
+        (tree / path).parent.mkdir(parents=True, exist_ok=True)
+        (tree / path).write_text(text)
+    made = folder / f"{name}.deb"
+    subprocess.run(["dpkg-deb", "-b", str(tree), str(made)], check=True, capture_output=True)
+    return made
+
+
+def test_packages_are_unpacked_together_and_once(tmp_path: Path) -> None:
+    one, two = deb(tmp_path, "one", {"a": "1", "c": "1"}), deb(tmp_path, "two", {"b": "2", "c": "2"})
+    into = tmp_path / "out"
+    unpack([one, two], into)
+    assert [(into / name).read_text() for name in "abc"] == ["1", "2", "2"]
+    (into / "a").write_text("kept")
+    unpack([one, two], into)
+    assert (into / "a").read_text() == "kept"
+    unpack([two], into)
+    assert not (into / "a").exists()
+
+
+def test_a_broken_package_leaves_the_old_state(tmp_path: Path) -> None:
+    one, broken = deb(tmp_path, "one", {"a": "1"}), tmp_path / "broken.deb"
+    broken.write_bytes(b"!<arch>\nnonsense")
+    unpack([one], tmp_path / "out")
+    with pytest.raises(MissingEnvironment, match="cannot unpack .*broken.deb"):
+        unpack([one, broken], tmp_path / "out")
+    assert (tmp_path / "out/a").read_text() == "1"
+    assert not list(tmp_path.glob("out.*"))
+
+
+@pytest.mark.parametrize("place", ["boot/vmlinuz-6.1", "usr/lib/modules/7.2/vmlinuz"])
+def test_the_kernel_is_found_where_debian_puts_it(tmp_path: Path, place: str) -> None:
+    with pytest.raises(MissingEnvironment, match="holds 0 kernels"):
+        vmlinuz_of(tmp_path)
+    (tmp_path / place).parent.mkdir(parents=True)
+    (tmp_path / place).touch()
+    assert vmlinuz_of(tmp_path) == tmp_path / place
