@@ -41,4 +41,5 @@ def _needed(path: Path) -> list[str]:
         section = ELFFile(file).get_section_by_name(".dynamic")
         if not isinstance(section, DynamicSection):
             return []
-        return [tag.needed for tag in section.iter_tags() if tag.entry.d_tag == "DT_NEEDED"]
+        # pyelftools sets an attribute named as the tag.
+        return [getattr(tag, "needed") for tag in section.iter_tags("DT_NEEDED")]  # noqa: B009

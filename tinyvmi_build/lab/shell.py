@@ -36,14 +36,14 @@ def attach(path: Path) -> None:
 
 def _copy(terminal: int, console: socket.socket) -> None:
     while True:
-        ready, _, _ = select.select([terminal, console], [], [])
+        ready, _, _ = select.select([terminal, console.fileno()], [], [])
         if terminal in ready:
             typed = os.read(terminal, 1024)
             before, escape, _ = typed.partition(ESCAPE)
             console.sendall(before)
             if escape or not typed:
                 return
-        if console in ready:
+        if console.fileno() in ready:
             shown = console.recv(65536)
             if not shown:
                 return
