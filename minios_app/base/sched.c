@@ -8,7 +8,7 @@
 #include "internal.h"
 #include "stack_layout.h"
 
-/* Round robin: schedule() takes the first runnable one and moves it to the end. */
+/* Round robin: who gives up the processor goes to the end, the first runnable one is next. */
 static struct list_head threads = LIST_HEAD_INIT(threads);
 static struct thread *current_thread, *exited;
 static struct thread boot_thread; /* where the boot stack's state goes; never run again */
@@ -132,7 +132,6 @@ static void switch_to_next(void)
             break;
         block_domain(next_wakeup);
     }
-    move_to_end(next);
     if (next == prev)
         return;
     current_thread = next;
@@ -144,12 +143,13 @@ void schedule(void)
 {
     unsigned long flags;
 
-    BUG_ON(in_callback);
+    BUG_ON(in_callback || !current_thread);
     if (irqs_disabled()) {
         printk("schedule() with events held back\n");
         BUG();
     }
     local_irq_save(flags);
+    move_to_end(current_thread);
     switch_to_next();
     local_irq_restore(flags);
 }

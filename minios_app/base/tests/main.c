@@ -21,12 +21,29 @@ static const struct smoke_test *all[] = {
 };
 static const struct smoke_test *const with_xenstored[] = {store_tests, NULL};
 
-static bool failed;
+static struct {
+    const char *file, *what;
+    int line;
+} failure;
 
+/* Told later: a test of the console may have the console. */
 void smoke_fail(const char *file, int line, const char *what)
 {
-    printk("# %s:%d: %s\n", file, line, what);
-    failed = true;
+    failure.file = file;
+    failure.line = line;
+    failure.what = what;
+}
+
+/* True if the test passed. */
+static bool run(const struct smoke_test *t)
+{
+    failure.file = NULL;
+    t->run();
+    if (!failure.file)
+        return true;
+    init_console();
+    printk("# %s:%d: %s\n", failure.file, failure.line, failure.what);
+    return false;
 }
 
 bool loopback(evtchn_port_t *near, evtchn_port_t *far, evtchn_handler_t far_handler, void *far_data)
@@ -58,10 +75,10 @@ static void run_all(void *arg)
     printk("TAP version 13\n1..%u\n", count(modules));
     for (; *modules; modules++) {
         for (const struct smoke_test *t = *modules; t->name; t++) {
-            failed = false;
-            t->run();
-            failures += failed;
-            printk("%s %u - %s\n", failed ? "not ok" : "ok", ++n, t->name);
+            bool passed = run(t);
+
+            failures += !passed;
+            printk("%s %u - %s\n", passed ? "ok" : "not ok", ++n, t->name);
         }
     }
     printk("# %u tests, %u failed\n", n, failures);

@@ -77,6 +77,9 @@ static void wake_order(void)
     base = NOW();
     CHECK(create_thread("s", sleeper, (void *)30) && create_thread("s", sleeper, (void *)10) &&
           create_thread("s", sleeper, (void *)20));
+    msleep(1);
+    while (NOW() < base + MILLISECS(40)) /* until the time of all has come */
+        ;
     wait_until(&done, 3);
     CHECK(!strcmp(trace, "123"));
 }
@@ -162,6 +165,26 @@ static void idle_uses_no_cpu(void)
     CHECK(used < (uint64_t)MILLISECS(100)); /* Xen's clock also runs while a busy host gives us no time */
 }
 
+bool kept_over_call(void (*fn)(void), unsigned long pattern); /* registers.S */
+
+static void keeper(void *pattern)
+{
+    bool kept = true;
+
+    for (int i = 0; i < 5; i++)
+        kept = kept && kept_over_call(schedule, (unsigned long)pattern + i);
+    done += kept;
+}
+
+static void registers_survive(void)
+{
+    done = 0;
+    for (unsigned long i = 1; i < 4; i++)
+        CHECK(create_thread("keeper", keeper, (void *)(i << 40)));
+    wait_until(&done, 3);
+    CHECK(done == 3);
+}
+
 static void __attribute__((noinline)) big_frames(void *depth)
 {
     volatile char frame[2048];
@@ -183,6 +206,7 @@ static void deep_stack(void)
 
 SMOKE_TESTS(sched) = {
     {"sched: round robin", round_robin},
+    {"sched: registers survive a switch", registers_survive},
     {"sched: many threads, whose memory comes back", many_threads},
     {"sched: sleepers wake in the order of their time", wake_order},
     {"sched: wait queues, woken by time and by an event", wait_queues},
