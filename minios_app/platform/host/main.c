@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tinyvmi-check IMAGE [NONCE [SCANS [PERIOD_MS]]]: the monitor's core over a
- * raw memory image.  Prints the record stream; exits by the project's codes.
+ * tinyvmi-check [--map FILE] IMAGE [NONCE [SCANS [PERIOD_MS]]]: the monitor's
+ * core over a memory image, raw unless FILE says which frames lie where.
+ * Prints the record stream; exits by the project's codes.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,15 +25,25 @@ static int fail(const char *what, const char *path)
 
 int main(int argc, char **argv)
 {
-    struct tv_run run = { .nonce = argc > 2 ? argv[2] : "", .period_ms = tv_config.period_ms,
+    struct tv_run run = { .nonce = "", .period_ms = tv_config.period_ms,
                           .heartbeat_ms = tv_config.heartbeat_ms, .scans = 1 };
-    struct guest_mem gm;
+    struct guest_mem gm = { .fd = -1 };
+    const char *map = NULL;
+    enum tv_verdict verdict;
     struct stat st;
+    int err;
 
+    if (argc > 2 && strcmp(argv[1], "--map") == 0) {
+        map = argv[2];
+        argc -= 2;
+        argv += 2;
+    }
     if (argc < 2 || argc > 5) {
-        fprintf(stderr, "usage: tinyvmi-check IMAGE [NONCE [SCANS [PERIOD_MS]]]\n");
+        fprintf(stderr, "usage: tinyvmi-check [--map FILE] IMAGE [NONCE [SCANS [PERIOD_MS]]]\n");
         return 2;
     }
+    if (argc > 2)
+        run.nonce = argv[2];
     if (argc > 3)
         run.scans = (uint32_t)strtoul(argv[3], NULL, 10);
     if (argc > 4)
@@ -42,9 +53,15 @@ int main(int argc, char **argv)
         return fail("cannot be opened", argv[1]);
     if (fstat(gm.fd, &st))
         return fail("cannot be examined", argv[1]);
-    gm.frames = (uint64_t)st.st_size / TV_PAGE_SIZE;
+    err = map ? image_map(&gm, map, (uint64_t)st.st_size) : image_raw(&gm, (uint64_t)st.st_size);
+    if (err) {
+        errno = -err;
+        return fail(map ? "its map cannot be used" : "cannot be used", argv[1]);
+    }
 
-    switch (tv_monitor(&gm, &run)) {
+    verdict = tv_monitor(&gm, &run);
+    free(gm.ranges);
+    switch (verdict) {
     case TV_INTACT:
         return 0;
     case TV_UNVERIFIABLE:

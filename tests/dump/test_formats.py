@@ -1,0 +1,275 @@
+"""`check --dump`: the same memory in each format, judged alike."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.dump.conftest import KERNELS, Memory, Subject
+from tests.unit.dump import writers
+from tinyvmi_build.dump.recognise import read_image
+from tinyvmi_build.lab import guest
+from tinyvmi_build.lab.direct import raw_dump
+from tinyvmi_build.lab.packages import fetch_kernel, unpacked_kernel, vmlinuz_of
+from tinyvmi_build.lab.qemu import Qemu
+from tinyvmi_build.paths import cache_dir
+from tinyvmi_build.profile.build import build
+from tinyvmi_build.profile.profile import KernelProfile, ProfileFile
+from tinyvmi_build.progress import Progress
+from tinyvmi_build.xen.patience import timeout
+
+
+def check(*words: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tinyvmi_build", "-q", "check", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert "internal error" not in done.stderr, done.stderr
+    return done
+
+
+def result(done: subprocess.CompletedProcess[str]) -> dict[str, object]:
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert events[-1]["event"] in ("result", "no-kernel"), done.stdout
+    return next(e for e in events if e["event"] == "result")
+
+
+@pytest.fixture(scope="module")
+def profile(subject: Subject, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("profile") / "guest.profile"
+    ProfileFile([subject.profile]).save(path)
+    return path
+
+
+def execve_entry(profile: KernelProfile) -> int:
+    """Link address of sys_call_table[__NR_execve]."""
+    return profile.golden["syscall-table"]["tables"][0]["va"] + 8 * 59
+
+
+#: What QEMU's own dump-guest-memory is asked for.
+QEMU_DUMPS: dict[str, dict[str, object]] = {
+    "elf": {"paging": False},
+    "paging": {"paging": True},
+    "kdump": {"paging": False, "format": "kdump-zlib"},
+}
+
+
+@pytest.fixture(scope="module")
+def qemu_dumps(subject: Subject) -> dict[str, Path]:
+    """A guest's memory by dump-guest-memory, one boot for all of QEMU_DUMPS; kept in the cache."""
+    package = fetch_kernel(*KERNELS[0])
+    ramdisk = guest.initramfs(Progress(quiet=True))
+    key = hashlib.sha256(f"{package.name} {QEMU_DUMPS}".encode() + ramdisk).hexdigest()[:12]
+    paths = {name: cache_dir("dumps") / f"qemu-{name}-{key}" for name in QEMU_DUMPS}
+    if all(path.exists() for path in paths.values()):
+        return paths
+    with tempfile.TemporaryDirectory(prefix="tinyvmi-qemu.") as name:
+        folder = Path(name)
+        (folder / "initramfs").write_bytes(ramdisk)
+        qemu = Qemu(
+            [
+                *("-accel", "tcg", "-machine", "pc", "-cpu", "qemu64", "-m", "192"),
+                *("-kernel", str(vmlinuz_of(unpacked_kernel(package))), "-initrd", str(folder / "initramfs")),
+                *("-append", "console=ttyS0 panic=-1"),
+            ],
+            folder,
+        )
+        try:
+            qemu.start()
+            deadline = time.monotonic() + timeout(120)
+            while not guest.READY.search(qemu.console_text()):
+                assert qemu.alive and time.monotonic() < deadline, qemu.console_text()[-500:]
+                time.sleep(0.1)
+            qemu.qmp("stop")
+            for name, how in QEMU_DUMPS.items():
+                partial = paths[name].with_suffix(f".{os.getpid()}")
+                qemu.qmp("dump-guest-memory", protocol=f"file:{partial}", **how)
+                partial.rename(paths[name])
+        finally:
+            qemu.stop()
+    return paths
+
+
+def pieces(memory: Memory) -> list[writers.Piece]:
+    """The memory in unequal parts, without some that no check reads: the first megabyte, and single pages."""
+    rng = random.Random(3)
+    parts, at = [], 1 << 20
+    while at < len(memory.bytes):
+        size = min(rng.randrange(1, 4000) * writers.PAGE, len(memory.bytes) - at)
+        parts.append((at, memory.bytes[at : at + size]))
+        at += size
+    rng.shuffle(parts)
+    return parts
+
+
+def test_a_raw_image(memory: Memory, profile: Path) -> None:
+    done = check("--dump", memory.path, "--profile", profile)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{memory.path}: raw, 256 MiB in 1 range" in done.stdout
+    assert "INTACT (1 scan)" in done.stdout
+    assert "domain" not in done.stdout
+
+
+@pytest.mark.parametrize("name", ["elf", "paging"])
+def test_qemus_elf(qemu_dumps: dict[str, Path], name: str, profile: Path) -> None:
+    image = read_image(qemu_dumps[name])
+    assert image.format == "ELF core (QEMU dump-guest-memory)"
+    assert any(r.offset % writers.PAGE for r in image.ranges), "the pages that must be copied were not tried"
+    done = check("--dump", qemu_dumps[name], "--profile", profile, "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert result(done)["verdict"] == "intact"
+
+
+def test_a_tamper_in_qemus_elf(
+    qemu_dumps: dict[str, Path], subject: Subject, profile: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copyfile(qemu_dumps["elf"], copy)
+    done = check("--dump", copy, "--profile", profile, "--json")
+    found = [json.loads(line)["record"] for line in done.stdout.splitlines() if '"t": "kernel"' in line]
+    pa = int(found[0]["text_pa"], 16) + execve_entry(subject.profile) - subject.profile.text_va
+    place = next(r for r in read_image(copy).ranges if r.gfn <= pa // 4096 < r.gfn + r.count)
+    with copy.open("r+b") as file:
+        file.seek(place.offset + pa - place.gfn * 4096)
+        file.write(bytes(8))
+    done = check("--dump", copy, "--profile", profile)
+    assert done.returncode == 5 and "sys_call_table+0x1d8" in done.stdout
+
+
+def test_qemus_kdump_says_how_to_convert(qemu_dumps: dict[str, Path], profile: Path) -> None:
+    done = check("--dump", qemu_dumps["kdump"], "--profile", profile)
+    assert done.returncode == 2
+    assert "kdump-compressed" in done.stderr and "dump-guest-memory without -z" in done.stderr
+
+
+@pytest.mark.parametrize("write", [writers.elf_core, writers.lime, writers.xen_core])
+def test_scattered_memory(memory: Memory, profile: Path, tmp_path: Path, write) -> None:  # type: ignore[no-untyped-def]
+    dump = tmp_path / "dump"
+    dump.write_bytes(write(pieces(memory)))
+    done = check("--dump", dump, "--profile", profile, "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert result(done)["verdict"] == "intact"
+
+
+def test_a_tamper_is_seen_in_each_format(memory: Memory, profile: Path, tmp_path: Path) -> None:
+    va = execve_entry(memory.profile)
+    old = memory.read(va, 8)
+    memory.write(va, bytes(8))
+    try:
+        dumps = {"raw": memory.path}
+        for name, write in (("elf", writers.elf_core), ("lime", writers.lime), ("xen", writers.xen_core)):
+            dumps[name] = tmp_path / name
+            dumps[name].write_bytes(write(pieces(memory)))
+        for name, dump in dumps.items():
+            done = check("--dump", dump, "--profile", profile)
+            assert done.returncode == 5, name
+            assert "sys_call_table+0x1d8" in done.stdout, name
+            assert "→ __x64_sys_execve" in done.stdout, name
+    finally:
+        memory.write(va, old)
+
+
+def test_missing_pages_are_unverifiable(memory: Memory, profile: Path, tmp_path: Path) -> None:
+    """A dump without one page of .rodata proves nothing about it."""
+    hole = memory.pa(memory.profile.golden["rodata"]["va"]) + (1 << 20) & -writers.PAGE
+    dump = tmp_path / "dump"
+    dump.write_bytes(
+        writers.lime([(0, memory.bytes[:hole]), (hole + writers.PAGE, memory.bytes[hole + writers.PAGE :])])
+    )
+    done = check("--dump", dump, "--profile", profile, "--json")
+    assert done.returncode == 3
+    checks = result(done)["checks"]
+    assert isinstance(checks, dict)
+    assert checks["rodata"]["verdict"] == "unverifiable" and checks["idt"]["verdict"] == "intact"
+
+
+def test_the_second_check_compiles_nothing(memory: Memory, profile: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    check("--dump", memory.path, "--profile", profile)
+    monkeypatch.setenv("PATH", "/nonexistent")  # no gcc
+    assert check("--dump", memory.path, "--profile", profile).returncode == 0
+    done = check("--dump", memory.path, "--profile", profile, "--set", "checks.idt=false")
+    assert done.returncode == 4 and "lacks gcc" in done.stderr
+
+
+def test_the_configuration_decides_what_is_checked(memory: Memory, subject: Subject) -> None:
+    """The subject's own tinyvmi.toml names the package."""
+    project = subject.checker.parents[3] / "tinyvmi.toml"
+    done = check("--dump", memory.path, "-c", project, "--set", "checks.rodata=false", "--json")
+    assert done.returncode == 0, done.stderr
+    checks = result(done)["checks"]
+    assert isinstance(checks, dict) and "idt" in checks and "rodata" not in checks
+
+
+def test_the_running_one_of_several_kernels(memory: Memory, subject: Subject, tmp_path: Path) -> None:
+    other = build([fetch_kernel(*KERNELS[2])]).kernels[0]
+    path = tmp_path / "all.profile"
+    ProfileFile([other, subject.profile]).save(path)
+    done = check("--dump", memory.path, "--profile", path)
+    assert done.returncode == 0, done.stderr
+    assert f"found kernel {subject.profile.release} " in done.stdout
+
+
+def test_a_kernel_in_no_profile_is_named(memory: Memory, subject: Subject, tmp_path: Path) -> None:
+    other = build([fetch_kernel(*KERNELS[2])])
+    path = tmp_path / "other.profile"
+    other.save(path)
+    done = check("--dump", memory.path, "--profile", path)
+    assert done.returncode == 3
+    assert f"a kernel that is in no profile: {subject.profile.banner}" in done.stdout
+    assert other.kernels[0].release in done.stdout
+    done = check("--dump", memory.path, "--profile", path, "--json")
+    last = json.loads(done.stdout.splitlines()[-1])
+    assert last["event"] == "no-kernel" and last["banners"] == [subject.profile.banner]
+
+
+def test_a_known_kernel_that_hides(memory: Memory, profile: Path) -> None:
+    va = memory.profile.build_id_va
+    old = memory.read(va, 1)
+    memory.write(va, bytes([old[0] ^ 1]))
+    done = check("--dump", memory.path, "--profile", profile)
+    memory.write(va, old)
+    assert done.returncode == 3
+    assert f"the banner of {memory.profile.release}, which the profile knows, is there" in done.stdout
+
+
+def test_no_guest_at_all(profile: Path, tmp_path: Path) -> None:
+    dump = tmp_path / "zeros"
+    dump.write_bytes(bytes(8 << 20))
+    done = check("--dump", dump, "--profile", profile)
+    assert done.returncode == 3
+    assert "no Linux banner is in it" in done.stdout and "nothing was checked" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "0 512", "0 512 0 x", "0 0 0", "0 1000000 0", "0 2 0 1 2 8192", "17179869184 1 0", "0 1 268435456"],
+)
+def test_the_checker_trusts_no_map(subject: Subject, memory: Memory, tmp_path: Path, text: str) -> None:
+    ranges = tmp_path / "map"
+    ranges.write_text(text)
+    command = [subject.checker, "--map", ranges, memory.path, "00"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "its map cannot be used" in done.stderr and not done.stdout
+
+
+def test_a_gigabyte_in_two_seconds(tmp_path: Path) -> None:
+    """A generic kernel, the command as a whole, once its checker is compiled; the best of three."""
+    package = fetch_kernel(*KERNELS[1])
+    dump = raw_dump(package, memory_mib=1024)
+    profile = tmp_path / "generic.profile"
+    build([package]).save(profile)
+    seconds = []
+    for _ in range(4):
+        start = time.monotonic()
+        assert check("--dump", dump, "--profile", profile).returncode == 0
+        seconds.append(time.monotonic() - start)
+    print("check --dump of 1 GiB:", *(f"{s:.2f} s" for s in seconds))
+    assert min(seconds[1:]) < 2

@@ -1,0 +1,142 @@
+"""`tinyvmi-build check`: judge a saved memory image."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..progress import Progress
+from .options import project_options
+
+
+@click.command("check")
+@click.option(
+    "--dump",
+    metavar="FILE",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Memory image: raw, ELF (QEMU dump-guest-memory, xl dump-core) or LiME.",
+)
+@click.option(
+    "--profile",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Kernels to look for (default: those of the configuration).",
+)
+@click.option(
+    "--format",
+    "image_format",
+    type=click.Choice(["raw", "elf", "lime"]),
+    help="Of the image; default: by its content.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line instead of text.")
+@project_options
+@click.pass_obj
+def command(
+    progress: Progress,
+    dump: Path,
+    profile: Path | None,
+    image_format: str | None,
+    as_json: bool,
+    project: Path | None,
+    sets: tuple[str, ...],
+) -> int:
+    """Judge the kernel in a saved memory image, with the same core that watches live guests.
+
+    Needs a profile, or a tinyvmi.toml that names kernels; with both, the file
+    says what is checked and the profile against which kernels. The running kernel is
+    recognised by its build-id. The checker is compiled at the first use of a profile (gcc), and kept.
+
+    \b
+    Examples:
+      tinyvmi-build check --dump memory.raw --profile guest.profile
+      xl dump-core guest guest.core && tinyvmi-build check --dump guest.core --profile guest.profile
+      tinyvmi-build check --dump memory.lime -c web1/ --json | jq .
+    """
+    from ..dump.banners import banners
+    from ..dump.checker import checker
+    from ..dump.judge import judge
+    from ..dump.recognise import read_image
+    from ..image.build import profiles_of
+    from ..profile.profile import ProfileFile
+    from ..verdict.collector import Collector, Event, Received
+    from ..verdict.explain import Explainer
+    from ..verdict.report import JsonLines, Terminal
+
+    image = read_image(dump, image_format)
+    loaded = _loaded(project, sets, profile)
+    profiles = ProfileFile.load(profile) if profile else profiles_of(loaded.config, progress)
+    explainer = Explainer(profiles)
+
+    class Told(Terminal):
+        """Without the monitor's introduction: there is no domain, and nothing is done again."""
+
+        def events(self, events: Iterable[Event]) -> None:
+            super().events(
+                e for e in events if not (isinstance(e, Received) and e.record.body["t"] == "hello")
+            )
+
+    reporter = JsonLines(sys.stdout, explainer) if as_json else Told(sys.stdout, explainer)
+    mib, pieces = image.frames * 4096 / 2**20, len(image.ranges)
+    _tell(
+        as_json,
+        "dump",
+        f"{dump}: {image.format}, {mib:,g} MiB in {pieces:,} range{'' if pieces == 1 else 's'}",
+        file=str(dump),
+        format=image.format,
+        frames=image.frames,
+        ranges=len(image.ranges),
+    )
+    collector: Collector = judge(
+        image, checker(loaded, profiles, progress), loaded.config.checks.enabled, reporter
+    )
+    reporter.close(collector)
+    if collector.kernel is None and collector.lost_reason is None and not collector.errors:
+        _tell_unknown(as_json, banners(dump), profiles)
+    return int(collector.exit_code())
+
+
+def _loaded(project: Path | None, sets: tuple[str, ...], profile: Path | None) -> Any:
+    """The configuration; without one, the defaults for `profile`."""
+    from ..config.load import FILE_NAME, load
+
+    if project is not None or profile is None:
+        return load(project, sets)
+    with tempfile.TemporaryDirectory(prefix="tinyvmi-check.") as folder:
+        file = Path(folder) / FILE_NAME
+        file.write_text(f"[kernel]\nprofile = {json.dumps(str(profile.resolve()))}\n", encoding="utf-8")
+        return load(file, sets)
+
+
+def _tell_unknown(as_json: bool, found: list[str], profiles: Any) -> None:
+    """Why no kernel was found, from the banners in the image."""
+    known = {kernel.banner: kernel.release for kernel in profiles.kernels}
+    lines = []
+    for banner in found:
+        if banner in known:
+            lines.append(
+                f"the banner of {known[banner]}, which the profile knows, is there, but no sound image of it:"
+                " the dump is incomplete, or its build-id or page tables were changed"
+            )
+        else:
+            lines.append(f"a kernel that is in no profile: {banner}")
+    if not found:
+        lines.append("no Linux banner is in it: is this the memory of a Linux guest?")
+    elif not any(banner in known for banner in found):
+        lines.append(f"the profile knows {', '.join(known.values())}: add the package's kernel to it")
+    _tell(as_json, "no-kernel", "\n".join(lines), banners=found, known=list(known.values()))
+
+
+def _tell(as_json: bool, event: str, text: str, **fields: Any) -> None:
+    if as_json:
+        from ..verdict.report import JSON_VERSION
+
+        text = json.dumps({"v": JSON_VERSION, "event": event, **fields})
+    click.echo(text)
+    sys.stdout.flush()

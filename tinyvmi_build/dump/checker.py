@@ -1,0 +1,53 @@
+"""The compiled checker for a configuration and its kernels, kept in the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import tinyvmi_build
+
+from ..config.load import Loaded
+from ..image.build import build_host_checker
+from ..paths import cache_dir, data_dir
+from ..profile.profile import ProfileFile
+from ..progress import Progress
+
+_CORE = ("include", "introspect", "checks", "monitor", "platform/host")  # of minios_app: what is compiled
+_TOOL = ("golden", "render", "image")  # of this package: what decides what is compiled, and how
+
+
+def checker(loaded: Loaded, profiles: ProfileFile, progress: Progress) -> Path:
+    """The program that judges images of `profiles`' kernels by `loaded`; compiled when it is first needed."""
+    folder = cache_dir("checkers")
+    program = folder / _key(loaded, profiles)
+    if not program.exists():
+        # Beside its place, and moved there whole: another run may want it at the same time.
+        with tempfile.TemporaryDirectory(prefix="build.", dir=folder) as scratch:
+            built = build_host_checker(loaded, progress, Path(scratch), profiles)
+            partial = Path(scratch) / "program"
+            shutil.copy2(built, partial)
+            os.replace(partial, program)
+    return program
+
+
+def _key(loaded: Loaded, profiles: ProfileFile) -> str:
+    digest = hashlib.sha256(loaded.config.digest().encode())
+    for kernel in profiles.kernels:
+        for name, section in sorted(kernel.packed.items()):
+            digest.update(f"{kernel.build_id} {name} {section.size}\n".encode())
+            digest.update(section.data)
+    for source in _sources():
+        digest.update(str(source).encode() + b"\0" + source.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _sources() -> Iterator[Path]:
+    app, tool = data_dir("minios_app"), Path(tinyvmi_build.__file__).parent
+    yield app / "meson.build"
+    for root in (data_dir("templates"), *(app / room for room in _CORE), *(tool / part for part in _TOOL)):
+        yield from sorted(p for p in root.rglob("*") if p.is_file() and p.suffix != ".pyc")

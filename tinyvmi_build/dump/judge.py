@@ -1,0 +1,52 @@
+"""One look at a memory image by the monitor's own core."""
+
+from __future__ import annotations
+
+import secrets
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Protocol
+
+from ..errors import MissingEnvironment
+from ..verdict.collector import Collector, Event
+from .ranges import Image, map_text
+
+
+class Reporter(Protocol):
+    """`tinyvmi_build.verdict.report` has those that people use."""
+
+    def events(self, events: list[Event], /) -> None: ...
+
+
+def judge(image: Image, program: Path, checks: tuple[str, ...], reporter: Reporter) -> Collector:
+    """Run the checker `program` over `image` once, reporting as it goes; the collector tells the verdict.
+
+    `checks` are those that must report.  MissingEnvironment if the checker cannot run at all.
+    """
+    nonce = secrets.token_hex(8)
+    collector = Collector(nonce, checks=checks)
+    with tempfile.NamedTemporaryFile("w", prefix="tinyvmi-map.") as map_file:
+        map_file.write(map_text(image.ranges))
+        map_file.flush()
+        command = [str(program), "--map", map_file.name, str(image.path.resolve()), nonce]
+        try:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            )
+        except OSError as error:
+            raise MissingEnvironment(f"{program}: cannot be run: {error.strerror}") from None
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                reporter.events(collector.feed(line))
+            status = process.wait()
+        finally:
+            process.kill()  # nothing, if it has ended
+            process.wait()
+            if process.stdout:
+                process.stdout.close()
+    if status < 0:
+        reporter.events(collector.lost(f"the checker died of signal {-status}"))
+    reporter.events(collector.end())
+    return collector
