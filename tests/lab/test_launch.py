@@ -31,6 +31,7 @@ EXPECTED = {
     "bad-crc": (6, "CRC is wrong"),
     "gap": (6, "record 1 was due and record 2 came"),
     "foreign": (6, "the nonce of another run"),
+    "flood": (6, "it has been silent for 8 s"),
     "garbage": (0, "INTACT (1 scan)"),
 }
 
@@ -73,7 +74,7 @@ def test_dom0_is_no_target(lab: Lab) -> None:
 
 
 def test_privilege_over_a_pv_domain_is_refused(lab: Lab) -> None:
-    lab.run(["sh", "-c", f"cd {BAD}/silent && xl create tinyvmi-silent.cfg"]).check()
+    lab.run(["sh", "-c", f"cd {BAD}/silent && xl create -p tinyvmi-silent.cfg"]).check()
     try:
         result = launch(lab, f"{BAD}/good", "--target", "tinyvmi-silent")
         assert (result.status, "it is a PV domain" in result.err) == (4, True), result

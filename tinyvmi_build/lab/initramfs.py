@@ -63,6 +63,8 @@ def base(progress: Progress) -> Path:
             with open(partial, "wb") as out:
                 archive.write(out)
             partial.rename(result)
+            for old in set(result.parent.glob("dom0-*.cpio")) - {result}:
+                old.unlink(missing_ok=True)
     return result
 
 

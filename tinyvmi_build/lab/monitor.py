@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import MissingEnvironment, MonitorLost
+from ..errors import Exit, MissingEnvironment, MonitorLost
 from ..profile.profile import KernelProfile, ProfileFile
 from ..verdict.collector import Event, Finished, Lost, Received, ScanDone
 from ..verdict.model import Verdict
@@ -118,6 +118,8 @@ class Monitor:
         if kind == "exit":
             self.status = int(line)
             said = "; ".join(self._errors[-3:])
+            if self.status in (Exit.USAGE, Exit.ENVIRONMENT):
+                raise MissingEnvironment(f"launch could not start the monitor: {said}")
             raise MonitorLost(f"launch ended with {line}{': ' + said if said else ''} while {what} was due")
         if kind == "err":
             self._errors.append(line)

@@ -14,13 +14,16 @@ import tty
 
 from ..errors import MissingEnvironment
 from . import store
+from .patience import timeout
+
+_PTY_S = 10.0  # xenconsoled opens the pty when it notices the domain
 
 
 class Console:
     """The console of domain `domid`, raw, both ways.  A context manager."""
 
-    def __init__(self, domid: int, seconds: float = 10.0):
-        path = store.wait(f"/local/domain/{domid}/console/tty", seconds)
+    def __init__(self, domid: int):
+        path = store.wait(f"/local/domain/{domid}/console/tty", timeout(_PTY_S))
         try:
             self._fd = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
             tty.setraw(self._fd)

@@ -107,7 +107,14 @@ def _create(manifest: Manifest, running: list[xl.Domain]) -> int:
             f"a domain '{name}' exists already (number {there.domid})",
             hint=f"`xl destroy {there.domid}` if it is left over from an earlier run",
         )
-    xl.create_paused(manifest.config)
+    try:
+        xl.create_paused(manifest.config)
+    except KeyboardInterrupt:
+        # xl is in our process group, so it was interrupted too, and leaves what it has made so far.
+        half_made = xl.find_domain(name)
+        if half_made is not None:
+            xl.destroy(half_made.domid)
+        raise
     domain = xl.find_domain(name)
     if domain is None:
         raise MissingEnvironment(f"domain '{name}' vanished right after its creation", hint="see `xl dmesg`")
@@ -139,21 +146,24 @@ def _listen(
         for piece in pieces:
             reporter.events(collector.feed(piece))
 
-    while collector.bye is None and collector.lost_reason is None:
+    while True:
         waits = [0.5, collector.remaining(), None if deadline is None else deadline - time.monotonic()]
         chunk = console.read(min(w for w in waits if w is not None) if ended is None else 0.1)
         if chunk:
             take(lines.feed(chunk))
-            continue
+        if collector.bye is not None or collector.lost_reason is not None:
+            return
         if deadline is not None and time.monotonic() >= deadline:
             reporter.events(collector.lost(f"the time is up ({options.timeout_s:g} s)"))
             return
         if ended is None:
-            ended = watch.ended() or ("its console closed" if chunk is None else None)
-            ended_at = time.monotonic()
-            if ended is None:
-                reporter.events(collector.tick())
-        elif chunk is None or time.monotonic() > ended_at + _LAST_WORDS_S:
+            # Chatter is no sign of life: the clock is looked at whether something came or not.
+            reporter.events(collector.tick())
+            if not chunk:
+                ended = watch.ended() or ("its console closed" if chunk is None else None)
+                ended_at = time.monotonic()
+        elif not chunk and (chunk is None or time.monotonic() > ended_at + _LAST_WORDS_S):
             take(lines.flush())
             if collector.bye is None:
                 reporter.events(collector.lost(ended))
+            return

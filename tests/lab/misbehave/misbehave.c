@@ -162,6 +162,15 @@ static void foreign(void)
     bye("intact", "scans-done");
 }
 
+static void flood(void)
+{
+    hello(nonce);
+    for (;;) {
+        printk("still here\n");
+        msleep(100);
+    }
+}
+
 static void garbage(void)
 {
     hello(nonce);
@@ -190,6 +199,7 @@ static const struct {
     { "bad-crc", bad_crc },
     { "gap", gap },
     { "foreign", foreign },
+    { "flood", flood },
     { "garbage", garbage },
 };
 
