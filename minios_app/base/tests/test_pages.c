@@ -27,14 +27,17 @@ static void orders(void)
 
 static void ranges(void)
 {
-    unsigned long before = nr_free_pages, a = alloc_page_range(5), b = alloc_page_range(7);
+    unsigned long before = nr_free_pages, a = alloc_page_range(5), b = alloc_page_range(7), c;
 
     CHECK(a && b && nr_free_pages == before - 12);
     free_page_range(a + 2 * PAGE_SIZE, 1);
-    CHECK(alloc_page() <= a + 2 * PAGE_SIZE); /* first fit takes the hole or something lower */
+    c = alloc_page();
+    CHECK(c && c <= a + 2 * PAGE_SIZE); /* first fit takes the hole or a lower one */
     CHECK(nr_free_pages == before - 12);
-    free_page_range(a, 5);
+    free_page_range(a, 2);
+    free_page_range(a + 3 * PAGE_SIZE, 2);
     free_page_range(b, 7);
+    free_page_range(c, 1);
     CHECK(nr_free_pages == before);
     CHECK(!alloc_page_range(0) && !alloc_page_range(before + 1));
 }
