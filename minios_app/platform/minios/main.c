@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The monitor's domain: one thread that learns its target, scans it, and ends. */
 #include <mini-os/os.h>
+#include <mini-os/hypervisor.h>
 #include <mini-os/kernel.h>
 #include <mini-os/lib.h>
 #include <mini-os/sched.h>
@@ -22,7 +23,8 @@ static void monitor_thread(void *unused)
     params_wait(&run);
     gm.target = (domid_t)run.target;
     tv_monitor(&gm, &run);
-    do_exit();
+    stop_kernel();
+    HYPERVISOR_shutdown(SHUTDOWN_poweroff);
 }
 
 /* Nothing that waits may run in app_main itself: there is no thread yet. */
