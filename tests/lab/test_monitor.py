@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tinyvmi_build.lab.monitor import FILES, LiveGuest, Monitor
+from tinyvmi_build.lab.monitor import LiveGuest, Monitor
 from tinyvmi_build.lab.scenario import Stage, exit_status
 from tinyvmi_build.lab.session import Lab
-from tinyvmi_build.lab.tamper import Change, change, changes
+from tinyvmi_build.lab.tamper import Change, changes
 from tinyvmi_build.lab.target import Target, domid_of
 from tinyvmi_build.profile.profile import ProfileFile
 from tinyvmi_build.verdict.explain import Explainer
@@ -55,23 +55,9 @@ def test_what_the_guest_changes_itself(stage: Stage) -> None:
     """Through its own sysctl: first to a value that the configuration allows, then to one it does not."""
     assert stage.target.run("sysctl -w kernel.core_pattern=core.%p").status == 0
     assert stage.monitor.steady(Verdict.INTACT)[0] is Verdict.INTACT
+    stage.monitor.begin()
     assert stage.target.run("sysctl -w kernel.core_pattern='|/tmp/x'").status == 0
     assert stage.monitor.expect(Verdict.TAMPERED)[0] is Verdict.TAMPERED
     assert {finding["check"] for finding in stage.monitor.findings} == {"policy-globals"}
     assert stage.target.run("sysctl -w kernel.core_pattern=core").status == 0
     assert stage.monitor.expect(Verdict.INTACT)[0] is Verdict.INTACT
-
-
-def test_exit_status_tells_the_verdict(lab: Lab, target: Target, profiles: ProfileFile) -> None:
-    command = ["tinyvmi-build", "launch", FILES, "--scans", "1"]
-    kernel = profiles.by_release(target.release)
-    record = {"build_id": kernel.build_id, "delta": "0x0", "text_pa": "0x1000000"}
-    guest = LiveGuest(target, record, profiles)
-    result = lab.run(command, 120)
-    assert (result.status, "INTACT (1 scan)" in result.out) == (0, True), result
-    undo = change("syscall-table-getdents64").apply(guest)
-    try:
-        result = lab.run(command, 120)
-    finally:
-        undo()
-    assert (result.status, "TAMPERED (1 scan)" in result.out) == (5, True), result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -21,9 +22,10 @@ from .target import Target
 if TYPE_CHECKING:
     from .session import Lab
 
+_HEARTBEAT = re.compile(r'"t":"heartbeat","scan":(\d+)')
 FILES = "/lab/monitor"  # the build folder, in dom0
-# A scan that is under way when memory changes may have passed the place; its end and the next one's may both
-# be on their way from the guest to us.  So the third scan from the last that is known has surely seen it.
+# A scan that is under way when memory changes may have passed the place, and the end of the one before it may
+# still be in the console's ring: the third scan from the last that dom0 has heard of has surely seen the change.
 _SCANS_TO_SEE = 3
 T = TypeVar("T")
 
@@ -32,14 +34,23 @@ class Monitor:
     """Launches the monitor in `folder` (in dom0) for `target`.  Every event goes to `reporter` too."""
 
     def __init__(
-        self, lab: Lab, target: Target, reporter: Reporter, *, folder: str = FILES, period: str = "500ms"
+        self,
+        lab: Lab,
+        target: Target,
+        reporter: Reporter,
+        *,
+        folder: str = FILES,
+        period: str = "500ms",
+        domain: str = "tinyvmi-lab",
     ):
         self._reporter = reporter
         self.kernel: dict[str, Any] | None = None  # the kernel record
         self.scans = 0
-        self.findings: list[dict[str, Any]] = []  # since the last expectation began
+        self.findings: list[dict[str, Any]] = []  # since begin()
         self.status: int | None = None  # launch's exit status, once it has ended
         launch = ["tinyvmi-build", "launch", folder, "--target", target.name, "--period", period, "--json"]
+        self._lab = lab
+        self._domain = domain
         self._remote = lab.spawn(["env", f"{VARIABLE}={os.environ.get(VARIABLE, '1')}", *launch])
         self._errors: list[str] = []
 
@@ -61,12 +72,17 @@ class Monitor:
         """Its `kernel` record: what it found, where."""
         return self.kernel or self.until(lambda event: self.kernel, seconds, "its kernel record")
 
+    def begin(self) -> None:
+        """What is reported from now on belongs to the change that comes now."""
+        self._drain()
+        self.findings = []
+
     def expect(self, verdict: Verdict, by: str | None = None, seconds: float = 90) -> tuple[Verdict, int]:
         """(verdict, scans it took) of the first scan that says `verdict`, else of the first that should.
 
-        With `by`, that check has to have reported a finding, too.
+        With `by`, that check has to have reported a finding since begin(), too.
         """
-        start = self._latest()
+        start = self._scans_heard_of()
 
         def condition(event: Event) -> tuple[Verdict, int] | None:
             if isinstance(event, ScanDone):
@@ -80,7 +96,7 @@ class Monitor:
 
     def steady(self, verdict: Verdict, scans: int = _SCANS_TO_SEE) -> tuple[Verdict, int]:
         """(verdict, scans seen) after `scans` scans that all say `verdict`, or of the first that does not."""
-        start = self._latest()
+        start = self._scans_heard_of()
 
         def condition(event: Event) -> tuple[Verdict, int] | None:
             if isinstance(event, ScanDone):
@@ -99,15 +115,20 @@ class Monitor:
         except TimeoutError as error:
             raise MissingEnvironment(f"launch does not end when it is interrupted: {error}") from None
 
-    def _latest(self) -> int:
-        """The number of scans, counting those whose end has arrived unread; an expectation begins."""
+    def _drain(self) -> None:
+        """Take in the events that have arrived."""
         deadline = time.monotonic()
         while not self._remote.inbox.empty():
             for event in self._next(deadline + 1, "an event"):
                 self._note(event)
                 self._reporter.events([event])
-        self.findings = []
-        return self.scans
+
+    def _scans_heard_of(self) -> int:
+        """Scans whose end has reached dom0, whether or not launch and the agent have told us yet."""
+        tail = self._lab.run(["tail", "-c", "4096", f"/var/log/xen/console/guest-{self._domain}.log"]).out
+        heard = [int(number) for number in _HEARTBEAT.findall(tail)]
+        self._drain()
+        return max([self.scans, *heard[-1:]])
 
     def _next(self, deadline: float, what: str) -> list[Event]:
         left = deadline - time.monotonic()

@@ -13,6 +13,7 @@ from ..errors import Exit
 from ..image.build import BuildResult, build_monitor
 from ..profile.profile import ProfileFile
 from ..progress import Progress
+from ..render.plan import artifact
 from ..verdict.collector import Event
 from ..verdict.explain import Explainer
 from ..verdict.report import JsonLines, Terminal
@@ -98,7 +99,7 @@ def run(
     results: dict[str, list[Step]] = {}
     with lab:
         target = lab.create_target()
-        watching = Monitor(lab, target, teller)
+        watching = Monitor(lab, target, teller, domain=artifact(loaded.config))
         guest = LiveGuest(target, watching.wait_kernel(), profiles)
         for scenario in chosen:
             teller.scenario(scenario)

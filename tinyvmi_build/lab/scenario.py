@@ -53,6 +53,7 @@ class Stage:
         """Apply `change`; the next scan has to say tampered, by the check that must.  Returns the undo."""
         title = f"tampered: {change.description}"
         self.tell("begin", title)
+        self.monitor.begin()
         undo = change.apply(self.guest)
         got, took = self.monitor.expect(Verdict.TAMPERED, change.caught_by)
         by = sorted({finding["check"] for finding in self.monitor.findings})
