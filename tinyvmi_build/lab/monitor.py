@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 _HEARTBEAT = re.compile(r'"t":"heartbeat","scan":(\d+)')
 FILES = "/lab/monitor"  # the build folder, in dom0
-# A scan that is under way when memory changes may have passed the place, and the end of the one before it may
-# still be in the console's ring: the third scan from the last that dom0 has heard of has surely seen the change.
+# A scan under way when memory changes may have passed the place, and the end of the one before it may still
+# be in the console ring: the third scan from the last that dom0 has heard of has surely seen the change.
 _SCANS_TO_SEE = 3
 T = TypeVar("T")
 
