@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import random
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
 from tests.dump.conftest import KERNELS, Memory, Subject
-from tests.unit.dump import writers
+from tests.unit.dump import booted, writers
 from tinyvmi_build.dump.recognise import read_image
-from tinyvmi_build.lab import guest
 from tinyvmi_build.lab.direct import raw_dump
-from tinyvmi_build.lab.packages import fetch_kernel, unpacked_kernel, vmlinuz_of
-from tinyvmi_build.lab.qemu import Qemu
-from tinyvmi_build.paths import cache_dir
+from tinyvmi_build.lab.packages import fetch_kernel
 from tinyvmi_build.profile.build import build
 from tinyvmi_build.profile.profile import KernelProfile, ProfileFile
-from tinyvmi_build.progress import Progress
-from tinyvmi_build.xen.patience import timeout
 
 
 def check(*words: object) -> subprocess.CompletedProcess[str]:
@@ -54,48 +46,9 @@ def execve_entry(profile: KernelProfile) -> int:
     return profile.golden["syscall-table"]["tables"][0]["va"] + 8 * 59
 
 
-#: What QEMU's own dump-guest-memory is asked for.
-QEMU_DUMPS: dict[str, dict[str, object]] = {
-    "elf": {"paging": False},
-    "paging": {"paging": True},
-    "kdump": {"paging": False, "format": "kdump-zlib"},
-}
-
-
 @pytest.fixture(scope="module")
-def qemu_dumps(subject: Subject) -> dict[str, Path]:
-    """A guest's memory by dump-guest-memory, one boot for all of QEMU_DUMPS; kept in the cache."""
-    package = fetch_kernel(*KERNELS[0])
-    ramdisk = guest.initramfs(Progress(quiet=True))
-    key = hashlib.sha256(f"{package.name} {QEMU_DUMPS}".encode() + ramdisk).hexdigest()[:12]
-    paths = {name: cache_dir("dumps") / f"qemu-{name}-{key}" for name in QEMU_DUMPS}
-    if all(path.exists() for path in paths.values()):
-        return paths
-    with tempfile.TemporaryDirectory(prefix="tinyvmi-qemu.") as name:
-        folder = Path(name)
-        (folder / "initramfs").write_bytes(ramdisk)
-        qemu = Qemu(
-            [
-                *("-accel", "tcg", "-machine", "pc", "-cpu", "qemu64", "-m", "192"),
-                *("-kernel", str(vmlinuz_of(unpacked_kernel(package))), "-initrd", str(folder / "initramfs")),
-                *("-append", "console=ttyS0 panic=-1"),
-            ],
-            folder,
-        )
-        try:
-            qemu.start()
-            deadline = time.monotonic() + timeout(120)
-            while not guest.READY.search(qemu.console_text()):
-                assert qemu.alive and time.monotonic() < deadline, qemu.console_text()[-500:]
-                time.sleep(0.1)
-            qemu.qmp("stop")
-            for name, how in QEMU_DUMPS.items():
-                partial = paths[name].with_suffix(f".{os.getpid()}")
-                qemu.qmp("dump-guest-memory", protocol=f"file:{partial}", **how)
-                partial.rename(paths[name])
-        finally:
-            qemu.stop()
-    return paths
+def qemu_dumps() -> dict[str, Path]:
+    return booted.dumps(fetch_kernel(*KERNELS[0]))
 
 
 def pieces(memory: Memory) -> list[writers.Piece]:

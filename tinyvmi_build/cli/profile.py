@@ -69,6 +69,48 @@ def show(file: Path, as_json: bool, symbol: str | None) -> None:
         click.echo("\n".join(line for k in profiles.kernels for line in _table(k)))
 
 
+@command.command("export")
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.option(
+    "--isf",
+    metavar="OUT",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Volatility 3 symbol table to write; compressed if it ends in .xz.",
+)
+@click.option("--kernel", metavar="RELEASE|BUILD-ID", help="Which kernel, if the profile holds several.")
+def export(file: Path, isf: Path, kernel: str | None) -> None:
+    """Write a kernel of the profile FILE as a symbol table for Volatility 3.
+
+    Volatility finds it by the kernel's banner in any folder given with -s.
+
+    \b
+    Examples:
+      tinyvmi-build profile export guest.profile --isf symbols/guest.json.xz
+      vol -s symbols/ -f memory.raw linux.pslist
+    """
+    from ..profile.isf import save_isf
+    from ..profile.profile import ProfileFile
+
+    chosen = _chosen(ProfileFile.load(file), kernel)
+    size = save_isf(chosen, isf)
+    click.echo(f"{isf}  {size / 2**20:.1f} MiB, {chosen.release}")
+
+
+def _chosen(profiles: Any, kernel: str | None) -> Any:
+    """The kernel that is meant, by release or build-id."""
+    from ..errors import UsageError
+
+    if kernel is None and len(profiles.kernels) > 1:
+        known = ", ".join(k.release for k in profiles.kernels)
+        raise UsageError(f"{profiles.where}: holds several kernels: {known}", hint="--kernel says which")
+    if kernel is None:
+        return profiles.kernels[0]
+    if any(k.build_id == kernel for k in profiles.kernels):
+        return profiles.by_build_id(kernel)
+    return profiles.by_release(kernel)
+
+
 def _document(kernel: Any) -> dict[str, Any]:
     return {
         "build_id": kernel.build_id,

@@ -41,17 +41,10 @@ def parse_kallsyms(region: bytes, va: int, where: str) -> SymbolTable:
 
     Raises UsageError if there are no tables (CONFIG_KALLSYMS=n) or they are damaged.
     """
-    for tables in _token_tables(region):
-        found = _names(region, tables)
-        if found is None:
-            continue
-        count_at, names = found
-        addresses = _addresses(region, va, tables, count_at, len(names))
-        if addresses is None:
-            continue
+    for tables in _found(region, va):
         symbols = []
-        for address, packed in zip(addresses, names, strict=True):
-            name = b"".join([tables.tokens[b] for b in packed])
+        for address, packed in zip(tables.addresses, tables.names, strict=True):
+            name = b"".join([tables.tokens.tokens[b] for b in packed])
             if not 2 <= len(name) <= _MAX_NAME or name[0] > 0x7E:
                 raise UsageError(f"{where}: a kallsyms name is damaged", hint="fetch the package again")
             symbols.append((address, chr(name[0]), name[1:]))
@@ -60,6 +53,13 @@ def parse_kallsyms(region: bytes, va: int, where: str) -> SymbolTable:
         f"{where}: the kernel has no kallsyms tables, so its variables cannot be found",
         hint="a kernel with CONFIG_KALLSYMS_ALL=y is needed, as distributions build them",
     )
+
+
+def kallsyms_tables(region: bytes, va: int) -> dict[str, int]:
+    """Where the tables lie: `kallsyms_NAME` → link address.  scripts/kallsyms.c leaves these names out."""
+    for tables in _found(region, va):
+        return {f"kallsyms_{name}": va + at for name, at in tables.places().items()}
+    return {}
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,50 @@ class _Tokens:
 
     def up(self, offset: int) -> int:
         return offset + self.align - 1 & -self.align
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """Tables that were found: the names as they are stored, the addresses, and where what lies (offsets)."""
+
+    tokens: _Tokens
+    count_at: int
+    names: list[bytes]
+    addresses: list[int]
+    offsets_at: int
+    base_at: int | None
+
+    def places(self) -> dict[str, int]:
+        up, count = self.tokens.up, len(self.names)
+        names_at = self.count_at + self.tokens.align
+        markers_at = up(names_at + sum(len(n) + (1 if len(n) < 0x80 else 2) for n in self.names))
+        places = {
+            "num_syms": self.count_at,
+            "names": names_at,
+            "markers": markers_at,
+            "token_table": self.tokens.start,
+            "token_index": self.tokens.end - 512,
+            "offsets": self.offsets_at,
+        }
+        if self.base_at is not None:
+            places["relative_base"] = self.base_at
+        # Three bytes a symbol, since 6.2.
+        sequence_at = up(markers_at + 4 * -(-count // 256))
+        if self.offsets_at > self.tokens.start:
+            sequence_at = self.offsets_at + up(4 * count) if self.base_at is None else self.base_at + 8
+        if sequence_at != self.tokens.start:
+            places["seqs_of_names"] = sequence_at
+        return places
+
+
+def _found(region: bytes, va: int) -> Iterator[_Tables]:
+    for tokens in _token_tables(region):
+        found = _names(region, tokens)
+        if found is not None:
+            count_at, names = found
+            layout = _addresses(region, va, tokens, count_at, len(names))
+            if layout is not None:
+                yield _Tables(tokens, count_at, names, *layout)
 
 
 def _token_tables(region: bytes) -> Iterator[_Tokens]:
@@ -157,8 +201,13 @@ def _walk(region: bytes, tables: _Tokens, start: int, count: int) -> tuple[list[
     return names, region[at : at + len(expected)] == expected
 
 
-def _addresses(region: bytes, va: int, tables: _Tokens, count_at: int, count: int) -> list[int] | None:
-    """Link addresses by whichever layout fits: there a base is an address, and addresses ascend."""
+def _addresses(
+    region: bytes, va: int, tables: _Tokens, count_at: int, count: int
+) -> tuple[list[int], int, int | None] | None:
+    """(link addresses, where their offsets lie, where their base lies if any) by whichever layout fits.
+
+    There a base is an address, and addresses ascend.
+    """
     size = tables.up(4 * count)
     for offsets_at, base_at in ((count_at - 8 - size, count_at - 8), (tables.end, tables.end + size)):
         base = int.from_bytes(region[base_at : base_at + 8], "little") if base_at > 0 else 0
@@ -169,10 +218,10 @@ def _addresses(region: bytes, va: int, tables: _Tokens, count_at: int, count: in
         absolute = any(o < 0 for o in offsets)
         addresses = [base + o if not absolute else o if o >= 0 else base - 1 - o for o in offsets]
         if _plausible(addresses, count):
-            return addresses
+            return addresses, offsets_at, base_at
     offsets = _array("i", region[tables.end : tables.end + 4 * count])
     addresses = [va + tables.end + 4 * i + o for i, o in enumerate(offsets)]
-    return addresses if _plausible(addresses, count) else None
+    return (addresses, tables.end, None) if _plausible(addresses, count) else None
 
 
 def _plausible(addresses: list[int], count: int) -> bool:

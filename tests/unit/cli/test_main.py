@@ -15,6 +15,7 @@ SUBVERBS = [
     ["config", "schema"],
     ["profile", "build"],
     ["profile", "show"],
+    ["profile", "export"],
 ]
 
 

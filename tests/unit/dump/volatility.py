@@ -1,0 +1,63 @@
+"""`python -m tests.unit.dump.volatility IMAGE SYMBOLS CACHE`: Volatility 3's view of an image, as JSON.
+
+One process for all plugins: finding the kernel takes longer than most of them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+PLUGINS = {
+    "pslist": ("volatility3.plugins.linux.pslist", "PsList"),
+    "lsmod": ("volatility3.plugins.linux.lsmod", "Lsmod"),
+    "check_idt": ("volatility3.plugins.linux.malware.check_idt", "Check_idt"),
+    "kallsyms": ("volatility3.plugins.linux.kallsyms", "Kallsyms"),
+}
+
+
+def look(image: Path, symbols: Path, cache: Path) -> dict[str, list[list[Any]]]:
+    """Plugin → its rows; values that JSON does not have become text."""
+    import volatility3.plugins
+    import volatility3.symbols
+    from volatility3.framework import automagic, constants, contexts, import_files
+    from volatility3.framework import plugins as framework_plugins
+
+    cache = cache.resolve()
+    constants.CACHE_PATH = str(cache)
+    constants.IDENTIFIERS_PATH = str(cache / "identifier.cache")
+    constants.OFFLINE = True
+    volatility3.symbols.__path__ = [str(symbols.resolve())]
+    import_files(volatility3.plugins, True)
+    context = contexts.Context()
+    context.config["automagic.LayerStacker.single_location"] = image.resolve().as_uri()
+    automagics = automagic.available(context)
+    found: dict[str, list[list[Any]]] = {}
+    kernel = None
+    for name, (module, class_name) in PLUGINS.items():
+        plugin_class = getattr(importlib.import_module(module), class_name)
+        path = f"plugins.{class_name}"
+        if kernel is None:
+            chosen = automagic.choose_automagic(automagics, plugin_class)
+            framework_plugins.construct_plugin(context, chosen, plugin_class, "plugins", None, None)
+            kernel = context.config[f"{path}.kernel"]
+        context.config[f"{path}.kernel"] = kernel
+        if name == "kallsyms":
+            context.config[f"{path}.core"] = True
+        grid = plugin_class(context, path).run()
+        rows: list[list[Any]] = []
+        grid.populate(lambda node, rows: rows.append(list(node.values)) or rows, rows)
+        found[name] = rows
+    return found
+
+
+def _plain(value: Any) -> Any:
+    return int(value) if isinstance(value, int) else str(value)
+
+
+if __name__ == "__main__":
+    rows = look(*map(Path, sys.argv[1:]))
+    json.dump({name: [[_plain(v) for v in row] for row in table] for name, table in rows.items()}, sys.stdout)
