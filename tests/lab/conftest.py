@@ -21,6 +21,7 @@ from tinyvmi_build.progress import Progress
 
 from .misbehave import build, folder
 
+SMOKE = "/lab/smoke.elf"  # in dom0: the base's own tests
 BAD = "/lab/bad"  # in dom0: a build folder for each mode of the misbehaving image
 
 
@@ -46,7 +47,8 @@ def profiles(built: BuildResult) -> ProfileFile:
 
 @pytest.fixture(scope="session")
 def lab(built: BuildResult, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    files: dict[str, Path | bytes] = {**monitor_files(built), **folder.files(build.build(), BAD)}
+    misbehave, smoke = build.build_images(tmp_path_factory.mktemp("misbehave"))
+    files: dict[str, Path | bytes] = {**monitor_files(built), **folder.files(misbehave, BAD), SMOKE: smoke}
     with Lab(files, folder=tmp_path_factory.mktemp("lab")) as running:
         yield running
 
