@@ -8,11 +8,12 @@ worked out here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from ..errors import TinyVMIError
 from ..profile.relocated import rodata_at
+from .disassemble import instructions, is_code, meaning
 
 _MASK = (1 << 64) - 1
 _NEAR = 1 << 20  # further from the symbol below than this is not inside it
@@ -51,6 +52,10 @@ class Explanation:
     address: str = ""
     expected_bytes: str = ""
     actual_bytes: str = ""
+    # The bytes as instructions, if they are code and capstone is there.
+    expected_code: tuple[str, ...] = ()
+    actual_code: tuple[str, ...] = ()
+    meaning: str = ""  # what such a finding means, and who could have done it legitimately
 
 
 class Explainer:
@@ -83,6 +88,15 @@ class Explainer:
 
     def finding(self, body: dict[str, Any]) -> Explanation:
         """What is known about a `finding` record."""
+        known, kind = self._place(body), (body["check"], body["kind"])
+        code: list[tuple[str, ...]] = [(), ()]
+        if is_code(*kind):
+            address = int(body["address"], 16)
+            code = [instructions(bytes.fromhex(body[s]), address, self.name) for s in ("expected", "actual")]
+        return replace(known, expected_code=code[0], actual_code=code[1], meaning=meaning(*kind))
+
+    def _place(self, body: dict[str, Any]) -> Explanation:
+        """Where it is, and what pointers and lines of data there should be."""
         expected = actual = ""
         if body["kind"] == "pointer":
             expected, actual = self._pointer(body["expected"]), self._pointer(body["actual"])

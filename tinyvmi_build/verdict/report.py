@@ -138,9 +138,17 @@ class Terminal:
         text = body["kind"] == "string"
         expected, actual = known.expected_bytes or body["expected"], known.actual_bytes or body["actual"]
         self._line(f"    expected {_bytes(expected, known.expected, text) or 'not known here'}")
+        self._code(known.expected_code)
         self._line(f"    found    {_bytes(actual, known.actual, text)}")
+        self._code(known.actual_code)
         if body.get("note"):
             self._line(f"    note     {safe(body['note'])}")
+        if known.meaning:
+            self._line(f"    meaning  {known.meaning}")
+
+    def _code(self, lines: tuple[str, ...]) -> None:
+        for line in lines:
+            self._line(f"               {safe(line)}")
 
     def _paint(self, code: str, text: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self._colour else text
