@@ -86,7 +86,8 @@ def test_a_change_recompiles_only_what_it_touches(workshop):
     }
     assert changed.objects == 3  # those two, and the image's own symbol table
     fewer = build_monitor(load(workshop.root, ["checks.rodata=false"], env={}), QUIET)
-    assert inspect(fewer.image).tinyvmi["checks"] == ["identity", "syscall-table", "idt", "policy-globals"]
+    kept = ["identity", "syscall-table", "idt", "policy-globals", "text"]
+    assert inspect(fewer.image).tinyvmi["checks"] == kept
     assert fewer.image_id != changed.image_id
 
 

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from tests.unit.golden_values import small_text
 from tests.unit.golden_values.fake import TEXT, FakeImage, FakeSymbols
 from tests.unit.golden_values.test_idt import image as idt_image
 from tinyvmi_build.config.model import Config, PolicyGlobals
 from tinyvmi_build.golden import idt, rodata
 from tinyvmi_build.kernel.relocs import RelocKind
 from tinyvmi_build.paths import data_dir
+from tinyvmi_build.profile.profile import SectionFacts
 from tinyvmi_build.render.plan import check_items, kernel_items, rendered
 
 RODATA = TEXT + 0x10000
@@ -39,7 +41,7 @@ class SmallKernel:
         relocs = [(RODATA + 16, RelocKind.R64), (RODATA + 4094, RelocKind.R32)]
         symbols = FakeSymbols({"__start_rodata": RODATA, "__start_ro_after_init": RODATA + 4200})
         image = FakeImage(symbols, {RODATA: bytes(range(256))}, relocs)
-        self._blobs = rodata.blobs(image)  # type: ignore[arg-type]
+        self._blobs = rodata.blobs(image) | small_text.blobs()  # type: ignore[arg-type]
         facts = ("image_size", "build_id_va", "phys_base_va", "root_va", "la57_va", "system_state_va")
         self.golden: dict[str, Any] = {
             "kernel": dict.fromkeys(facts, TEXT)
@@ -55,12 +57,16 @@ class SmallKernel:
                 "strings": [{"symbol": "core_pattern", "va": TEXT, "size": 128, "compiled": "core"}]
             },
             "rodata": rodata.golden(image),  # type: ignore[arg-type]
+            "text": small_text.golden(),
         }
         for check, reason in unknown.items():
             self.golden[check.replace("_", "-")] = {"unknown": reason}
 
     def blob(self, name: str) -> bytes:
         return self._blobs[name]
+
+    def section(self, name: str) -> SectionFacts:
+        return SectionFacts(name, RODATA, 4200, None)
 
 
 def files(kernel: SmallKernel) -> dict[str, str]:
@@ -77,7 +83,10 @@ def test_generated_c(golden: Callable[[str, str], None]) -> None:
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 @pytest.mark.parametrize(
     "kernel",
-    [SmallKernel(), SmallKernel(idt="why */ not", rodata="r", syscall_table="s", policy_globals="p")],
+    [
+        SmallKernel(),
+        SmallKernel(idt="why */ not", rodata="r", syscall_table="s", policy_globals="p", text="t"),
+    ],
     ids=["known", "unknown"],
 )
 def test_both_compilers_accept_it(tmp_path: Path, compiler: str, kernel: SmallKernel) -> None:

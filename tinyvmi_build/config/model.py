@@ -65,6 +65,7 @@ class Checks:
     idt: bool = _key(Bool(), True, "Every gate of the interrupt descriptor table.")
     policy_globals: bool = _key(Bool(), True, "Strings that decide which program the kernel starts as root.")
     rodata: bool = _key(Bool(), True, "Every page of the kernel's read-only data, by digest.")
+    text: bool = _key(Bool(), True, "Every byte of the kernel's code, patched places included.")
 
     @property
     def enabled(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tinyvmi_build.kernel.image import KernelImage
 
 #: Checks that a monitor can make, in the order in which it makes them.
-CHECKS = ("identity", "syscall-table", "idt", "policy-globals", "rodata")
+CHECKS = ("identity", "syscall-table", "idt", "policy-globals", "rodata", "text")
 
 
 def compute(image: KernelImage) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -25,7 +25,7 @@ def compute(image: KernelImage) -> tuple[dict[str, Any], dict[str, bytes]]:
     `kernel` stands beside the checks: what discovery needs.  It has no
     *unknown*: a kernel without it cannot be found, which raises UsageError.
     """
-    from tinyvmi_build.golden import identity, idt, policy_globals, rodata, syscall_table
+    from tinyvmi_build.golden import identity, idt, policy_globals, rodata, syscall_table, text
 
     golden: dict[str, Any] = {"kernel": identity.kernel(image)}
     blobs: dict[str, bytes] = {}
@@ -35,6 +35,7 @@ def compute(image: KernelImage) -> tuple[dict[str, Any], dict[str, bytes]]:
         "idt": idt,
         "policy-globals": policy_globals,
         "rodata": rodata,
+        "text": text,
     }
     for check in CHECKS:
         try:

@@ -1,4 +1,4 @@
-"""The bytes that a kernel's read-only data must have once it runs at its KASLR offset."""
+"""The bytes that a kernel's code and read-only data must have once it runs at its KASLR offset."""
 
 from __future__ import annotations
 
@@ -21,10 +21,19 @@ _BLOBS = (("relocs64", 8, 1), ("relocs32", 4, 1), ("inverse32", 4, -1))  # name,
 
 def rodata_at(kernel: Golden, link_va: int, size: int, delta: int) -> bytes | None:
     """`size` bytes at `link_va` as they stand in memory; None where the `rodata` check does not reach."""
-    golden = kernel.golden["rodata"]
+    return _bytes_at(kernel, "rodata", link_va, size, delta)
+
+
+def text_at(kernel: Golden, link_va: int, size: int, delta: int) -> bytes | None:
+    """The same of .text before the kernel patches it; at patched places memory differs legitimately."""
+    return _bytes_at(kernel, "text", link_va, size, delta)
+
+
+def _bytes_at(kernel: Golden, check: str, link_va: int, size: int, delta: int) -> bytes | None:
+    golden = kernel.golden.get(check, {"unknown": "a profile of before this check"})
     if "unknown" in golden or not golden["va"] <= link_va <= link_va + size <= golden["va"] + golden["size"]:
         return None
-    data = kernel.blob("rodata")
+    data = kernel.blob(check)
     # Seven bytes more on either side, for a relocation that only reaches into the range.
     start = max(link_va - 7, golden["va"])
     end = min(link_va + size + 7, golden["va"] + golden["size"])

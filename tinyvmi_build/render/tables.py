@@ -40,6 +40,7 @@ def table_contexts(config: Config, kernel: KernelProfile) -> dict[str, dict[str,
         "idt": lambda: _idt(kernel),
         "policy-globals": lambda: _policy_globals(config, kernel),
         "rodata": lambda: _rodata(kernel),
+        "text": lambda: _text(kernel),
     }
     return {check: make() for check, make in makers.items() if "unknown" not in kernel.golden[check]}
 
@@ -100,17 +101,74 @@ def _policy_globals(config: Config, kernel: KernelProfile) -> dict[str, Any]:
 
 def _rodata(kernel: KernelProfile) -> dict[str, Any]:
     golden = kernel.golden["rodata"]
-    digests = kernel.blob("rodata.digests")
-    lines = _numbers("H", kernel.blob("rodata.lines"))
     return {
         "symbol": golden["symbol"],
         "va": golden["va"],
         "last_size": (golden["size"] - 1) % PAGE + 1,
+        **_pages(kernel, "rodata"),
+    }
+
+
+def _pages(kernel: KernelProfile, check: str) -> dict[str, Any]:
+    """What stands in struct tv_digest_range."""
+    digests = kernel.blob(f"{check}.digests")
+    lines = _numbers("H", kernel.blob(f"{check}.lines"))
+    return {
         "digests": [digests[at : at + 32] for at in range(0, len(digests), 32)],
         "lines": [lines[at : at + LINES_PER_PAGE] for at in range(0, len(lines), LINES_PER_PAGE)],
-        "reloc_index": _numbers("I", kernel.blob("rodata.reloc_index")),
-        "relocs": _numbers("H", kernel.blob("rodata.relocs")),
+        "reloc_index": _numbers("I", kernel.blob(f"{check}.reloc_index")),
+        "relocs": _numbers("H", kernel.blob(f"{check}.relocs")),
     }
+
+
+#: Tables of `text`: name in C → its blob and the type of its numbers.
+TEXT_TABLES = {
+    "site_index": "I",
+    "sites": "H",
+    "args": "H",
+    "jump_keys": "I",
+    "call_keys": "I",
+    "function_index": "I",
+    "functions": "H",
+    "call_index": "I",
+    "calls": "H",
+}
+
+
+def _text(kernel: KernelProfile) -> dict[str, Any]:
+    golden = kernel.golden["text"]
+    rodata = kernel.section(".rodata")
+    start = rodata.addr - golden["va"]
+    pages = _pages(kernel, "text")
+    c_types = {"I": "uint32_t", "H": "uint16_t"}
+    arrays = {
+        "reloc_index": ("uint32_t", pages.pop("reloc_index")),
+        "relocs": ("uint16_t", pages.pop("relocs")),
+        "return_thunks": ("uint32_t", golden["return_thunks"]),
+        "pv_pointers": ("uint32_t", golden["paravirt"]["pointers"]),
+        "pv_functions": ("uint32_t", golden["paravirt"]["functions"]),
+        "ftrace_callers": ("uint32_t", golden["ftrace"]["callers"]),
+        "ftrace_functions": ("uint32_t", golden["ftrace"]["functions"]),
+        "ftrace_graph": ("uint32_t", golden["ftrace"]["graph"]),
+    }
+    for name, code in TEXT_TABLES.items():
+        arrays[name] = (c_types[code], _numbers(code, kernel.blob(f"text.{name}")))
+    return {
+        "golden": golden,
+        **pages,
+        "arrays": arrays,
+        "tables": list(TEXT_TABLES),
+        "jumps": list(struct.iter_unpack("<IHBB", kernel.blob("text.jumps"))),
+        "templates": [_template(template) for template in golden["templates"]],
+        "call_pad": _template(golden["call_pad"]),
+        "endbr_poison": bytes.fromhex(golden["endbr_poison"]),
+        "native": [{**n, "code": bytes.fromhex(n["code"])} for n in golden["paravirt"]["native"]],
+        "rodata": (start, (start + rodata.size + PAGE - 1) // PAGE * PAGE),
+    }
+
+
+def _template(template: dict[str, Any]) -> dict[str, Any]:
+    return {"code": bytes.fromhex(template["code"]), "fixes": template["fixes"]}
 
 
 def _numbers(code: str, data: bytes) -> tuple[int, ...]:

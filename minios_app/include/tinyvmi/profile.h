@@ -68,6 +68,141 @@ struct tv_policy_string { /* a string in the kernel's data that an attacker woul
     const char *const *allowed;   /* NULL-terminated */
 };
 
+/*
+ * .text: its pages' digests are of the file with zeros at every place that the
+ * kernel patches, and each such place is compared with the encoding that the
+ * running kernel's state asks for among those that the package allows.
+ * Offsets are from _text, modulo 2^32.  docs/text-check.md tells the whole.
+ */
+enum tv_text_kind { /* of a place; in bits 15..12 of `sites` */
+    TV_TEXT_ALTERNATIVE = 0,   /* argument: shape */
+    TV_TEXT_RETURN = 1,
+    TV_TEXT_RETPOLINE = 2,     /* argument: register, bit 4 jmp, bit 5 CS prefix */
+    TV_TEXT_PARAVIRT = 3,      /* argument: pointer of pv_ops, size in bits 15..8 */
+    TV_TEXT_LOCK = 4,
+    TV_TEXT_ENDBR = 5,
+    TV_TEXT_FTRACE = 6,
+    TV_TEXT_JUMP_LABEL = 7,    /* in turn the entries of `jumps` */
+    TV_TEXT_STATIC_CALL = 8,   /* argument: key, bit 15 a tail call */
+    TV_TEXT_TRAMPOLINE = 9,    /* argument: key */
+    TV_TEXT_RUNTIME_CONST = 10, /* argument: constant */
+    TV_TEXT_FTRACE_UPDATE = 11, /* argument: 0 a call, 1 ftrace_graph_call */
+};
+
+enum tv_text_condition { /* below: a capability of boot_cpu_data */
+    TV_TEXT_ITS_RETURN = 0x400, /* x86_return_thunk is its_return_thunk */
+    TV_TEXT_K8 = 0x401,         /* ideal_nops is k8_nops */
+    TV_TEXT_PV_NOP = 0x8000,    /* | pointer: it leads to the function that does nothing */
+};
+
+enum tv_text_fix_kind { /* what is put into a template, 4 bytes but for ADD64 */
+    TV_TEXT_REL = 0,            /* argument - own offset */
+    TV_TEXT_REL_RETURN = 1,     /* displacement to x86_return_thunk */
+    TV_TEXT_REL_PV = 2,         /* displacement to what the pointer leads to */
+    TV_TEXT_REL_PV_COUNTED = 3, /* the same, through the call-depth accounting */
+    TV_TEXT_ADD32 = 4,          /* the KASLR delta */
+    TV_TEXT_SUB32 = 5,
+    TV_TEXT_ADD64 = 6,
+};
+
+struct tv_text_fix {
+    uint8_t offset, kind;
+    uint32_t argument;
+};
+
+struct tv_text_template { /* one encoding */
+    uint8_t size, fix_count;
+    const uint8_t *code;
+    const struct tv_text_fix *fixes;
+};
+
+struct tv_text_shape { /* conditions' values, the first in bit 0, number the template */
+    uint8_t size, condition_count;
+    const uint16_t *conditions;
+    const uint16_t *templates;
+};
+
+struct tv_text_jump {
+    uint32_t target;
+    uint16_t key; /* of jump_keys */
+    uint8_t size; /* 2 or 5 */
+    uint8_t branch;
+};
+
+struct tv_text_native { /* a paravirt call that becomes instructions (5.10, paravirt_patch.c) */
+    uint16_t pointer;
+    uint8_t size;
+    uint8_t code[3];
+    uint32_t function; /* only if this is in the pointer; 0: always */
+};
+
+enum tv_text_constant_kind { TV_TEXT_POINTER, TV_TEXT_SHIFT, TV_TEXT_USER_LIMIT, TV_TEXT_SLAB };
+struct tv_text_constant {
+    const char *symbol;
+    uint32_t variable; /* 0: none, the value stands in the instructions alone */
+    uint32_t kind;
+};
+
+struct tv_text_features { /* numbers of capabilities; call_depth 0: this kernel has none */
+    uint16_t retpoline, lfence, rethunk, its, call_depth;
+};
+
+struct tv_text_paravirt {
+    const uint32_t *pointers; /* [pointer_count] where they are */
+    const uint32_t *functions; /* [function_count] sorted: what they may lead to */
+    const struct tv_text_native *native;
+    uint32_t pointer_count, function_count, native_count;
+    uint32_t nop, bug; /* bug 0: an empty pointer gives ud2 */
+    uint32_t ident;    /* 0: not patched in */
+    uint32_t iret;     /* the pointer that is jumped through, or 0xffff */
+    uint32_t patch, patch_default; /* pv_ops.init.patch, or 0 */
+};
+
+struct tv_text_ftrace { /* struct ftrace_ops, linux/ftrace.h */
+    uint32_t ops_list, list_end;
+    uint32_t func, next, trampoline; /* offsets of members */
+    const uint32_t *callers, *functions, *graph; /* what sites, ftrace_call and ftrace_graph_call lead to */
+    uint32_t caller_count, function_count, graph_count;
+};
+
+struct tv_text_kprobes { /* kernel/kprobes.c */
+    uint32_t table, buckets;
+    uint32_t hlist, addr, opcode, flags, copied; /* offsets of members */
+};
+
+struct tv_text {
+    struct tv_digest_range range;
+    const uint32_t *site_index; /* [npages + 1] into sites */
+    const uint16_t *sites;      /* kind << 12 | offset in the page, in address order */
+    const uint16_t *args;       /* of the sites that have one, in their order */
+    const struct tv_text_jump *jumps;
+    const uint32_t *jump_keys, *call_keys; /* struct static_key, struct static_call_key */
+    const uint32_t *function_index;        /* [npages + 1] into functions */
+    const uint16_t *functions;             /* entries of functions, offsets in the page */
+    const uint32_t *call_index; /* [npages + 1] into calls */
+    const uint16_t *calls;      /* what call-depth accounting changes: kind << 14 | offset from 16 bytes before */
+    const struct tv_text_shape *shapes;
+    const struct tv_text_template *templates;
+    const struct tv_text_constant *constants;
+    const uint32_t *return_thunks;
+    struct tv_text_template call_pad; /* the accounting in front of a function; size 0: none */
+    struct tv_text_paravirt paravirt;
+    struct tv_text_ftrace ftrace;
+    struct tv_text_kprobes kprobes;
+    struct tv_text_features features;
+    uint32_t jump_key_count, call_key_count, constant_count, return_thunk_count;
+    uint32_t capabilities, capability_words; /* boot_cpu_data.x86_capability */
+    uint32_t x86_return_thunk, its_return_thunk;
+    uint32_t indirect_thunks, call_thunks, jump_thunks; /* 32 bytes a register */
+    uint32_t uniproc_patched;
+    uint32_t ideal_nops, k8_nops, p6_nops; /* 0: there is only one table of NOPs */
+    uint32_t ret0, warn; /* static calls of these become instructions; 0: they do not */
+    uint32_t slab_caches, slab_list;
+    uint32_t rodata, rodata_end; /* the section's pages, for the mapping's rights */
+    uint8_t endbr_poison[4];
+    bool pads_jumps, int3_after_jump;
+};
+
 struct tv_kernel_profile {
     uint8_t build_id[TV_BUILD_ID_SIZE];
     const char *release;
@@ -84,6 +219,8 @@ struct tv_kernel_profile {
     uint64_t la57_va;  /* __pgtable_l5_enabled (u32), or 0: always 4 levels */
     const struct tv_digest_range *rodata;
     const char *rodata_reason;
+    const struct tv_text *text;
+    const char *text_reason;
     const struct tv_pointer_table *pointer_tables;
     uint32_t pointer_table_count;
     const char *syscall_table_reason;
