@@ -50,11 +50,20 @@ class Stage:
         self._verdict(title, Verdict.INTACT, got, f"{took} scans")
 
     def tampered(self, change: Change) -> Callable[[], None]:
-        """Apply `change`; the next scan has to say tampered, by the check that must.  Returns the undo."""
+        """Apply `change`; the next scan has to say tampered, by the check that must.  Returns the undo.
+
+        The target stands still meanwhile: the monitor is tested, not how long a guest lives with wrong code.
+        """
         title = f"tampered: {change.description}"
         self.tell("begin", title)
         self.monitor.begin()
-        undo = change.apply(self.guest)
+        self.target.pause()
+        put_back = change.apply(self.guest)
+
+        def undo() -> None:
+            put_back()
+            self.target.unpause()
+
         got, took = self.monitor.expect(Verdict.TAMPERED, change.caught_by)
         by = sorted({finding["check"] for finding in self.monitor.findings})
         first = next((f for f in self.monitor.findings if f["check"] == change.caught_by), None)
@@ -78,10 +87,15 @@ class Stage:
         """Apply a legitimate change: scans have to go on finding nothing; then put the bytes back."""
         title = f"legitimate: {change.description}"
         self.tell("begin", title)
+        # Changed in one moment, as far as the target can tell; then it runs with the change.
+        self.target.pause()
         undo = change.apply(self.guest)
+        self.target.unpause()
         got, took = self.monitor.steady(Verdict.INTACT)
         self._verdict(title, Verdict.INTACT, got, f"{took} scans")
+        self.target.pause()
         undo()
+        self.target.unpause()
 
     def _verdict(self, title: str, expected: Verdict, got: Verdict, note: str, right: bool = True) -> None:
         ok = got is expected and right

@@ -48,6 +48,13 @@ class Target:
         """End the guest."""
         self._lab.run(["xl", "destroy", str(self.domid)]).check()
 
+    def pause(self) -> None:
+        """Stop its vcpus; its memory stays there to be read and written."""
+        self._lab.run(["xl", "pause", str(self.domid)]).check()
+
+    def unpause(self) -> None:
+        self._lab.run(["xl", "unpause", str(self.domid)]).check()
+
     @property
     def console(self) -> str:
         """What it has printed so far."""

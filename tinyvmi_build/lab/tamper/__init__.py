@@ -54,9 +54,10 @@ class Change:
 
 def changes() -> list[Change]:
     """Every change of the list, tampers and benign ones, in the order of the checks."""
-    from tinyvmi_build.lab.tamper import identity, idt, policy_globals, rodata, syscall_table
+    from tinyvmi_build.lab.tamper import identity, idt, policy_globals, rodata, syscall_table, text
 
-    return [*identity.CHANGES, *syscall_table.CHANGES, *idt.CHANGES, *policy_globals.CHANGES, *rodata.CHANGES]
+    modules = (identity, syscall_table, idt, policy_globals, rodata, text)
+    return [change for module in modules for change in module.CHANGES]
 
 
 def change(name: str) -> Change:
