@@ -87,15 +87,19 @@ class Stage:
         """Apply a legitimate change: scans have to go on finding nothing; then put the bytes back."""
         title = f"legitimate: {change.description}"
         self.tell("begin", title)
-        # Changed in one moment, as far as the target can tell; then it runs with the change.
-        self.target.pause()
-        undo = change.apply(self.guest)
-        self.target.unpause()
-        got, took = self.monitor.steady(Verdict.INTACT)
+        if change.by_guest:
+            self.target.run(change.by_guest[0]).check()
+            got, took = self.monitor.steady(Verdict.INTACT)
+            self.target.run(change.by_guest[1]).check()
+        else:
+            self.target.pause()
+            undo = change.apply(self.guest)
+            self.target.unpause()
+            got, took = self.monitor.steady(Verdict.INTACT)
+            self.target.pause()
+            undo()
+            self.target.unpause()
         self._verdict(title, Verdict.INTACT, got, f"{took} scans")
-        self.target.pause()
-        undo()
-        self.target.unpause()
 
     def _verdict(self, title: str, expected: Verdict, got: Verdict, note: str, right: bool = True) -> None:
         ok = got is expected and right

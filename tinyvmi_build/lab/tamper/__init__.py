@@ -37,6 +37,9 @@ class Change:
     patches: Callable[[Guest], list[tuple[int, bytes]]]
     #: Made before a monitor's first look, it hides the kernel (unverifiable) instead of being reported.
     hides_kernel: bool = False
+    #: Commands by which a running guest makes the change and takes it back: what takes many writes
+    #: is legitimate only as the kernel itself makes it, in one moment.
+    by_guest: tuple[str, str] | None = None
 
     def apply(self, guest: Guest) -> Callable[[], None]:
         """Write the patches; the returned function puts the old bytes back."""

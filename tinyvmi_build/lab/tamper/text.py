@@ -101,5 +101,11 @@ CHANGES = [
     Change("text-jump-label", "text", "one place of a static key is switched", _jump_label),
     Change("text-return", "text", "one return goes the other way", _return),
     Change("text-lock", "text", "one lock prefix is switched", _lock),
-    Change("benign-static-key", None, "sched_schedstats switched, as by sysctl", _key),
+    Change(
+        "benign-static-key",
+        None,
+        "sched_schedstats switched, as by sysctl",
+        _key,
+        by_guest=("sysctl -w kernel.sched_schedstats=1", "sysctl -w kernel.sched_schedstats=0"),
+    ),
 ]
