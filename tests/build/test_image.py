@@ -23,7 +23,7 @@ def test_the_build_folder_is_complete_and_consistent(built):
     assert names == {
         "generated",
         "meson",
-        *(f"tinyvmi-guest.{s}" for s in ("elf", "gz", "cfg", "profile", "json")),
+        *(f"tinyvmi-guest.{s}" for s in ("elf", "gz", "cfg", "te", "profile", "json")),
     }
     manifest = read_manifest(built.folder)
     assert (manifest.image, manifest.image_id) == (built.image, built.image_id)
