@@ -299,9 +299,14 @@ static void expect_ftrace_update(const struct tv_text_state *s, const struct tv_
     /* Counted as compiled, not when ftrace has set it: its trampolines count themselves. */
     for (uint32_t i = 0; i < count; i++)
         good = good || target == allowed[i] || target == counted(s, allowed[i]);
-    for (uint32_t i = 0; !graph && i < s->ops; i++)
-        good = good || (target == (uint32_t)(s->ops_func[i] - s->text) && tv_text_is_function(s->t, target));
-    put_branch(out, graph ? JMP32 : CALL, site->offset, good ? target : allowed[0]);
+    for (uint32_t i = 0; !graph && i < s->ops; i++) {
+        uint32_t function = tv_text_entry(s, s->ops_func[i]);
+
+        good = good || (function < TV_TEXT_FOREIGN && (target == function || target == counted(s, function)));
+    }
+    if (!good)
+        target = graph ? allowed[0] : counted(s, allowed[0]);
+    put_branch(out, graph ? JMP32 : CALL, site->offset, target);
 }
 
 static void expect_jump(const struct tv_text_state *s, const struct tv_text_site *site, uint8_t *out)

@@ -19,6 +19,8 @@ Read = Callable[[int, int], bytes]  # link address, size → bytes of the runnin
 
 _WIDTH = {RelocKind.R64: (8, 1), RelocKind.R32: (4, 1), RelocKind.INVERSE32: (4, -1)}
 
+_LIST_FUNCS = ("ftrace_ops_list_func", "arch_ftrace_ops_list_func", "ftrace_ops_assist_func")
+
 
 class Oracle:
     """`predict()` gives .text as it must be."""
@@ -90,9 +92,40 @@ class Oracle:
         return self.facts.text <= va < self.facts.etext
 
     def _mcount(self, memory: Memory) -> None:
+        traced = self._ops()
+        callers = {self.image.symbols.lookup(name) for name in ("ftrace_caller", "ftrace_regs_caller")}
+        callers |= {trampoline for _, trampoline in traced}
         for va in self.sites.mcount:
             if self._in_text(va):
                 memory.write(va, self._nop5)
+                if traced:
+                    self._one_of(memory, va, callers)
+        functions = {function for function, _ in traced}
+        functions |= {va for name in _LIST_FUNCS if (va := self.image.symbols.get(name)) is not None}
+        if CALL_DEPTH in self.choices.features and self.series.call_thunks:
+            functions |= {va - self.facts.call_thunk[1] for va in functions}
+        for name in ("ftrace_call", "ftrace_regs_call"):
+            self._one_of(memory, self.image.symbols.lookup(name), functions)
+
+    def _one_of(self, memory: Memory, va: int, targets: set[int]) -> None:
+        """Take the call that is there if it leads to one of `targets`."""
+        actual = self.read(va, 5)
+        if any(actual == branch(CALL, va, target) for target in targets):
+            memory.write(va, actual)
+
+    def _ops(self) -> list[tuple[int, int]]:
+        """Function and trampoline of each registered ftrace_ops that lies in the kernel's image."""
+        image, found = self.image, []
+        end = image.symbols.lookup("ftrace_list_end")
+        ops = self._link(self._u64(image.symbols.lookup("ftrace_ops_list")))
+        while ops != end and self.facts.text <= ops < image.end_va:
+            function, following, trampoline = (
+                self._link(self._u64(ops + image.btf.offset("struct ftrace_ops", member)))
+                for member in ("func", "next", "trampoline")
+            )
+            found.append((function, trampoline))
+            ops = following
+        return found
 
     def _jumps(self, memory: Memory) -> None:
         for jump in self.sites.jumps:

@@ -1,0 +1,59 @@
+"""Untouched kernels: every byte of .text is explained, by the oracle and by the check."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.dump.circumstances import FAST, named
+from tests.dump.text_subject import TextSubject, unexplained
+
+
+@pytest.fixture(scope="session")
+def subjects(tmp_path_factory: pytest.TempPathFactory):
+    """`subjects(metapackage, suite)`, each made once."""
+    made: dict[tuple[str, str], TextSubject] = {}
+
+    def get(metapackage: str, suite: str) -> TextSubject:
+        key = metapackage, suite
+        if key not in made:
+            made[key] = TextSubject(tmp_path_factory.mktemp("text"), *key)
+        return made[key]
+
+    return get
+
+
+@pytest.mark.parametrize(
+    "kernel, circumstance",
+    FAST,
+    ids=lambda value: value if isinstance(value, str) else f"{value[1]}-{value[0][12:]}",
+)
+def test_nothing_is_unexplained(subjects, kernel, circumstance) -> None:
+    subject, circumstance = subjects(*kernel), named(circumstance)
+    dump = subject.dump(circumstance)
+    checked = subject.check(dump)
+    kinds = {str(finding["kind"]) for finding in checked.findings("text")}
+    assert kinds == circumstance.findings, checked.findings("text")
+    text = checked.collector.checks["text"]
+    assert text.units == subject.profile.golden["text"]["size"] // 4096
+    assert text.reason == ""
+    if not circumstance.findings:  # the oracle knows of no kprobes
+        assert unexplained(subject, dump) == 0
+
+
+def test_the_places_cover_every_kind(subjects) -> None:
+    """What is not in the file's tables would not be tried by any test here."""
+    counts = subjects("linux-image-cloud-amd64", "trixie").profile.golden["text"]["counts"]
+    assert {name for name, count in counts.items() if count} == {
+        *("alternative", "return", "retpoline", "lock", "endbr", "ftrace", "jump-label"),
+        *("static-call", "trampoline", "runtime-const", "ftrace-update"),
+    }
+    assert counts["return"] > 40_000 and counts["ftrace"] > 30_000
+    older = subjects("linux-image-cloud-amd64", "bookworm").profile.golden["text"]["counts"]
+    assert older["paravirt"] > 1_000
+
+
+def test_a_scan_takes_less_than_a_second(subjects) -> None:
+    subject = subjects("linux-image-amd64", "bookworm")
+    checked = subject.check(subject.dump(named("plain")))
+    times = [r["us"] for r in checked.records if r["t"] == "check" and r["check"] == "text"]
+    assert times and float(str(times[0])) < 1_000_000

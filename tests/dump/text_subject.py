@@ -1,0 +1,118 @@
+"""A kernel with its facts, checker and dumps for the tests of `text`."""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+
+from tests.dump.circumstances import Circumstance
+from tests.dump.conftest import Checked, run_checker
+from tests.dump.text_oracle import Oracle
+from tinyvmi_build.config.load import load
+from tinyvmi_build.golden.text.insn import decode
+from tinyvmi_build.golden.text.places import Places
+from tinyvmi_build.image.build import build_host_checker
+from tinyvmi_build.kernel.image import KernelImage
+from tinyvmi_build.lab.direct import raw_dump
+from tinyvmi_build.lab.packages import fetch_kernel
+from tinyvmi_build.profile.build import build
+
+_PROBED = (("ksys_read", 3), ("vfs_write", 4), ("ksys_write", 5))  # function, instruction
+
+
+class TextSubject:
+    """One kernel; only `text` is checked, so that a finding is one of it."""
+
+    def __init__(self, folder: Path, metapackage: str, suite: str):
+        self.package = fetch_kernel(metapackage, suite)
+        self.profiles = build([self.package])
+        self.profile = self.profiles.kernels[0]
+        self.memory_mib = 256 if "cloud" in metapackage else 512
+        config = folder / "tinyvmi.toml"
+        others = [check for check in self.profile.golden if check not in ("kernel", "text", "identity")]
+        off = "".join(f"{check} = false\n" for check in others)
+        config.write_text(f'[kernel]\npackages = ["{self.package}"]\n[checks]\n{off}')
+        self.checker = build_host_checker(load(config, env={}), profiles=self.profiles)
+        self.places = Places(self.profile)
+
+    @cached_property
+    def image(self) -> KernelImage:
+        return KernelImage.load(self.package)
+
+    def dump(self, circumstance: Circumstance) -> Path:
+        boot = circumstance.boot()
+        if "{kprobes}" in boot["extra"]:
+            boot["extra"] = boot["extra"].format(kprobes=self._kprobes())
+        return raw_dump(self.package, memory_mib=self.memory_mib, **boot)
+
+    def _kprobes(self) -> str:
+        """Definitions of kprobes within functions, on boundaries of instructions."""
+        events = []
+        for function, number in _PROBED:
+            code, at = self.image.read(self.image.symbols.lookup(function), 96), 0
+            for _ in range(number):
+                insn = decode(code, at)
+                assert insn
+                at += insn.length
+            events.append(f"p:{function},{function}+{at}")
+        return ";".join(events)
+
+    def check(self, dump: Path) -> Checked:
+        return run_checker(self.checker, dump)
+
+
+class Dump:
+    """A memory image by link address; `writable` changes are private to this process until saved."""
+
+    def __init__(self, data: mmap.mmap, subject: TextSubject):
+        self.bytes = data
+        self.profile = subject.profile
+        self.text_pa, self.delta = self._find()
+
+    def _find(self) -> tuple[int, int]:
+        kernel = self.profile.golden["kernel"]
+        wanted = bytes.fromhex(self.profile.build_id)
+        offset = kernel["build_id_va"] - kernel["text_va"]
+        for pa in range(0, len(self.bytes) - offset - 20, 2 << 20):
+            if self.bytes[pa + offset : pa + offset + 20] != wanted:
+                continue
+            at = pa + kernel["phys_base_va"] - kernel["text_va"]
+            phys_base = struct.unpack("<Q", self.bytes[at : at + 8])[0]
+            delta = pa - kernel["physical_start"] - phys_base & (1 << 64) - 1
+            if delta < 1 << 30 and delta % (2 << 20) == 0:
+                return pa, delta
+        raise AssertionError("no kernel in the dump")
+
+    def pa(self, link_va: int) -> int:
+        return self.text_pa + link_va - self.profile.text_va
+
+    def read(self, link_va: int, size: int) -> bytes:
+        return self.bytes[self.pa(link_va) : self.pa(link_va) + size]
+
+    def write(self, link_va: int, data: bytes) -> None:
+        self.bytes[self.pa(link_va) : self.pa(link_va) + len(data)] = data
+
+
+@contextmanager
+def opened(path: Path, subject: TextSubject, access: int = mmap.ACCESS_READ) -> Iterator[Dump]:
+    with path.open("r+b" if access == mmap.ACCESS_WRITE else "rb") as handle:
+        data = mmap.mmap(handle.fileno(), 0, access=access)
+        try:
+            yield Dump(data, subject)
+        finally:
+            data.close()
+
+
+def unexplained(subject: TextSubject, dump: Path) -> int:
+    """Bytes of .text in `dump` that the oracle predicts otherwise; kprobes taken out first."""
+    with opened(dump, subject) as memory:
+        oracle = Oracle(subject.image, memory.read, memory.delta)
+        predicted = oracle.predict()
+        actual = memory.read(subject.profile.text_va, len(predicted))
+    if predicted == actual:
+        return 0
+    return sum(a != b for a, b in zip(predicted, actual, strict=True))
