@@ -11,6 +11,7 @@ import json
 import os
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..errors import MissingEnvironment
@@ -18,6 +19,7 @@ from ..paths import cache_dir
 from ..progress import Progress
 from ..xen.patience import timeout
 from . import guest
+from .guest import modules as guest_modules
 from .packages import unpacked_kernel, vmlinuz_of
 from .qemu import Qemu
 
@@ -31,20 +33,30 @@ def raw_dump(
     cpu: str = "qemu64",
     smp: int = 1,
     *,
+    modules: Sequence[str] = (),
+    script: str = "",
+    files: Mapping[str, bytes | Path] | None = None,
+    seconds: float = 120,
     serial: int = 0,
     progress: Progress | None = None,
 ) -> Path:
     """Boot the kernel in `kernel_deb` and save its physical memory: byte n of the file is at address n.
 
-    `extra` goes to the kernel's command line.  One boot is kept for one set of
+    `extra` goes to the kernel's command line.  Before its memory is saved the guest loads `modules`
+    (by name, with what they depend on) and runs the shell commands of `script`; `files` (path →
+    content) lie in its file system; all that may take `seconds`.  One boot is kept for one set of
     arguments; another `serial` is another boot (other KASLR offsets).
     `memory_mib` stays below the PCI hole (3 GiB).  Beside the dump lies
-    `.console`, the boot's console.  Raises MissingEnvironment if the guest does not come up.
+    `.console`, the boot's console.  Raises MissingEnvironment if the guest does not come up, or fails
+    in what it was given to do.
     """
     if not 64 <= memory_mib <= 3072:
         raise ValueError(f"{memory_mib} MiB: between 64 and 3072 are possible")
     progress = progress or Progress()
-    ramdisk = guest.initramfs(progress)
+    unpacked = unpacked_kernel(kernel_deb)
+    ramdisk = guest.initramfs(
+        progress, guest_modules.in_order(unpacked, modules) if modules else None, script, files
+    )
     key = json.dumps(
         [kernel_deb.name, memory_mib, extra, cpu, smp, serial, hashlib.sha256(ramdisk).hexdigest()]
     )
@@ -64,7 +76,7 @@ def raw_dump(
             [
                 *("-accel", "tcg", "-machine", "pc", "-cpu", cpu),
                 *("-smp", str(smp), "-m", str(memory_mib)),
-                *("-kernel", str(vmlinuz_of(unpacked_kernel(kernel_deb)))),
+                *("-kernel", str(vmlinuz_of(unpacked))),
                 *("-initrd", str(folder / "initramfs")),
                 *("-append", f"console=ttyS0 panic=-1 {extra}".strip()),
             ],
@@ -72,7 +84,7 @@ def raw_dump(
         )
         try:
             qemu.start()
-            _wait_ready(qemu, timeout(120))
+            _wait_ready(qemu, timeout(seconds))
             qemu.qmp("stop")
             qemu.qmp("pmemsave", val=0, size=memory_mib << 20, filename=str(partial))
             result.with_suffix(".console").write_text(qemu.console_text())
@@ -88,6 +100,10 @@ def _wait_ready(qemu: Qemu, seconds: float) -> None:
     while True:
         alive = qemu.alive
         text = qemu.console_text()
+        failed = guest.FAILED.search(text)
+        if failed:
+            tail = "\n".join(text.splitlines()[-15:])
+            raise MissingEnvironment(f"the guest failed {failed[1].strip()}\n{tail}")
         if guest.READY.search(text):
             return
         if not alive or _PANIC in text or time.monotonic() > deadline:

@@ -67,6 +67,7 @@ def fetch_kernel(
 ) -> Path:
     """The .deb with the vmlinuz of the kernel that `metapackage` names today.
 
+    Its modules lie in it, or in a package beside it: `parts_of` has them all.
     Without a network it is the one that was fetched last, with a note.
     """
     progress = progress or Progress()
@@ -79,7 +80,8 @@ def fetch_kernel(
             if trouble:
                 progress.warn(f"package lists of {suite} were not refreshed: {trouble}")
             name = _kernel_package(apt, metapackage)
-            deb = _fetch(apt, [name], store, progress)[name]
+            names = [name, *([_modules_package(name)] if _modules_package(name) else [])]
+            deb = _fetch(apt, names, store, progress)[name]
             memory.write_text(deb.name + "\n")
             return deb
     except MissingEnvironment as error:
@@ -118,9 +120,15 @@ def unpack(debs: Iterable[Path], into: Path) -> Path:
     return into
 
 
+def parts_of(deb: Path) -> list[Path]:
+    """The kernel package `deb` and, where Debian splits a kernel (since 7.x), the one with its modules."""
+    modules = deb.with_name(_modules_package(deb.name) or deb.name)
+    return [deb, modules] if modules != deb and modules.is_file() else [deb]
+
+
 def unpacked_kernel(deb: Path) -> Path:
-    """The folder into which the kernel package `deb` is unpacked."""
-    return unpack([deb], cache_dir("unpacked") / deb.stem)
+    """The folder into which the kernel package `deb` is unpacked, with its modules."""
+    return unpack(parts_of(deb), cache_dir("unpacked") / deb.stem)
 
 
 def vmlinuz_of(folder: Path) -> Path:
@@ -160,6 +168,12 @@ def _kernel_package(apt: Apt, metapackage: str) -> str:
             break
         name = following[0]
     return name
+
+
+def _modules_package(name: str) -> str:
+    """Of `linux-binary-…` its `linux-modules-…`; "" for a package that holds its modules itself."""
+    prefix = "linux-binary-"
+    return f"linux-modules-{name.removeprefix(prefix)}" if name.startswith(prefix) else ""
 
 
 def _fetch(apt: Apt, names: list[str], store: Path, progress: Progress) -> dict[str, Path]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import tempfile
 import time
@@ -11,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tinyvmi_build.lab import guest
-from tinyvmi_build.lab.cpio import Archive
+from tinyvmi_build.lab.guest.modules import in_order
 from tinyvmi_build.lab.packages import unpacked_kernel, vmlinuz_of
 from tinyvmi_build.lab.qemu import Qemu
 from tinyvmi_build.paths import cache_dir
@@ -25,16 +24,12 @@ FORMATS: dict[str, dict[str, object]] = {
     "paging": {"paging": True},
     "kdump": {"paging": False, "format": "kdump-zlib"},
 }
-_INIT = """#!/bin/busybox sh
-for m in /modules/*; do /bin/busybox insmod $m; done
-exec /bin/busybox sh /init.guest
-"""
 
 
 def dumps(package: Path, modules: Sequence[str] = ("dummy", "veth")) -> dict[str, Path]:
     """Format → file, one boot of the kernel in `package` for all of them."""
     kernel = unpacked_kernel(package)
-    ramdisk = guest.initramfs(Progress(quiet=True)) + _with_modules(kernel, modules)
+    ramdisk = guest.initramfs(Progress(quiet=True), in_order(kernel, modules))
     key = hashlib.sha256(f"{package.name} {MEMORY_MIB} {FORMATS}".encode() + ramdisk).hexdigest()[:12]
     paths = {name: cache_dir("dumps") / f"qemu-{key}.{name}" for name in ("raw", *FORMATS)}
     if all(path.exists() for path in paths.values()):
@@ -67,16 +62,3 @@ def dumps(package: Path, modules: Sequence[str] = ("dummy", "veth")) -> dict[str
         finally:
             qemu.stop()
     return paths
-
-
-def _with_modules(kernel: Path, modules: Sequence[str]) -> bytes:
-    """An archive behind the guest's own: its init loads the modules first."""
-    archive = Archive()
-    archive.file("init", _INIT, 0o755)
-    archive.file("init.guest", Path(guest.__file__).with_name("init.sh"), 0o755)
-    for number, module in enumerate(modules):
-        (found,) = kernel.rglob(f"{module}.ko*")
-        archive.file(f"modules/{number}-{found.name}", found)
-    out = io.BytesIO()
-    archive.write(out)
-    return out.getvalue()

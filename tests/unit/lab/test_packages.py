@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import gzip
+import lzma
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from tinyvmi_build.errors import MissingEnvironment
-from tinyvmi_build.lab.packages import unpack, vmlinuz_of
+from tinyvmi_build.lab.guest.modules import in_order
+from tinyvmi_build.lab.packages import parts_of, unpack, vmlinuz_of
 
 
 def deb(folder: Path, name: str, files: dict[str, str]) -> Path:
@@ -52,3 +55,25 @@ def test_the_kernel_is_found_where_debian_puts_it(tmp_path: Path, place: str) ->
     (tmp_path / place).parent.mkdir(parents=True)
     (tmp_path / place).touch()
     assert vmlinuz_of(tmp_path) == tmp_path / place
+
+
+def test_a_kernel_in_two_packages_is_taken_together(tmp_path: Path) -> None:
+    kernel = tmp_path / "linux-binary-7.2-amd64_7.2-1_amd64.deb"
+    kernel.touch()
+    assert parts_of(kernel) == [kernel]
+    modules = tmp_path / "linux-modules-7.2-amd64_7.2-1_amd64.deb"
+    modules.touch()
+    assert parts_of(kernel) == [kernel, modules]
+    assert parts_of(tmp_path / "linux-image-6.1_1_amd64.deb") == [tmp_path / "linux-image-6.1_1_amd64.deb"]
+
+
+def test_modules_come_behind_what_they_need(tmp_path: Path) -> None:
+    folder = tmp_path / "lib/modules/1/kernel"
+    folder.mkdir(parents=True)
+    (folder / "top-of.ko").write_bytes(b"x\0depends=middle,base\0y")
+    (folder / "middle.ko.xz").write_bytes(lzma.compress(b"x\0depends=base\0y"))
+    (folder / "base.ko.gz").write_bytes(gzip.compress(b"x\0depends=\0y"))
+    assert list(in_order(tmp_path, ["top_of", "base"])) == ["base", "middle", "top_of"]
+    assert in_order(tmp_path, ["middle"])["middle"] == b"x\0depends=base\0y"
+    with pytest.raises(MissingEnvironment, match="has no module other"):
+        in_order(tmp_path, ["other"])
