@@ -63,6 +63,40 @@ static void unrelocate(const struct tv_digest_range *g, uint32_t i, uint64_t del
     }
 }
 
+/* Has the kernel cut this string, at all of its commas and nowhere else? */
+static bool is_cut(const struct tv_cut_string *cut)
+{
+    size_t n = strlen(cut->text);
+
+    for (size_t j = 0; j < n; j++) {
+        char c;
+
+        if (!tv_range_read(&range, range.va + cut->offset + j, &c, 1) || c != (cut->text[j] == ',' ? 0 : cut->text[j]))
+            return false;
+    }
+    return true;
+}
+
+/* Bring the commas of strings that are wholly cut back into page `i`. */
+static void uncut(const struct tv_digest_range *g, uint32_t i)
+{
+    uint64_t start = (uint64_t)i * TV_PAGE_SIZE;
+
+    for (uint32_t s = 0; s < g->cut_count; s++) {
+        const struct tv_cut_string *cut = &g->cuts[s];
+        size_t n = strlen(cut->text);
+
+        if (cut->offset >= start + TV_PAGE_SIZE || cut->offset + n <= start || !is_cut(cut))
+            continue;
+        for (size_t j = 0; j < n; j++) {
+            uint64_t at = cut->offset + j - start; /* wraps below the page, and is then too large */
+
+            if (cut->text[j] == ',' && at < TV_PAGE_SIZE)
+                page[TV_RELOC_BIAS + at] = ',';
+        }
+    }
+}
+
 /* Copy page `i`, and of its neighbours what relocations across the borders need. */
 static bool copy_page(const struct tv_digest_range *g, uint32_t i)
 {
@@ -119,6 +153,7 @@ static void run(struct tv_kernel *k, struct tv_result *res)
             continue;
         }
         unrelocate(g, i, k->delta);
+        uncut(g, i);
         tv_sha256(page + TV_RELOC_BIAS, size, digest);
         res->units++;
         if (memcmp(digest, g->digests[i], sizeof(digest)) != 0)

@@ -26,6 +26,11 @@ BIAS = 8
 KINDS = {RelocKind.R64: (0, 8), RelocKind.R32: (1, 4), RelocKind.INVERSE32: (2, 4)}
 
 
+#: Constants that boot code cuts at their commas, though they are constants: strsep() in
+#: set_rdt_options() (arch/x86/kernel/cpu/resctrl/core.c), called on Skylake-X before .rodata is protected.
+CUT_STRINGS = (b"!cmt,!mbmtotal,!mbmlocal,!l3cat",)
+
+
 def _bounds(image: KernelImage) -> tuple[int, int]:
     start, end = require(image, "__start_rodata"), require(image, "__start_ro_after_init")
     if start % PAGE or not start < end:
@@ -34,9 +39,24 @@ def _bounds(image: KernelImage) -> tuple[int, int]:
 
 
 def golden(image: KernelImage) -> dict[str, Any]:
-    """`{"symbol", "va", "size"}`; the tables are in `blobs`."""
+    """`{"symbol", "va", "size", "cuts"}`; the tables are in `blobs`.
+
+    `cuts` are the constants that the kernel itself may cut: `{"offset" (from va), "text"}`.
+    """
     start, end = _bounds(image)
-    return {"symbol": "__start_rodata", "va": start, "size": end - start}
+    cuts = _cuts(image.read(start, end - start))
+    return {"symbol": "__start_rodata", "va": start, "size": end - start, "cuts": cuts}
+
+
+def _cuts(data: bytes) -> list[dict[str, Any]]:
+    """Only a whole string is one: the tail of a longer one (which linkers share) is cut all the same."""
+    found = []
+    for text in CUT_STRINGS:
+        at = data.find(text + b"\0")
+        while at >= 0:
+            found.append({"offset": at, "text": text.decode()})
+            at = data.find(text + b"\0", at + 1)
+    return found
 
 
 def blobs(image: KernelImage) -> dict[str, bytes]:

@@ -105,6 +105,7 @@ def _rodata(kernel: KernelProfile) -> dict[str, Any]:
         "symbol": golden["symbol"],
         "va": golden["va"],
         "last_size": (golden["size"] - 1) % PAGE + 1,
+        "cuts": golden["cuts"],
         **_pages(kernel, "rodata"),
     }
 

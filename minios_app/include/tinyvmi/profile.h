@@ -27,6 +27,16 @@ enum tv_reloc_kind { /* arch/x86/tools/relocs.c: how the delta was applied */
 #define TV_RELOC_KIND(r)   ((enum tv_reloc_kind)((r) >> 14))
 #define TV_RELOC_OFFSET(r) ((uint32_t)((r) & 0x3fffu))
 
+/*
+ * A constant that the kernel itself cuts up at boot: strsep() over it turns
+ * every comma into a NUL (set_rdt_options, on Skylake-X).  Whole or wholly cut
+ * is as the package allows; anything between is not.
+ */
+struct tv_cut_string {
+    uint32_t offset; /* from the range's va */
+    const char *text; /* as in the file */
+};
+
 struct tv_digest_range {
     const char *symbol; /* the symbol at `va` */
     uint64_t va;        /* page aligned */
@@ -38,6 +48,8 @@ struct tv_digest_range {
     /* [npages][64]: low 16 bits of the CRC-32 of each line.  They only say where
      * in a page that the digest has condemned the change is; they judge nothing. */
     const uint16_t (*lines)[TV_LINES_PER_PAGE];
+    const struct tv_cut_string *cuts; /* [cut_count] */
+    uint32_t cut_count;
 };
 
 struct tv_pointer_table { /* consecutive 64-bit pointers to code */

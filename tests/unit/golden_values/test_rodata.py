@@ -57,3 +57,13 @@ def test_a_relocation_across_a_border_is_in_both_pages() -> None:
 def test_unaligned_bounds_are_not_guessed_at() -> None:
     with pytest.raises(Unknown, match=r"bounds of \.rodata"):
         rodata.golden(image(4096, start=START + 8))
+
+
+def test_strings_that_boot_code_cuts_are_found() -> None:
+    text = rodata.CUT_STRINGS[0]
+    data = bytearray(4096)
+    data[100 : 100 + len(text)] = text  # ends with the NUL behind it
+    data[200 : 200 + len(text) + 1] = text + b"!"  # the begin of a longer one is never given to strsep
+    symbols = FakeSymbols({"__start_rodata": START, "__start_ro_after_init": START + 4096})
+    golden = rodata.golden(FakeImage(symbols, {START: bytes(data)}, []))
+    assert golden["cuts"] == [{"offset": 100, "text": text.decode()}]

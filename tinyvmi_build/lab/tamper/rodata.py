@@ -31,9 +31,26 @@ def _panic_timeout(guest: Guest) -> list[tuple[int, bytes]]:
     return [(guest.profile.symbols.lookup("panic_timeout"), struct.pack("<i", 10))]
 
 
+def _commas(guest: Guest) -> list[int]:
+    """Addresses of the commas in the option string that set_rdt_options() cuts."""
+    golden = guest.profile.golden["rodata"]
+    (cut,) = golden["cuts"]
+    return [golden["va"] + cut["offset"] + at for at, char in enumerate(cut["text"]) if char == ","]
+
+
+def _half_cut(guest: Guest) -> list[tuple[int, bytes]]:
+    return [(_commas(guest)[0], b"\0")]
+
+
+def _rdt_options(guest: Guest) -> list[tuple[int, bytes]]:
+    return [(va, b"\0") for va in _commas(guest)]
+
+
 CHANGES = [
     Change("rodata-function-pointer", "rodata", "a pointer in a const file_operations", _function_pointer),
     Change("rodata-first-byte", "rodata", "one bit of the first byte", _first),
     Change("rodata-last-byte", "rodata", "one bit of the last byte before ro_after_init", _last),
+    Change("rodata-half-cut", "rodata", "one of the commas that set_rdt_options() cuts at", _half_cut),
+    Change("benign-rdt-options", None, "all of them, as it does on Skylake-X", _rdt_options),
     Change("benign-panic-timeout", None, "panic_timeout, as by sysctl", _panic_timeout),
 ]
