@@ -69,6 +69,42 @@ def show(file: Path, as_json: bool, symbol: str | None) -> None:
         click.echo("\n".join(line for k in profiles.kernels for line in _table(k)))
 
 
+@command.command("import")
+@click.argument("kernel", metavar="KERNEL", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", metavar="FILE", required=True, type=click.Path(path_type=Path), help="Profile to write."
+)
+@click.option(
+    "--symbols", metavar="FILE", type=click.Path(path_type=Path), help="System.map, or a symbol table (ISF)."
+)
+@click.option(
+    "--types",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="vmlinux with DWARF or BTF, or a symbol table (ISF).",
+)
+def import_(kernel: Path, output: Path, symbols: Path | None, types: Path | None) -> None:
+    """Build a profile of a KERNEL that has no kallsyms or no BTF, with these from other files.
+
+    The values to compare with still come from KERNEL itself; the other files say
+    only where things are. They must be of the very same build.
+
+    \b
+    Examples:
+      tinyvmi-build profile import vmlinuz --types vmlinux.debug -o guest.profile
+      tinyvmi-build profile import vmlinuz --symbols System.map --types guest.json.xz -o guest.profile
+    """
+    from ..errors import UsageError
+    from ..profile.isf_import import import_kernel
+    from ..profile.profile import ProfileFile
+
+    if symbols is None and types is None:
+        raise UsageError("nothing to import: give --symbols or --types", hint="else `profile build` does it")
+    profile = import_kernel(kernel, symbols, types)
+    ProfileFile([profile]).save(output)
+    click.echo(f"{profile.build_id}  {profile.release}")
+
+
 @command.command("export")
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @click.option(

@@ -24,10 +24,11 @@ class KernelImage:
     """The facts of one kernel; all addresses are link addresses (as in System.map).
 
     `name` is its file's name, `compression` how it was packed ("none" for a vmlinux).
+    `symbols` and `btf` stand in for the kernel's own.
     Raises UsageError if the file is no kernel, or lacks kallsyms, BTF or a build-id.
     """
 
-    def __init__(self, file: KernelFile):
+    def __init__(self, file: KernelFile, *, symbols: SymbolTable | None = None, btf: Btf | None = None):
         self.name = file.name
         if file.data[:4] == b"\x7fELF":
             vmlinux, self.compression = file.data, "none"
@@ -39,13 +40,13 @@ class KernelImage:
         rodata = self.elf.section(".rodata")
         if rodata.addr % 8:
             raise UsageError(f"{file.name}: .rodata is not aligned", hint="is the package damaged?")
-        self.symbols: SymbolTable = parse_kallsyms(self.elf.section_bytes(rodata), rodata.addr, file.name)
-        if not self.elf.has_section(".BTF"):
+        self.symbols = symbols or parse_kallsyms(self.elf.section_bytes(rodata), rodata.addr, file.name)
+        if btf is None and not self.elf.has_section(".BTF"):
             raise UsageError(
                 f"{file.name}: the kernel has no BTF (section .BTF), so its structures are unknown",
                 hint="a kernel with CONFIG_DEBUG_INFO_BTF=y is needed, as distributions build them",
             )
-        self.btf = Btf(self.elf.section_bytes(self.elf.section(".BTF")), file.name)
+        self.btf = btf or Btf(self.elf.section_bytes(self.elf.section(".BTF")), file.name)
         self.text_va = self.symbols.lookup("_text")
         self.end_va = self.symbols.lookup("_end")
         if not 0 < self.end_va - self.text_va <= 1 << 30:

@@ -109,7 +109,6 @@ class _Converter(Btf):
             what = "bool" if name == "_Bool" else "char" if name.rpartition(" ")[2] == "char" else "int"
             if what == "int":
                 self._integers.setdefault((size, signed), name)
-            self._integers.setdefault((size, not signed), name)
         types.base_types.setdefault(name, base_type(size, signed, what))
 
     def _enum(self, types: IsfTypes, type_id: int) -> dict[str, Any]:

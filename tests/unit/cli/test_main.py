@@ -16,6 +16,7 @@ SUBVERBS = [
     ["profile", "build"],
     ["profile", "show"],
     ["profile", "export"],
+    ["profile", "import"],
 ]
 
 

@@ -73,6 +73,7 @@ def test_each_kind() -> None:
     assert fields["any"]["type"] == {"kind": "pointer", "subtype": {"kind": "base", "name": "void"}}
     assert fields["unseen"]["type"]["subtype"] == {"kind": "struct", "name": "unseen"}
     assert types.user_types["unseen"] == {"kind": "struct", "size": 0, "fields": {}}
+    assert types.enums["colour"]["base"] == "unsigned int32"  # the only integer of that size is signed
     constants = {"RED": 0, "BLUE": 7}
     assert types.enums["colour"]["constants"] == constants and types.enums["colour"]["size"] == 4
     assert types.base_types["int"] == {"size": 4, "signed": True, "kind": "int", "endian": "little"}
