@@ -16,8 +16,9 @@ def commented(values: dict[tuple[str, ...], Any]) -> str:
         "# What TinyVMI is to watch, and how.  `tinyvmi-build config show --origin` tells what holds.",
     ]
     for path, default in sections().items():
-        # A check's own table stays a comment: it excludes the plain switch above it.
-        header = f"{'# ' if path[:-1] else ''}[{'.'.join(path)}]"
+        # A check's own table stays a comment while nothing is set in it: it excludes the plain switch above it.
+        used = not path[:-1] or any(key[:-1] == path for key in values)
+        header = f"{'' if used else '# '}[{'.'.join(path)}]"
         lines += ["", *_comment(type(default).__doc__ or ""), header]
         for key in KEYS.values():
             if key.path[:-1] != path:

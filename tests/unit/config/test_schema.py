@@ -32,6 +32,13 @@ def test_the_commented_file_is_valid_and_shows_every_key(golden, tmp_path):
     assert load(tmp_path, env={}).config.monitor.name == "web"
 
 
+def test_a_value_of_a_check_stands_in_its_own_table(tmp_path):
+    values = {**VALUES, ("checks", "policy-globals", "core_pattern"): ["core", "|/usr/bin/handler"]}
+    (tmp_path / "tinyvmi.toml").write_text(commented(values))
+    config = load(tmp_path, env={}).config
+    assert config.policy_globals.core_pattern == ("core", "|/usr/bin/handler")
+
+
 def test_every_commented_default_is_the_default(tmp_path):
     names = {key.path[-1] for key in KEYS.values()}
 
