@@ -61,3 +61,28 @@ def test_what_the_guest_changes_itself(stage: Stage) -> None:
     assert {finding["check"] for finding in stage.monitor.findings} == {"policy-globals"}
     assert stage.target.run("sysctl -w kernel.core_pattern=core").status == 0
     assert stage.monitor.expect(Verdict.INTACT)[0] is Verdict.INTACT
+
+
+TRACING = "cd /sys/kernel/tracing; "
+#: What a guest's own administrator does, and takes back.
+ACTIONS = {
+    "a module loaded": ("insmod /lib/later/dummy.ko", "rmmod dummy"),
+    "a module's own code used": ("ip link add v0 type veth", "ip link del v0 type veth"),
+    "functions traced": (
+        TRACING + "echo 'vfs_*' > set_ftrace_filter; echo function > current_tracer; echo 1 > tracing_on",
+        TRACING + "echo nop > current_tracer; echo > set_ftrace_filter",
+    ),
+    "events traced": (TRACING + "echo 1 > events/sched/enable", TRACING + "echo 0 > events/sched/enable"),
+    "scheduler statistics": (
+        "sysctl -w kernel.sched_schedstats=1",
+        "sysctl -w kernel.sched_schedstats=0",
+    ),
+}
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_what_an_administrator_does_is_let_pass(stage: Stage, action: str) -> None:
+    stage.target.run("grep -q tracefs /proc/mounts || mount -t tracefs tracefs /sys/kernel/tracing").check()
+    for command in ACTIONS[action]:
+        stage.target.run(command).check()
+        assert stage.monitor.steady(Verdict.INTACT)[0] is Verdict.INTACT, command

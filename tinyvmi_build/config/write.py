@@ -16,7 +16,7 @@ def commented(values: dict[tuple[str, ...], Any]) -> str:
         "# What TinyVMI is to watch, and how.  `tinyvmi-build config show --origin` tells what holds.",
     ]
     for path, default in sections().items():
-        # A check's own table stays a comment while nothing is set in it: it excludes the plain switch above it.
+        # A check's own table excludes the plain switch above it: a comment while nothing is set in it.
         used = not path[:-1] or any(key[:-1] == path for key in values)
         header = f"{'' if used else '# '}[{'.'.join(path)}]"
         lines += ["", *_comment(type(default).__doc__ or ""), header]

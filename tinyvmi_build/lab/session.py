@@ -14,6 +14,7 @@ from ..progress import Progress
 from ..xen.patience import timeout
 from . import guest, initramfs, target
 from .agent import Client, Remote, Result
+from .guest.modules import in_order
 from .packages import fetch_kernel, unpacked_kernel, vmlinuz_of, xen_hypervisor
 from .qemu import Qemu
 
@@ -93,11 +94,8 @@ class Lab:
         xen = xen_hypervisor(self.progress)
         kernel = initramfs.dom0_kernel(self.progress)
         base = initramfs.base(self.progress)
-        chosen = self.target_kernel or fetch_kernel(progress=self.progress)
-        vmlinuz = vmlinuz_of(unpacked_kernel(chosen)) if chosen.suffix == ".deb" else chosen
         files: dict[str, Path | bytes] = {
-            f"{target.FILES}/vmlinuz": vmlinuz,
-            f"{target.FILES}/initramfs": guest.initramfs(self.progress),
+            **self._target_files(self.target_kernel or fetch_kernel(progress=self.progress)),
             **self._files,
         }
         ramdisk = self.folder / "initramfs"
@@ -122,6 +120,18 @@ class Lab:
             self.folder,
         )
         return self._qemu
+
+    def _target_files(self, kernel: Path) -> dict[str, Path | bytes]:
+        """The target's kernel and initramfs: of a package with its modules, of a bare vmlinuz without."""
+        packed = kernel.suffix == ".deb"
+        folder = unpacked_kernel(kernel) if packed else None
+        loaded = in_order(folder, target.MODULES) if folder else {}
+        later = in_order(folder, target.LATER) if folder else {}
+        files = {f"{target.LATER_FOLDER}/{name}.ko": data for name, data in later.items()}
+        return {
+            f"{target.FILES}/vmlinuz": vmlinuz_of(folder) if folder else kernel,
+            f"{target.FILES}/initramfs": guest.initramfs(self.progress, loaded, files=files),
+        }
 
     def _stage(self, name: str, seconds: float, reached: Callable[[], bool]) -> None:
         assert self._qemu is not None

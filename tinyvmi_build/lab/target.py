@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from .session import Lab
 
 FILES = "/lab/target"  # vmlinuz and initramfs, in dom0
+MODULES = ("nf_tables", "veth")  # that it loads as it starts, with what they need
+LATER = ("dummy",)  # that it can load then
+LATER_FOLDER = "lib/later"
 _START_S = 180.0
 _MEMORY_MIB = 256
 
