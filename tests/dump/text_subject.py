@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from typing import Any, Protocol
 
 from tests.dump.circumstances import Circumstance
 from tests.dump.conftest import Checked, run_checker
@@ -20,8 +21,31 @@ from tinyvmi_build.kernel.image import KernelImage
 from tinyvmi_build.lab.direct import raw_dump
 from tinyvmi_build.lab.packages import fetch_kernel
 from tinyvmi_build.profile.build import build
+from tinyvmi_build.profile.profile import KernelProfile
 
 _PROBED = (("ksys_read", 3), ("vfs_write", 4), ("ksys_write", 5))  # function, instruction
+
+
+def boot_of(circumstance: Circumstance, image: Callable[[], KernelImage]) -> dict[str, Any]:
+    """Arguments of `raw_dump`; kprobes are put where `image()` has instructions."""
+    boot = circumstance.boot()
+    for name in ("extra", "script"):
+        if "{kprobes}" in boot[name]:
+            events = (f"p:{function},{function}+{_inside(image(), function, n)}" for function, n in _PROBED)
+            boot[name] = boot[name].replace("{kprobes}", ";".join(events))
+        if "{inner}" in boot[name]:
+            boot[name] = boot[name].replace("{inner}", str(_inside(image(), "do_nanosleep", 4)))
+    return boot
+
+
+def _inside(image: KernelImage, function: str, number: int) -> int:
+    """Offset of the instruction `number` of a function."""
+    code, at = image.read(image.symbols.lookup(function), 96), 0
+    for _ in range(number):
+        insn = decode(code, at)
+        assert insn
+        at += insn.length
+    return at
 
 
 class TextSubject:
@@ -44,31 +68,25 @@ class TextSubject:
         return KernelImage.load(self.package)
 
     def dump(self, circumstance: Circumstance) -> Path:
-        boot = circumstance.boot()
-        if "{kprobes}" in boot["extra"]:
-            boot["extra"] = boot["extra"].format(kprobes=self._kprobes())
-        return raw_dump(self.package, memory_mib=self.memory_mib, **boot)
-
-    def _kprobes(self) -> str:
-        """Definitions of kprobes within functions, on boundaries of instructions."""
-        events = []
-        for function, number in _PROBED:
-            code, at = self.image.read(self.image.symbols.lookup(function), 96), 0
-            for _ in range(number):
-                insn = decode(code, at)
-                assert insn
-                at += insn.length
-            events.append(f"p:{function},{function}+{at}")
-        return ";".join(events)
+        return raw_dump(self.package, memory_mib=self.memory_mib, **boot_of(circumstance, lambda: self.image))
 
     def check(self, dump: Path) -> Checked:
         return run_checker(self.checker, dump)
 
 
+class Known(Protocol):
+    """A kernel whose dumps are read: TextSubject, and whoever has the same."""
+
+    @property
+    def profile(self) -> KernelProfile: ...
+    @property
+    def image(self) -> KernelImage: ...
+
+
 class Dump:
     """A memory image by link address; `writable` changes are private to this process until saved."""
 
-    def __init__(self, data: mmap.mmap, subject: TextSubject):
+    def __init__(self, data: mmap.mmap, subject: Known):
         self.bytes = data
         self.profile = subject.profile
         self.text_pa, self.delta = self._find()
@@ -98,7 +116,7 @@ class Dump:
 
 
 @contextmanager
-def opened(path: Path, subject: TextSubject, access: int = mmap.ACCESS_READ) -> Iterator[Dump]:
+def opened(path: Path, subject: Known, access: int = mmap.ACCESS_READ) -> Iterator[Dump]:
     with path.open("r+b" if access == mmap.ACCESS_WRITE else "rb") as handle:
         data = mmap.mmap(handle.fileno(), 0, access=access)
         try:
@@ -107,7 +125,7 @@ def opened(path: Path, subject: TextSubject, access: int = mmap.ACCESS_READ) -> 
             data.close()
 
 
-def unexplained(subject: TextSubject, dump: Path) -> int:
+def unexplained(subject: Known, dump: Path) -> int:
     """Bytes of .text in `dump` that the oracle predicts otherwise; kprobes taken out first."""
     with opened(dump, subject) as memory:
         oracle = Oracle(subject.image, memory.read, memory.delta)

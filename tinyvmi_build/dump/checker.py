@@ -24,7 +24,7 @@ _TOOL = ("golden", "render", "image")  # of this package: what decides what is c
 def checker(loaded: Loaded, profiles: ProfileFile, progress: Progress) -> Path:
     """The program that judges images of `profiles`' kernels by `loaded`; compiled when it is first needed."""
     folder = cache_dir("checkers")
-    program = folder / _key(loaded, profiles)
+    program = folder / key(loaded, profiles)
     if not program.exists():
         # Beside its place, and moved there whole: another run may want it at the same time.
         with tempfile.TemporaryDirectory(prefix="build.", dir=folder) as scratch:
@@ -35,7 +35,8 @@ def checker(loaded: Loaded, profiles: ProfileFile, progress: Progress) -> Path:
     return program
 
 
-def _key(loaded: Loaded, profiles: ProfileFile) -> str:
+def key(loaded: Loaded, profiles: ProfileFile) -> str:
+    """64 hex digits that change with whatever decides what that program says."""
     digest = hashlib.sha256(loaded.config.digest().encode())
     for kernel in profiles.kernels:
         for name, section in sorted(kernel.packed.items()):

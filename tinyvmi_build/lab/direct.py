@@ -36,6 +36,7 @@ def raw_dump(
     modules: Sequence[str] = (),
     script: str = "",
     files: Mapping[str, bytes | Path] | None = None,
+    qemu: Sequence[str] = (),
     seconds: float = 120,
     serial: int = 0,
     progress: Progress | None = None,
@@ -44,8 +45,8 @@ def raw_dump(
 
     `extra` goes to the kernel's command line.  Before its memory is saved the guest loads `modules`
     (by name, with what they depend on) and runs the shell commands of `script`; `files` (path →
-    content) lie in its file system; all that may take `seconds`.  One boot is kept for one set of
-    arguments; another `serial` is another boot (other KASLR offsets).
+    content) lie in its file system; all that may take `seconds`.  `qemu` are further arguments of QEMU.
+    One boot is kept for one set of arguments; another `serial` is another boot (other KASLR offsets).
     `memory_mib` stays below the PCI hole (3 GiB).  Beside the dump lies
     `.console`, the boot's console.  Raises MissingEnvironment if the guest does not come up, or fails
     in what it was given to do.
@@ -57,9 +58,8 @@ def raw_dump(
     ramdisk = guest.initramfs(
         progress, guest_modules.in_order(unpacked, modules) if modules else None, script, files
     )
-    key = json.dumps(
-        [kernel_deb.name, memory_mib, extra, cpu, smp, serial, hashlib.sha256(ramdisk).hexdigest()]
-    )
+    boot = [kernel_deb.name, memory_mib, extra, cpu, smp, serial, hashlib.sha256(ramdisk).hexdigest()]
+    key = json.dumps([*boot, *qemu])
     kernel = kernel_deb.name.partition("_")[0]
     stem = f"{kernel}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
     result = cache_dir("dumps") / f"{stem}.raw"
@@ -72,25 +72,26 @@ def raw_dump(
         folder = Path(name)
         (folder / "initramfs").write_bytes(ramdisk)
         partial = result.with_suffix(f".{os.getpid()}")
-        qemu = Qemu(
+        machine = Qemu(
             [
                 *("-accel", "tcg", "-machine", "pc", "-cpu", cpu),
                 *("-smp", str(smp), "-m", str(memory_mib)),
                 *("-kernel", str(vmlinuz_of(unpacked))),
                 *("-initrd", str(folder / "initramfs")),
                 *("-append", f"console=ttyS0 panic=-1 {extra}".strip()),
+                *qemu,
             ],
             folder,
         )
         try:
-            qemu.start()
-            _wait_ready(qemu, timeout(seconds))
-            qemu.qmp("stop")
-            qemu.qmp("pmemsave", val=0, size=memory_mib << 20, filename=str(partial))
-            result.with_suffix(".console").write_text(qemu.console_text())
+            machine.start()
+            _wait_ready(machine, timeout(seconds))
+            machine.qmp("stop")
+            machine.qmp("pmemsave", val=0, size=memory_mib << 20, filename=str(partial))
+            result.with_suffix(".console").write_text(machine.console_text())
             partial.rename(result)
         finally:
-            qemu.stop()
+            machine.stop()
             partial.unlink(missing_ok=True)
     return result
 
