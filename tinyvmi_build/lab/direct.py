@@ -39,6 +39,7 @@ def raw_dump(
     qemu: Sequence[str] = (),
     seconds: float = 120,
     serial: int = 0,
+    folder: Path | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Boot the kernel in `kernel_deb` and save its physical memory: byte n of the file is at address n.
@@ -47,6 +48,7 @@ def raw_dump(
     (by name, with what they depend on) and runs the shell commands of `script`; `files` (path →
     content) lie in its file system; all that may take `seconds`.  `qemu` are further arguments of QEMU.
     One boot is kept for one set of arguments; another `serial` is another boot (other KASLR offsets).
+    It is kept in `folder`, or in the cache.
     `memory_mib` stays below the PCI hole (3 GiB).  Beside the dump lies
     `.console`, the boot's console.  Raises MissingEnvironment if the guest does not come up, or fails
     in what it was given to do.
@@ -62,26 +64,26 @@ def raw_dump(
     key = json.dumps([*boot, *qemu])
     kernel = kernel_deb.name.partition("_")[0]
     stem = f"{kernel}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
-    result = cache_dir("dumps") / f"{stem}.raw"
+    result = (folder or cache_dir("dumps")) / f"{stem}.raw"
     if result.exists():
         return result
     with (
         progress.step(f"boot {kernel} ({cpu}, {memory_mib} MiB) and save its memory"),
         tempfile.TemporaryDirectory(prefix="tinyvmi-direct.") as name,
     ):
-        folder = Path(name)
-        (folder / "initramfs").write_bytes(ramdisk)
+        scratch = Path(name)
+        (scratch / "initramfs").write_bytes(ramdisk)
         partial = result.with_suffix(f".{os.getpid()}")
         machine = Qemu(
             [
                 *("-accel", "tcg", "-machine", "pc", "-cpu", cpu),
                 *("-smp", str(smp), "-m", str(memory_mib)),
                 *("-kernel", str(vmlinuz_of(unpacked))),
-                *("-initrd", str(folder / "initramfs")),
+                *("-initrd", str(scratch / "initramfs")),
                 *("-append", f"console=ttyS0 panic=-1 {extra}".strip()),
                 *qemu,
             ],
-            folder,
+            scratch,
         )
         try:
             machine.start()

@@ -26,6 +26,7 @@ from tinyvmi_build.kernel.image import KernelImage
 from tinyvmi_build.lab.direct import raw_dump
 from tinyvmi_build.lab.guest.modules import in_order
 from tinyvmi_build.lab.packages import fetch_kernel, unpacked_kernel
+from tinyvmi_build.paths import cache_dir
 from tinyvmi_build.profile.build import build
 from tinyvmi_build.profile.profile import KernelProfile, ProfileFile
 from tinyvmi_build.progress import Progress
@@ -123,6 +124,7 @@ class Cell:
             kernel.package,
             kernel.memory_mib,
             serial=self.seed,
+            folder=cache_dir("matrix", "dumps"),  # its own: other tests' dumps are not its to delete
             progress=progress,
             **boot_of(circumstance, lambda: kernel.image),
         )
