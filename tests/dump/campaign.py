@@ -124,6 +124,10 @@ def _found(checked: Checked, check: str) -> int:
     return checked.collector.checks[check].findings
 
 
+def encoding_name(kind: Kind, what: str) -> str:
+    return f"{kind.name.lower().replace('_', '-')}: {what}"
+
+
 def try_encodings(target: Target, rng: random.Random, tally: Tally) -> None:
     """Every wrong encoding at places of its kind, each told by address, kind and bytes."""
     for kind, what, wrong in WRONGS:
@@ -138,7 +142,7 @@ def try_encodings(target: Target, rng: random.Random, tally: Tally) -> None:
             int(str(f["address"]), 16) - target.memory.delta: (f["kind"], bytes.fromhex(str(f["actual"])))
             for f in checked.findings("text")
         }
-        name = f"{kind.name.lower().replace('_', '-')}: {what}"
+        name = encoding_name(kind, what)
         for m in made:
             caught = told.get(m.va) == (m.place.name, m.new)
             tally.add(name, caught)

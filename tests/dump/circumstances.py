@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.dump.guest_side import ITS, PRELUDE, tools, traced, bug
+from tests.dump.guest_side import ITS, PRELUDE, bug, tools, traced
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import click
 
-from tests.dump.campaign import Tally, try_bytes, try_encodings
+from tests.dump.campaign import Tally, encoding_name, try_bytes, try_encodings
 from tests.dump.circumstances import named
 from tests.dump.conftest import Checked, run_checker
 from tests.dump.matrix.cell import Kernel
@@ -30,9 +30,10 @@ from tinyvmi_build.progress import Progress
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "mutations.md"
 _HEAD = """# The mutation campaign
 
-Written by `make mutations`. Bytes of saved kernels are changed, and all checks look at the result: random single bytes
-of everything that is verified byte by byte, and each plausible but wrong encoding at up to 16 places of its kind.
-A change is caught if its check makes a finding of it: for an encoding with the place's address, kind and bytes.
+Written by `make mutations`. Bytes of saved kernels are changed, and all checks look at the result: random
+single bytes of everything that is verified byte by byte, and each plausible but wrong encoding at up to 16
+places of its kind. A change is caught if its check makes a finding of it: for an encoding with the place's
+address, kind and bytes.
 """
 
 
@@ -106,7 +107,7 @@ def main(seed: int, number: int, kernels: tuple[str, ...], docs: bool) -> None:
     for line in missed:
         click.echo(f"MISSED {line}")
     tried = {what for tally in tallies.values() for what in tally.tried}
-    never = [w for kind, what, _ in WRONGS if (w := f"{kind.name.lower().replace('_', '-')}: {what}") not in tried]
+    never = [name for kind, what, _ in WRONGS if (name := encoding_name(kind, what)) not in tried]
     if len(chosen) == len(TARGETS):
         for what in never:
             click.echo(f"NEVER TRIED {what}")

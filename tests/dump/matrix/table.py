@@ -20,6 +20,13 @@ code (`tests/dump/text_oracle.py`) is compared with it byte by byte.
 `✗` anything else · `n` cannot come about (see below) · `!` the lab did not get there · `–` not run.
 """
 
+_MADE = """
+`tests/dump/circumstances.py` has the list, with what is done in the guest, and how the guest shows that the
+circumstance holds. `hour` is an hour of the guest's own clock: QEMU counts instructions (`-icount shift=3`)
+and skips the time in which the guest sleeps (`sleep=off`); the guest works for a part of every ten seconds,
+so that most of its hour is sleep.
+"""
+
 
 def word(circumstance: Circumstance, result: dict[str, Any] | None) -> str:
     """One cell of the table."""
@@ -141,10 +148,7 @@ def _wrong(kernels: Sequence[str], circumstances: Sequence[Circumstance], result
 def _circumstances(circumstances: Sequence[Circumstance]) -> list[str]:
     lines = [
         "## How they are made\n",
-        "`tests/dump/circumstances.py` has the list, with what is done in the guest, and how the guest shows\n"
-        "that the circumstance holds. `hour` is an hour of the guest's own clock: QEMU counts instructions\n"
-        "(`-icount shift=3`) and skips the time in which the guest sleeps (`sleep=off`); the guest works for a\n"
-        "part of every ten seconds, so that most of its hour is sleep.\n",
+        _MADE,
         "| circumstance | processor | vCPUs | kernel command line | modules | in the guest |",
         "|---|---|---|---|---|---|",
     ]
