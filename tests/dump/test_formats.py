@@ -14,7 +14,9 @@ import pytest
 
 from tests.dump.conftest import KERNELS, Memory, Subject
 from tests.unit.dump import booted, writers
-from tinyvmi_build.dump.recognise import read_image
+from tinyvmi_build.dump import kdump
+from tinyvmi_build.dump.recognise import opened_image, read_image
+from tinyvmi_build.errors import MissingEnvironment
 from tinyvmi_build.lab.direct import raw_dump
 from tinyvmi_build.lab.packages import fetch_kernel
 from tinyvmi_build.profile.build import build
@@ -97,10 +99,36 @@ def test_a_tamper_in_qemus_elf(
     assert done.returncode == 5 and "sys_call_table+0x1d8" in done.stdout
 
 
-def test_qemus_kdump_says_how_to_convert(qemu_dumps: dict[str, Path], profile: Path) -> None:
-    done = check("--dump", qemu_dumps["kdump"], "--profile", profile)
-    assert done.returncode == 2
-    assert "kdump-compressed" in done.stderr and "dump-guest-memory without -z" in done.stderr
+def test_qemus_kdump(qemu_dumps: dict[str, Path], profile: Path, tmp_path: Path) -> None:
+    """By libkdumpfile: the same pages, and the same verdict, as of the raw image of the same moment."""
+    done = check("--dump", qemu_dumps["kdump"], "--profile", profile, "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert result(done)["verdict"] == "intact"
+    raw = qemu_dumps["raw"].read_bytes()
+    with opened_image(qemu_dumps["kdump"]) as image:
+        assert image.format == "kdump-compressed"
+        pages = image.path.read_bytes()
+        same = 0
+        for r in image.ranges:
+            if r.gfn * 4096 < len(raw):  # the firmware's lies beyond
+                here, there = r.gfn * 4096, r.offset
+                assert pages[there : there + r.count * 4096] == raw[here : here + r.count * 4096]
+                same += r.count
+    assert same == len(raw) // 4096
+    cut = tmp_path / "cut"
+    cut.write_bytes(qemu_dumps["kdump"].read_bytes()[:5_000_000])
+    done = check("--dump", cut, "--profile", profile)
+    assert done.returncode == 2 and "truncated or damaged" in done.stderr
+
+
+def test_a_kdump_without_the_library_says_what_to_do(
+    qemu_dumps: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kdump, "_LIBRARY", "libnothing.so.0")
+    with pytest.raises(MissingEnvironment) as caught, opened_image(qemu_dumps["kdump"]):
+        pass
+    assert "libkdumpfile" in caught.value.message
+    assert "dump-guest-memory without -z" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize("write", [writers.elf_core, writers.lime, writers.xen_core])

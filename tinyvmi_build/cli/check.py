@@ -21,7 +21,7 @@ from .options import project_options
     metavar="FILE",
     required=True,
     type=click.Path(path_type=Path),
-    help="Memory image: raw, ELF (QEMU dump-guest-memory, xl dump-core) or LiME.",
+    help="Memory image: raw, ELF (QEMU dump-guest-memory, xl dump-core), LiME, kdump-compressed.",
 )
 @click.option(
     "--profile",
@@ -32,7 +32,7 @@ from .options import project_options
 @click.option(
     "--format",
     "image_format",
-    type=click.Choice(["raw", "elf", "lime"]),
+    type=click.Choice(["raw", "elf", "lime", "kdump"]),
     help="Of the image; default: by its content.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line instead of text.")
@@ -62,44 +62,44 @@ def command(
     from ..dump.banners import banners
     from ..dump.checker import checker
     from ..dump.judge import judge
-    from ..dump.recognise import read_image
+    from ..dump.recognise import opened_image
     from ..image.build import profiles_of
     from ..profile.profile import ProfileFile
     from ..verdict.collector import Collector, Event, Received
     from ..verdict.explain import Explainer
     from ..verdict.report import JsonLines, Terminal
 
-    image = read_image(dump, image_format)
-    loaded = _loaded(project, sets, profile)
-    profiles = ProfileFile.load(profile) if profile else profiles_of(loaded.config, progress)
-    explainer = Explainer(profiles)
+    with opened_image(dump, image_format) as image:
+        loaded = _loaded(project, sets, profile)
+        profiles = ProfileFile.load(profile) if profile else profiles_of(loaded.config, progress)
+        explainer = Explainer(profiles)
 
-    class Told(Terminal):
-        """Without the monitor's introduction: there is no domain, and nothing is done again."""
+        class Told(Terminal):
+            """Without the monitor's introduction: there is no domain, and nothing is done again."""
 
-        def events(self, events: Iterable[Event]) -> None:
-            super().events(
-                e for e in events if not (isinstance(e, Received) and e.record.body["t"] == "hello")
-            )
+            def events(self, events: Iterable[Event]) -> None:
+                super().events(
+                    e for e in events if not (isinstance(e, Received) and e.record.body["t"] == "hello")
+                )
 
-    reporter = JsonLines(sys.stdout, explainer) if as_json else Told(sys.stdout, explainer)
-    mib, pieces = image.frames * 4096 / 2**20, len(image.ranges)
-    _tell(
-        as_json,
-        "dump",
-        f"{dump}: {image.format}, {mib:,g} MiB in {pieces:,} range{'' if pieces == 1 else 's'}",
-        file=str(dump),
-        format=image.format,
-        frames=image.frames,
-        ranges=len(image.ranges),
-    )
-    collector: Collector = judge(
-        image, checker(loaded, profiles, progress), loaded.config.checks.enabled, reporter
-    )
-    reporter.close(collector)
-    if collector.kernel is None and collector.lost_reason is None and not collector.errors:
-        _tell_unknown(as_json, banners(dump), profiles)
-    return int(collector.exit_code())
+        reporter = JsonLines(sys.stdout, explainer) if as_json else Told(sys.stdout, explainer)
+        mib, pieces = image.frames * 4096 / 2**20, len(image.ranges)
+        _tell(
+            as_json,
+            "dump",
+            f"{dump}: {image.format}, {mib:,g} MiB in {pieces:,} range{'' if pieces == 1 else 's'}",
+            file=str(dump),
+            format=image.format,
+            frames=image.frames,
+            ranges=len(image.ranges),
+        )
+        collector: Collector = judge(
+            image, checker(loaded, profiles, progress), loaded.config.checks.enabled, reporter
+        )
+        reporter.close(collector)
+        if collector.kernel is None and collector.lost_reason is None and not collector.errors:
+            _tell_unknown(as_json, banners(image.path), profiles)
+        return int(collector.exit_code())
 
 
 def _loaded(project: Path | None, sets: tuple[str, ...], profile: Path | None) -> Any:

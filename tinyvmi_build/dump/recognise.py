@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ..errors import UsageError
-from . import elf, lime
+from . import elf, kdump, lime
 from .ranges import PAGE, Image, Range, merged
 
 _HEADED: dict[str, tuple[bytes, Callable[[Path, mmap.mmap], Image]]] = {
     "elf": (elf.MAGIC, elf.read),
     "lime": (lime.MAGIC, lime.read),
 }
-FORMATS = ("raw", *_HEADED)
+FORMATS = ("raw", *_HEADED, "kdump")
 _KNOWN = (
     "raw (at least 1 MiB, whole pages), ELF (QEMU's dump-guest-memory, xl dump-core) and LiME can be read"
 )
@@ -63,10 +63,22 @@ def mapped(path: Path) -> Iterator[mmap.mmap]:
         yield data
 
 
+@contextlib.contextmanager
+def opened_image(path: Path, format: str | None = None) -> Iterator[Image]:
+    """As `read_image`, for every format: what cannot be mapped lies in a temporary file meanwhile."""
+    if format == "kdump" or (format is None and kdump.is_kdump(path)):
+        if not kdump.is_kdump(path):
+            raise UsageError(f"{path}: not a dump of the format 'kdump'", hint=_KNOWN)
+        with kdump.expanded(path) as image:
+            yield image
+    else:
+        yield read_image(path, format)
+
+
 def read_image(path: Path, format: str | None = None) -> Image:
     """Which frames the file at `path` holds, and where; UsageError if it is no memory image.
 
-    `format` is one of FORMATS; None recognises it.  A raw image begins with
+    `format` is one of FORMATS but "kdump"; None recognises it.  A raw image begins with
     bytes of its guest, who may make them look like the header of another format
     and so choose what is shown: who knows better should say so.
     """
