@@ -60,6 +60,8 @@ nft add rule inet t c tcp dport 22 accept
 nft add rule inet t c ct state established accept
 ping -c 2 127.0.0.1 >/dev/null
 """
+# libcrc32c asks the crypto layer for crc32c, which its dependencies do not say.
+_NFT_MODULES = ("crc32c_generic?", "nf_tables", "nft_ct")
 _KPROBE = """
 tracefs
 echo p:mine do_nanosleep > $T/kprobe_events || no "no kprobe events"
@@ -128,7 +130,7 @@ shows /sys/devices/system/cpu/online '^0-1$'"""),
                  script=bug("retbleed", "Stuffing")),
     Circumstance("call-depth-traced", "retbleed=stuff ftrace=function", cpu="Skylake-Server",
                  script=bug("retbleed", "Stuffing") + traced("function")),
-    Circumstance("its", "spectre_v2=off indirect_target_selection=force", cpu=_ITS,
+    Circumstance("its", "indirect_target_selection=force", cpu=_ITS,
                  script=bug(ITS, "Aligned")),
     Circumstance("its-retpoline", "spectre_v2=retpoline indirect_target_selection=force", cpu=_ITS,
                  script=bug(ITS, "Aligned")),
@@ -159,9 +161,9 @@ shows /proc/sys/kernel/sched_schedstats 1"""),
     Circumstance("preempt-switched", script=_DYNAMIC_PREEMPT + """
 for mode in full voluntary none full lazy voluntary; do echo $mode > $preempt || true; done
 shows $preempt '('"""),
-    Circumstance("netfilter", tools=("nft",), modules=("nf_tables", "nft_ct"),
+    Circumstance("netfilter", tools=("nft",), modules=_NFT_MODULES,
                  script=_NFT + "nft list ruleset > /tmp/said\nshows /tmp/said 'dport 22'"),
-    Circumstance("netfilter-removed", tools=("nft",), modules=("nf_tables", "nft_ct"),
+    Circumstance("netfilter-removed", tools=("nft",), modules=_NFT_MODULES,
                  script=_NFT + "nft delete table inet t\nis '' \"$(nft list ruleset)\""),
     Circumstance("bpf-stats", script="""
 sysctl -w kernel.bpf_stats_enabled=1
@@ -209,7 +211,7 @@ echo > $T/kprobe_events
 sleep 1
 is '' "$(cat $T/kprobe_events)" """),
     # Modules
-    Circumstance("modules", modules=("dummy", "veth", "nf_conntrack"),
+    Circumstance("modules", modules=("crc32c_generic?", "dummy", "veth", "nf_conntrack"),
                  script="shows /proc/modules '^nf_conntrack '"),
     Circumstance("modules-unloaded", modules=("veth", "dummy"), script="""
 rmmod dummy

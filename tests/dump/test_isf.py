@@ -16,7 +16,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from tests.dump.conftest import KERNELS, make_subject, run_checker
+from tests.dump.conftest import make_subject, run_checker
 from tests.unit.dump import booted
 from tests.unit.dump.reader import Reader
 from tinyvmi_build.lab.packages import fetch_kernel
@@ -26,17 +26,37 @@ MASK = (1 << 48) - 1  # Volatility shows addresses without their sign
 MODULES = ["dummy", "veth"]
 
 
+#: What Volatility itself cannot do: (series, plugin) → its error.  A version that can makes the test fail.
+VOLATILITY_FAILS = {
+    # Its names of a module's taints are read from taint_flag.module, which 7.x no longer has.
+    ("sid", "lsmod"): "has no attribute: symbol_table_name1!taint_flag.module",
+}
+
+
 @dataclass(frozen=True)
 class Seen:
     """One guest, seen by us and by Volatility."""
 
+    series: str
     ours: Reader
-    theirs: dict[str, list[list[Any]]]
+    answers: dict[str, Any]
     symbols: dict[str, Any]
 
+    def theirs(self, plugin: str) -> list[list[Any]]:
+        """Volatility's rows; the test ends here where it is known to have none."""
+        answer, known = self.answers[plugin], VOLATILITY_FAILS.get((self.series, plugin))
+        if known:
+            assert isinstance(answer, str) and known in answer, "Volatility can: take the entry out"
+            pytest.skip(f"Volatility fails: {answer}")
+        assert isinstance(answer, list), answer
+        return answer
 
-# One before and one after the kallsyms tables changed their order (6.4) and modules their layout (6.4).
-@pytest.fixture(scope="module", params=[KERNELS[0], KERNELS[3]], ids=["bookworm-cloud", "trixie-cloud"])
+
+#: The series differ: kallsyms tables changed their order, and modules their layout, in 6.4.
+SERIES = [("linux-image-cloud-amd64", suite) for suite in ("bullseye", "bookworm", "trixie", "sid")]
+
+
+@pytest.fixture(scope="module", params=SERIES, ids=lambda kernel: kernel[1])
 def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Seen:
     folder = tmp_path_factory.mktemp("isf")
     raw = booted.dumps(fetch_kernel(*request.param), MODULES)["raw"]
@@ -67,11 +87,12 @@ def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    return Seen(ours, json.loads(done.stdout), json.loads(lzma.decompress(table.read_bytes())))
+    symbols = json.loads(lzma.decompress(table.read_bytes()))
+    return Seen(request.param[1], ours, json.loads(done.stdout), symbols)
 
 
 def test_pslist(seen: Seen) -> None:
-    theirs = [(row[0], row[1], row[3], row[4]) for row in seen.theirs["pslist"]]
+    theirs = [(row[0], row[1], row[3], row[4]) for row in seen.theirs("pslist")]
     ours = [(at & MASK, pid, parent, comm) for at, pid, parent, comm in seen.ours.tasks()]
     assert len(ours) > 30 and ours[0][1:3] == (1, 0)
     assert theirs == ours
@@ -80,13 +101,13 @@ def test_pslist(seen: Seen) -> None:
 def test_lsmod(seen: Seen) -> None:
     ours = [(at & MASK, name) for at, name in seen.ours.modules()]
     assert sorted(name for _, name in ours) == MODULES
-    assert [(row[0], row[1]) for row in seen.theirs["lsmod"]] == ours
+    assert [(row[0], row[1]) for row in seen.theirs("lsmod")] == ours
 
 
 def test_check_idt(seen: Seen) -> None:
     """The same handlers as the gates and as the golden values name."""
     golden = seen.ours.profile.golden["idt"]
-    rows = {row[0]: row for row in seen.theirs["check_idt"]}
+    rows = {row[0]: row for row in seen.theirs("check_idt")}
     assert sorted(rows) == [*range(20), 128]
     named = 0
     for vector, row in rows.items():
@@ -104,7 +125,7 @@ def test_kallsyms(seen: Seen) -> None:
     """Every symbol that the running kernel lists, by address, type and name."""
     delta, symbols = seen.ours.delta, seen.ours.profile.symbols
     ours = Counter(((s.address if s.absolute else s.address + delta) & MASK, s.type, s.name) for s in symbols)
-    theirs = Counter((row[0], row[1], row[6]) for row in seen.theirs["kallsyms"])
+    theirs = Counter((row[0], row[1], row[6]) for row in seen.theirs("kallsyms"))
     assert sum(ours.values()) > 80_000
     assert theirs == ours
 

@@ -106,11 +106,15 @@ class Oracle:
             functions |= {va - self.facts.call_thunk[1] for va in functions}
         for name in ("ftrace_call", "ftrace_regs_call"):
             self._one_of(memory, self.image.symbols.lookup(name), functions)
+        graph = self.image.symbols.get("ftrace_graph_call")  # before 6.13: switched with the graph tracer
+        if graph is not None and traced:
+            leads = {self.image.symbols.lookup(name) for name in ("ftrace_stub", "ftrace_graph_caller")}
+            self._one_of(memory, graph, leads, JMP32)
 
-    def _one_of(self, memory: Memory, va: int, targets: set[int]) -> None:
+    def _one_of(self, memory: Memory, va: int, targets: set[int], opcode: int = CALL) -> None:
         """Take the call that is there if it leads to one of `targets`."""
         actual = self.read(va, 5)
-        if any(actual == branch(CALL, va, target) for target in targets):
+        if any(actual == branch(opcode, va, target) for target in targets):
             memory.write(va, actual)
 
     def _ops(self) -> list[tuple[int, int]]:
@@ -181,6 +185,10 @@ class Oracle:
         if CALL_DEPTH not in self.choices.features or not self.series.call_thunks:
             return
         size = self.facts.call_thunk[1]
+        # Traced from before alternatives on, ftrace_call no longer calls its stub when calls are counted.
+        stub = self.image.symbols.lookup("ftrace_stub") - size
+        if self.read(stub, size) == b"\x90" * size:
+            memory.write(stub, b"\x90" * size)
         for symbol in self.image.symbols:
             va = symbol.address
             if symbol.type in "tT" and self._in_text(va) and memory.read(va - size, size) == b"\x90" * size:

@@ -1,6 +1,7 @@
 """`python -m tests.unit.dump.volatility IMAGE SYMBOLS CACHE`: Volatility 3's view of an image, as JSON.
 
 One process for all plugins: finding the kernel takes longer than most of them.
+`{plugin: rows}`; a plugin that fails has what it raised, as text, in the place of its rows.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ PLUGINS = {
 }
 
 
-def look(image: Path, symbols: Path, cache: Path) -> dict[str, list[list[Any]]]:
-    """Plugin → its rows; values that JSON does not have become text."""
+def look(image: Path, symbols: Path, cache: Path) -> dict[str, list[list[Any]] | str]:
+    """Plugin → its rows, or its failure; values that JSON does not have become text."""
     import volatility3.plugins
     import volatility3.symbols
     from volatility3.framework import automagic, constants, contexts, import_files
@@ -35,7 +36,7 @@ def look(image: Path, symbols: Path, cache: Path) -> dict[str, list[list[Any]]]:
     context = contexts.Context()
     context.config["automagic.LayerStacker.single_location"] = image.resolve().as_uri()
     automagics = automagic.available(context)
-    found: dict[str, list[list[Any]]] = {}
+    found: dict[str, list[list[Any]] | str] = {}
     kernel = None
     for name, (module, class_name) in PLUGINS.items():
         plugin_class = getattr(importlib.import_module(module), class_name)
@@ -47,11 +48,17 @@ def look(image: Path, symbols: Path, cache: Path) -> dict[str, list[list[Any]]]:
         context.config[f"{path}.kernel"] = kernel
         if name == "kallsyms":
             context.config[f"{path}.core"] = True
-        grid = plugin_class(context, path).run()
-        rows: list[list[Any]] = []
-        grid.populate(lambda node, rows: rows.append(list(node.values)) or rows, rows)
-        found[name] = rows
+        found[name] = _rows(plugin_class(context, path))
     return found
+
+
+def _rows(plugin: Any) -> list[list[Any]] | str:
+    rows: list[list[Any]] = []
+    try:
+        plugin.run().populate(lambda node, rows: rows.append(list(node.values)) or rows, rows)
+    except Exception as error:  # whatever a plugin trips over in a kernel that it does not know
+        return f"{type(error).__name__}: {error}"
+    return [[_plain(value) for value in row] for row in rows]
 
 
 def _plain(value: Any) -> Any:
@@ -59,5 +66,4 @@ def _plain(value: Any) -> Any:
 
 
 if __name__ == "__main__":
-    rows = look(*map(Path, sys.argv[1:]))
-    json.dump({name: [[_plain(v) for v in row] for row in table] for name, table in rows.items()}, sys.stdout)
+    json.dump(look(*map(Path, sys.argv[1:])), sys.stdout)

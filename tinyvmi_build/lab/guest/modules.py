@@ -17,7 +17,8 @@ _SUFFIX = re.compile(r"\.ko(\.(xz|zst|gz))?$")
 def in_order(kernel: Path, names: Sequence[str]) -> dict[str, bytes]:
     """Name → .ko of the modules `names` and what they depend on, each behind what it needs.
 
-    `kernel` is an unpacked package.  Dashes and underscores are the same.
+    `kernel` is an unpacked package.  Dashes and underscores are the same.  A name that ends in `?` is
+    left out where the package has no such module: one kernel has built in what another loads.
     """
     files = {_plain(_SUFFIX.sub("", path.name)): path for path in kernel.rglob("*.ko*")}
     found: dict[str, bytes] = {}
@@ -35,7 +36,10 @@ def in_order(kernel: Path, names: Sequence[str]) -> dict[str, bytes]:
         found[name] = data
 
     for name in names:
-        add(name)
+        if not name.endswith("?"):
+            add(name)
+        elif _plain(name[:-1]) in files:
+            add(name[:-1])
     return found
 
 
