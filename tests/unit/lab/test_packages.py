@@ -75,5 +75,6 @@ def test_modules_come_behind_what_they_need(tmp_path: Path) -> None:
     (folder / "base.ko.gz").write_bytes(gzip.compress(b"x\0depends=\0y"))
     assert list(in_order(tmp_path, ["top_of", "base"])) == ["base", "middle", "top_of"]
     assert in_order(tmp_path, ["middle"])["middle"] == b"x\0depends=base\0y"
+    assert list(in_order(tmp_path, ["other?", "base?"])) == ["base"]
     with pytest.raises(MissingEnvironment, match="has no module other"):
         in_order(tmp_path, ["other"])
