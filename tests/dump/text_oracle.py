@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tinyvmi_build.golden.text.facts import Choices, Facts, Memory, pv_pointers
+from tinyvmi_build.golden.text.insn import Insn
 from tinyvmi_build.golden.text.patch import CALL, JMP8, JMP32, Patcher, branch
 from tinyvmi_build.golden.text.series import CALL_DEPTH, K8_NOP5_ATOMIC, NOPS, RETHUNK, series_of
 from tinyvmi_build.golden.text.sites import read_sites
@@ -20,6 +21,26 @@ Read = Callable[[int, int], bytes]  # link address, size → bytes of the runnin
 _WIDTH = {RelocKind.R64: (8, 1), RelocKind.R32: (4, 1), RelocKind.INVERSE32: (4, -1)}
 
 _LIST_FUNCS = ("ftrace_ops_list_func", "arch_ftrace_ops_list_func", "ftrace_ops_assist_func")
+
+
+class _Observing(Patcher):
+    """ITS has a thunk for each place, in memory that the kernel takes at boot: where it leads is read."""
+
+    def __init__(self, facts: Facts, memory: Memory, choices: Choices, read: Read):
+        super().__init__(facts, memory, choices)
+        self._actual = read
+
+    def retpoline(self, va: int, code: bytes, insn: Insn, register: int) -> bytes | None:
+        actual = self._actual(va, insn.length)
+        displacement = int.from_bytes(actual[insn.imm_at : insn.imm_at + 4], "little", signed=True)
+        thunk = va + insn.length + displacement
+        facts = self.facts
+        # its_allocate_thunk(): outside of the code, its last byte in the upper half of a line.
+        if not facts.text <= thunk < facts.etext and thunk + 2 + register // 8 & 0x20:
+            self.choices.its_thunks[register] = thunk
+        else:
+            self.choices.its_thunks[register] = 0
+        return super().retpoline(va, code, insn, register)
 
 
 class Oracle:
@@ -60,7 +81,7 @@ class Oracle:
 
     def predict(self) -> bytes:
         memory = self._relocated()
-        patcher = Patcher(self.facts, memory, self.choices)
+        patcher = _Observing(self.facts, memory, self.choices, self.read)
         start = min(a.repl for a in self.sites.alternatives)
         end = max(a.repl + a.repl_size for a in self.sites.alternatives)
         reach = lambda va: self.facts.text <= va < self.facts.etext or start <= va < end  # noqa: E731

@@ -112,6 +112,8 @@ class Cell:
             result |= self._judged(progress, keep)
         except MissingEnvironment as error:
             result |= {"outcome": FAILED, "reason": error.message}
+        except Exception as error:  # a fault of ours in one cell does not end a night's run
+            result |= {"outcome": FAILED, "reason": f"internal error: {error!r}"}
         return result | {"seconds": round(time.monotonic() - start, 1)}
 
     def _judged(self, progress: Progress, keep: bool) -> dict[str, Any]:
