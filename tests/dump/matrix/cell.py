@@ -22,12 +22,12 @@ from tinyvmi_build.dump import checker
 from tinyvmi_build.dump.judge import judge
 from tinyvmi_build.dump.recognise import read_image
 from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.image.build import profiles_of
 from tinyvmi_build.kernel.image import KernelImage
 from tinyvmi_build.lab.direct import raw_dump
 from tinyvmi_build.lab.guest.modules import in_order
 from tinyvmi_build.lab.packages import fetch_kernel, unpacked_kernel
 from tinyvmi_build.paths import cache_dir
-from tinyvmi_build.profile.build import build
 from tinyvmi_build.profile.profile import KernelProfile, ProfileFile
 from tinyvmi_build.progress import Progress
 
@@ -44,8 +44,6 @@ class Kernel:
         self.name = f"{suite} {flavour or 'generic'}"
         self.metapackage, self.suite = metapackage, suite
         self.package = fetch_kernel(metapackage, suite, progress)
-        self.profiles: ProfileFile = build([self.package], progress)
-        self.profile: KernelProfile = self.profiles.kernels[0]
         self.memory_mib = 256 if "cloud" in metapackage else 512
         self._progress = progress
         self._lock = threading.Lock()
@@ -53,6 +51,8 @@ class Kernel:
             config = Path(folder) / FILE_NAME
             config.write_text(f"[kernel]\npackages = [{json.dumps(str(self.package))}]\n")
             self.loaded: Loaded = load(config, env={})
+        self.profiles: ProfileFile = profiles_of(self.loaded.config, progress)
+        self.profile: KernelProfile = self.profiles.kernels[0]
         self.digest = checker.key(self.loaded, self.profiles)
 
     @cached_property
