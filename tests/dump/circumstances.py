@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.dump import circumstances_tracing as tracing
+
 
 @dataclass(frozen=True)
 class Circumstance:
@@ -15,9 +17,10 @@ class Circumstance:
     cpu: str = "qemu64"
     smp: int = 1
     findings: frozenset[str] = field(default=frozenset())
+    script: str = ""
 
     def boot(self) -> dict[str, Any]:
-        return {"extra": self.extra, "cpu": self.cpu, "smp": self.smp}
+        return {"extra": self.extra, "cpu": self.cpu, "smp": self.smp, "script": self.script}
 
 
 _ITS = "Skylake-Server,stepping=7"  # affected from stepping 6 on (cpu/common.c)
@@ -44,6 +47,10 @@ CIRCUMSTANCES = [
     Circumstance("events", "trace_event=sched:*,irq:*"),
     Circumstance(
         "kprobe", "kprobe_event=p:entry,do_nanosleep;{kprobes}", findings=frozenset({"kprobe"})
+    ),
+    *(
+        Circumstance(name, findings=kinds, script=tracing.script(name))
+        for name, (_, kinds) in tracing.SCRIPTS.items()
     ),
 ]  # fmt: skip
 

@@ -45,21 +45,25 @@ class TextSubject:
 
     def dump(self, circumstance: Circumstance) -> Path:
         boot = circumstance.boot()
+        probes = self._kprobes()
         if "{kprobes}" in boot["extra"]:
-            boot["extra"] = boot["extra"].format(kprobes=self._kprobes())
+            boot["extra"] = boot["extra"].format(kprobes=";".join(f"p:{f},{f}+{at}" for f, at in probes))
+        lines = [f"echo p:{f} {f}+{at} >> kprobe_events; " for f, at in probes]
+        again = [f"echo p:{f}_2 {f}+{at} >> kprobe_events; " for f, at in probes]
+        boot["script"] = boot["script"].replace("{probes}", "".join(lines)).replace("{more}", "".join(again))
         return raw_dump(self.package, memory_mib=self.memory_mib, **boot)
 
-    def _kprobes(self) -> str:
-        """Definitions of kprobes within functions, on boundaries of instructions."""
-        events = []
+    def _kprobes(self) -> list[tuple[str, int]]:
+        """Places of kprobes within functions, on boundaries of instructions: function, offset."""
+        found = []
         for function, number in _PROBED:
             code, at = self.image.read(self.image.symbols.lookup(function), 96), 0
             for _ in range(number):
                 insn = decode(code, at)
                 assert insn
                 at += insn.length
-            events.append(f"p:{function},{function}+{at}")
-        return ";".join(events)
+            found.append((function, at))
+        return found
 
     def check(self, dump: Path) -> Checked:
         return run_checker(self.checker, dump)
