@@ -107,18 +107,30 @@ static bool traces(struct tv_text_state *s, struct tv_kernel *k, const struct tv
            (op->notrace.empty || !tv_text_hash_has(s, k, &op->notrace, ip));
 }
 
-/* ftrace_get_addr_curr(): where an entry with these flags leads. */
-static uint64_t target_of(struct tv_text_state *s, struct tv_kernel *k, uint64_t ip, uint64_t flags)
+/* The trampoline of who traces `ip`: only one does.  The one that is called already is asked first; 0: none. */
+static uint64_t trampoline_of(struct tv_text_state *s, struct tv_kernel *k, uint64_t ip, uint32_t actual)
+{
+    for (uint32_t pass = 0; pass < 2; pass++)
+        for (uint32_t i = 0; i < s->op_count; i++) {
+            const struct tv_text_op *op = &s->ops[i];
+            bool same = (uint32_t)(op->trampoline - s->text) == actual;
+
+            if (op->trampoline && same == !pass && traces(s, k, op, ip))
+                return op->trampoline;
+        }
+    return 0;
+}
+
+/* ftrace_get_addr_curr(): where an entry with these flags leads; `actual` is where it does, from _text. */
+static uint64_t target_of(struct tv_text_state *s, struct tv_kernel *k, uint64_t ip, uint64_t flags, uint32_t actual)
 {
     const struct tv_text_ftrace *f = &s->t->ftrace;
-    uint64_t direct = flags & DIRECT_EN ? tv_text_direct_at(s, ip) : 0;
+    uint64_t target = flags & DIRECT_EN ? tv_text_direct_at(s, ip) : 0;
 
-    if (direct)
-        return direct;
-    if (flags & TRAMP_EN)
-        for (uint32_t i = 0; i < s->op_count; i++)
-            if (s->ops[i].trampoline && traces(s, k, &s->ops[i], ip))
-                return s->ops[i].trampoline;
+    if (!target && (flags & TRAMP_EN))
+        target = trampoline_of(s, k, ip, actual);
+    if (target)
+        return target;
     return s->text + f->callers[flags & REGS_EN ? 1 : 0];
 }
 
@@ -126,10 +138,12 @@ void tv_text_expect_ftrace(struct tv_text_state *s, struct tv_kernel *k, const s
 {
     uint64_t ip = s->text + site->offset, flags, target;
     uint8_t opcode = CALL;
+    uint32_t actual;
 
+    memcpy(&actual, site->actual + 1, sizeof(actual));
     if (!s->op_count || !tv_text_record(s, k, ip, &flags) || !(flags & ENABLED))
         return;
-    target = target_of(s, k, ip, flags);
+    target = target_of(s, k, ip, flags, actual + site->offset + 5);
     if ((flags & DIRECT_EN) && (target & 1)) { /* ftrace_is_jmp() (7.x) */
         opcode = JMP32;
         target--;

@@ -108,7 +108,7 @@ static bool listed(const uint32_t *list, uint32_t count, uint32_t value)
 static void foreign(const struct tv_text_state *s, const char *kind, uint32_t offset, uint64_t value,
                     const char *note, struct tv_result *res)
 {
-    tv_find(res, kind, "_text", offset, s->text + offset, NULL, 0, &value, sizeof(value), note);
+    tv_attribute(tv_find(res, kind, "_text", offset, s->text + offset, NULL, 0, &value, sizeof(value), note), value, NULL);
 }
 
 static bool read_processor(struct tv_text_state *s, struct tv_kernel *k, struct tv_result *res)
