@@ -153,6 +153,7 @@ static void judge_places(struct tv_kernel *k, uint32_t i, bool readable, struct 
         if (!readable)
             continue;
         judge(k, &site, res);
+        tv_text_keep_early(&state, &site);
         memset(page + at, 0, site.size);
     }
 }

@@ -85,6 +85,7 @@ struct tv_text_state {
     struct tv_text_probe probes[TV_TEXT_PROBES];
     struct tv_text_records records;
     uint8_t callers[2][TV_FTRACE_CALLER_MAX]; /* the bytes of ftrace's callers in this scan */
+    uint8_t early[2][TV_FTRACE_CALLER_MAX];   /* as they were before the kernel chose among its alternatives */
     uint32_t caller_bytes[2];
 };
 
@@ -127,6 +128,7 @@ uint64_t tv_text_direct_at(const struct tv_text_state *s, uint64_t ip);
 
 /* text_trampoline.c: keep what ftrace's callers consist of; after the pass, judge the copies. */
 void tv_text_keep_callers(struct tv_text_state *s, uint32_t page_offset, const uint8_t *page);
+void tv_text_keep_early(struct tv_text_state *s, const struct tv_text_site *site);
 void tv_text_trampolines(struct tv_text_state *s, struct tv_kernel *k);
 
 /*

@@ -78,11 +78,15 @@ _POLICY = Choice(("finding", "allow"))
 
 @dataclass(frozen=True)
 class TextPolicy:
-    """What the kernel lets its administrator put into its code: a finding, or allowed and told as a notice."""
+    """What administrators may put into the kernel's code: a finding, or allowed and told as a notice."""
 
-    kprobes: str = _key(_POLICY, "finding", "Kprobes in the kernel's own table, with handlers in its own code.")
+    kprobes: str = _key(
+        _POLICY, "finding", "Kprobes in the kernel's own table, with handlers in its own code."
+    )
     bpf: str = _key(
-        _POLICY, "finding", "Calls of code that the kernel made of BPF programs; that code cannot be verified."
+        _POLICY,
+        "finding",
+        "Calls of code that the kernel made of BPF programs; that code cannot be verified.",
     )
     livepatch: str = _key(_POLICY, "finding", "Functions that livepatch replaces.")
 

@@ -283,7 +283,7 @@ class Btf:
             ) from None
 
     def enumerator(self, name: str) -> int:
-        """Value of an enumerator of any enumeration, also of one without a name; MissingFact if there is none."""
+        """Value of an enumerator of any enumeration, named or not; MissingFact if there is none."""
         try:
             return self._all_enumerators[name]
         except KeyError:

@@ -63,7 +63,9 @@ def finding(name: str, scan: int = 1, **change: Any) -> dict[str, Any]:
 
 
 def notice(name: str, scan: int = 1, **change: Any) -> dict[str, Any]:
-    return finding(name, scan, **({"kind": "kprobe", "target": "0xffffffff81000010"} | change)) | {"t": "notice"}
+    return finding(name, scan, **({"kind": "kprobe", "target": "0xffffffff81000010"} | change)) | {
+        "t": "notice"
+    }
 
 
 def beat(scan: int, verdict: str = "intact") -> dict[str, Any]:

@@ -67,7 +67,7 @@ def ftrace(image: KernelImage, text: int, series: Series, sites: list[int]) -> d
         "functions": [va - text for name in functions if (va := get(name)) is not None],
         "graph": [va - text for name in graph if (va := get(name)) is not None],
         "moves": int(series.relocates),
-        "templates": [_caller(image, name, text) for name in callers],
+        "templates": [_caller(image, name, text, series) for name in callers],
     }
 
 
@@ -101,7 +101,20 @@ def _ops_flags(image: KernelImage) -> dict[str, int]:
     }
 
 
-def _caller(image: KernelImage, name: str, text: int) -> dict[str, int]:
+def _verify_unmoved(image: KernelImage, name: str, start: int, end: int, known: set[int]) -> None:
+    """Before relocation of copies (6.7) nothing else in a caller may depend on where it lies."""
+    code, at = image.read(start, end - start), 0
+    while at < len(code):
+        insn = decode(code, at)
+        if insn is None:
+            raise Unknown(f"{name} has an instruction that is not known")
+        out = insn.branches and insn.imm_size == 4
+        if (insn.rip_relative or out) and start + at not in known:
+            raise Unknown(f"{name} depends on where it lies")
+        at += insn.length
+
+
+def _caller(image: KernelImage, name: str, text: int, series: Series) -> dict[str, int]:
     """What create_trampoline() copies of a caller: from `start` to `end`, and the places that it changes."""
     regs = name == "ftrace_regs_caller"
     start, end = require(image, name), require(image, f"{name}_end")
@@ -112,6 +125,8 @@ def _caller(image: KernelImage, name: str, text: int) -> dict[str, int]:
         raise Unknown(f"{name} is not what this generator expects")
     if image.read(op, 3) != b"\x48\x8b\x15" or image.read(call, 1) != b"\xe8":
         raise Unknown(f"{name} does not load or call as this generator expects")
+    if not series.relocates:
+        _verify_unmoved(image, name, start, end, {op, call})
     if jmp and (not start < jmp < end - 2 or image.read(jmp, 1) != b"\x75"):
         raise Unknown(f"{name} does not jump as this generator expects")
     return {
@@ -150,7 +165,10 @@ def kprobes(image: KernelImage, text: int, series: Series) -> dict[str, Any]:
         "all_disarmed": require(image, "kprobes_all_disarmed") - text,
         "int3_in_slot": int(series.int3_in_slot),
         "template": image.read(start, end - start).hex(),
-        **{f"template_{name}": require(image, f"optprobe_template_{name}") - start for name in ("clac", "val", "call")},
+        **{
+            f"template_{name}": require(image, f"optprobe_template_{name}") - start
+            for name in ("clac", "val", "call")
+        },
     }
 
 
@@ -169,10 +187,10 @@ def _verify_template(image: KernelImage, start: int, end: int) -> None:
 def registries(image: KernelImage, text: int) -> dict[str, int]:
     """Where BPF's generated code and livepatch's functions are listed; 0: this kernel has none."""
     get = image.symbols.get
-    found = dict.fromkeys(
-        ("bpf_list", "bpf_start", "bpf_end", "bpf_name", "bpf_node", "klp_list", "klp_node", "klp_stack", "klp_ops",
-         "klp_func", "klp_old", "klp_new", "klp_name", "klp_handler"), 0,
-    )  # fmt: skip
+    names = (
+        "bpf_list bpf_start bpf_end bpf_name bpf_node klp_list klp_node klp_stack klp_ops klp_func klp_old"
+    )
+    found = dict.fromkeys([*names.split(), "klp_new", "klp_name", "klp_handler"], 0)
     if (bpf := get("bpf_kallsyms")) is not None:
         found |= {
             "bpf_list": bpf - text,
