@@ -23,7 +23,9 @@ struct tv_text_probe { /* a kprobe that is armed */
     uint64_t at; /* of its struct kprobe */
     uint64_t va;
     uint64_t handler; /* that runs first */
-    bool optimized, on_ftrace, sound; /* sound: its handlers are functions of verified code */
+    bool optimized, on_ftrace;
+    bool sound;  /* its handlers are functions of verified code */
+    bool lifted; /* what it stands for is in the page's copy */
     uint8_t original[5]; /* as the kernel keeps it: to be believed only if the page then agrees */
 };
 

@@ -263,13 +263,14 @@ void tv_text_lift_probes(struct tv_text_state *s, struct tv_kernel *k, uint64_t 
         if (probe->va - va < TV_PAGE_SIZE)
             tell(s, probe, window + at, replaced);
         memcpy(window + at, probe->original, replaced);
+        probe->lifted = replaced;
     }
     for (uint32_t n = 0; n < s->probe_count; n++) {
         const struct tv_text_probe *probe = &s->probes[n];
         uint8_t *code = window + (probe->va - begin);
 
-        if (probe->va - va >= TV_PAGE_SIZE || probe->on_ftrace)
-            continue;
+        if (probe->va - va >= TV_PAGE_SIZE || !probe->lifted)
+            continue; /* in no page of ours, or nothing leads to its slots */
         judge_slot(s, k, probe, code);
         if (probe->optimized && read64(k, probe->at + s->t->kprobes.optimized, &slot))
             judge_optimized(s, k, probe, slot, code);
