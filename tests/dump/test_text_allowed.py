@@ -106,7 +106,7 @@ def test_a_breakpoint_without_a_probe(probed: Traced) -> None:
 
 
 def test_every_byte_of_a_slot(probed: Traced) -> None:
-    """The code that runs instead of a probed instruction: the detour of an optimised one, and the single step."""
+    """What runs instead of a probed instruction: the detour of an optimised one, and the single step."""
     kprobes = probed.golden["kprobes"]
     template = len(kprobes["template"]) // 2
     kp = _optimised(probed)[0]

@@ -52,7 +52,7 @@ class Profiles(Protocol):
 class Explanation:
     """What can be said about a finding; each is empty where the profile knows nothing."""
 
-    symbol: str = ""  # "name+0x10" nearest to the finding's address
+    symbol: str = ""  # "name+0x10" nearest to the finding's address; where none is near, in its section
     section: str = ""  # of the kernel's file
     site: str = ""  # the kind of place that the kernel patches there, and its size
     expected: str = ""  # where a pointer should lead
@@ -123,8 +123,12 @@ class Explainer:
         known = self._changed(body, address) or Explanation(self.name(address))
         at = self._link(int(known.address or body["address"], 16))
         site = self._site(body["check"], at)
+        section, offset = self._section(at)
         known = replace(
-            known, section=self._section(at), site=f"{site.name}, {site.size} bytes" if site else ""
+            known,
+            symbol=known.symbol or (f"{section}+0x{offset:x}" if section else ""),
+            section=section,
+            site=f"{site.name}, {site.size} bytes" if site else "",
         )
         if _is_pointer(body):
             known = replace(
@@ -136,11 +140,11 @@ class Explainer:
             known = replace(known, target=self.name(int(body["target"], 16)))
         return known
 
-    def _section(self, link_va: int) -> str:
+    def _section(self, link_va: int) -> tuple[str, int]:
         for section in getattr(self._kernel, "sections", ()):
             if section.addr <= link_va < section.addr + section.size:
-                return str(section.name)
-        return ""
+                return str(section.name), link_va - section.addr
+        return "", 0
 
     def _places(self) -> Places | None:
         if self._kernel is not self._places_for and self._kernel is not None:

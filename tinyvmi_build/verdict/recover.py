@@ -76,16 +76,14 @@ def code_change(
         return None
     first, end = _span(bytes(line), actual)
     start, stop = _instructions(kernel, entry, va + first, va + end, delta)
-    # An instruction may begin in the line before, which is as it must be.
-    before = text_at(kernel, start, va - start, delta) if start < va else b""
-    begin, stop = max(start - va, 0), min(stop - va, len(actual))
-    beside = tuple(f"{place.name} at +{place.va - va:#x}" for place in places)
-    return Changed(
-        min(start, va + begin),
-        (before or b"") + bytes(line[begin:stop]),
-        (before or b"") + actual[begin:stop],
-        beside,
+    # An instruction may reach into the lines beside, which are as they must be.
+    before = text_at(kernel, start, va - start, delta) or b"" if start < va else b""
+    after = (
+        text_at(kernel, va + len(line), stop - va - len(line), delta) or b"" if stop > va + len(line) else b""
     )
+    inner = slice(max(start - va, 0), min(stop - va, len(line)))
+    beside = tuple(f"{place.name} at +{place.va - va:#x}" for place in places)
+    return Changed(start, before + bytes(line[inner]) + after, before + actual[inner] + after, beside)
 
 
 def _span(wanted: bytes, actual: bytes) -> tuple[int, int]:
