@@ -164,8 +164,7 @@ class Explainer:
             changed = data_change(self._kernel, link_va, actual, self._delta)
         elif body["kind"] == "text-bytes" and (places := self._places()):
             near = places.within(link_va, link_va + len(actual))
-            entry = places.function_of(link_va + len(actual))
-            changed = code_change(self._kernel, near, entry, link_va, actual, self._delta)
+            changed = code_change(self._kernel, near, places.function_of, link_va, actual, self._delta)
         else:
             return None
         return self._told(changed, body, link_va, actual) if changed else None

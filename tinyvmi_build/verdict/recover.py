@@ -7,7 +7,7 @@ the kernel patches are judged one by one and never make such a finding: they are
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -58,11 +58,17 @@ def data_change(kernel: Golden, va: int, actual: bytes, delta: int) -> Changed |
 
 
 def code_change(
-    kernel: Golden, places: Sequence[Place], entry: int, va: int, actual: bytes, delta: int
+    kernel: Golden,
+    places: Sequence[Place],
+    entry_of: Callable[[int], int],
+    va: int,
+    actual: bytes,
+    delta: int,
 ) -> Changed | None:
     """What differs in a line of code, in whole instructions.
 
-    `places` are the patched ones that reach into the line, `entry` is the function that it belongs to.
+    `places` are the patched ones that reach into the line; `entry_of` gives the entry of the last function
+    that begins below an address.
     """
     wanted = text_at(kernel, va, len(actual), delta)
     if wanted is None:
@@ -75,7 +81,7 @@ def code_change(
     if line == actual:
         return None
     first, end = _span(bytes(line), actual)
-    start, stop = _instructions(kernel, entry, va + first, va + end, delta)
+    start, stop = _instructions(kernel, entry_of(va + first + 1), va + first, va + end, delta)
     # An instruction may reach into the lines beside, which are as they must be.
     before = text_at(kernel, start, va - start, delta) or b"" if start < va else b""
     after = (
