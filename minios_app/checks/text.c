@@ -6,10 +6,15 @@
  * to link addresses and digested.
  */
 #include <tinyvmi/check.h>
+#include <tinyvmi/platform.h>
 #include <tinyvmi/record.h>
 #include <tinyvmi/sha256.h>
 
 #include "text_internal.h"
+
+/* A text poke ends within microseconds; a row of them, as of a tracer that is switched on, may take longer. */
+#define POKES   3
+#define POKE_NS UINT64_C(5000000)
 
 static struct tv_range range;
 static struct tv_text_state state;
@@ -61,24 +66,6 @@ static bool copy_page(const struct tv_text *t, uint32_t i)
     return tv_range_read(&range, va, page, TV_PAGE_SIZE);
 }
 
-/* Take a kprobe's breakpoint or jump out of the copy; what was under it is then judged as ever. */
-static void lift_probes(uint32_t i, struct tv_result *res)
-{
-    uint64_t va = range.va + (uint64_t)i * TV_PAGE_SIZE;
-
-    for (uint32_t n = 0; n < state.probe_count; n++) {
-        const struct tv_text_probe *p = &state.probes[n];
-        uint64_t at = p->va - (va - TV_TEXT_BEFORE);
-
-        if (at >= sizeof(window) - sizeof(p->original) || window[at] != (p->size == 1 ? 0xcc : 0xe9))
-            continue;
-        if (p->va - va < TV_PAGE_SIZE)
-            tv_find(res, "kprobe", "_text", p->va - range.va, p->va, p->original, p->size, window + at, p->size,
-                    "a kprobe that is registered in kprobe_table: a tracer may have set it");
-        memcpy(window + at, p->original, p->size);
-    }
-}
-
 /* Take the call-depth accounting out of the copy: calls lead to the functions again, and padding is padding. */
 static void uncount(const struct tv_text *t, uint32_t i)
 {
@@ -120,11 +107,14 @@ static bool has_argument(enum tv_text_kind kind)
 }
 
 /* A text poke in flight has 0xcc for the first byte until the others are there (text_poke_bp). */
-static const char *note_of(const struct tv_text_site *site, const uint8_t *expected)
+static const char *note_of(struct tv_kernel *k, const struct tv_text_site *site, const uint8_t *expected)
 {
-    if (site->actual[0] == 0xcc && expected[0] != 0xcc)
-        return "a breakpoint that no kprobe explains, or a patch that has not ended";
-    return tv_text_kind_note(site->kind);
+    if (site->actual[0] != 0xcc || expected[0] == 0xcc)
+        return tv_text_kind_note(site->kind);
+    if (!tv_text_poked(&state, k, range.va + site->offset))
+        return "a breakpoint that neither a kprobe nor the kernel's own patching explains";
+    state.poking = true;
+    return "the kernel says that it is patching this place, and did not end: a dump taken just then, or a cover";
 }
 
 static void judge(struct tv_kernel *k, const struct tv_text_site *site, struct tv_result *res)
@@ -135,7 +125,7 @@ static void judge(struct tv_kernel *k, const struct tv_text_site *site, struct t
     tv_text_expect(&state, k, site, expected);
     if (memcmp(expected, site->actual, site->size) != 0)
         tv_find(res, tv_text_kind_name(site->kind), "_text", site->offset, range.va + site->offset, expected,
-                site->size, site->actual, site->size, note_of(site, expected));
+                site->size, site->actual, site->size, note_of(k, site, expected));
 }
 
 /* All places of page `i`.  An unreadable page is passed over, so that the tables stay in step. */
@@ -163,6 +153,7 @@ static void judge_places(struct tv_kernel *k, uint32_t i, bool readable, struct 
         if (!readable)
             continue;
         judge(k, &site, res);
+        tv_text_keep_early(&state, &site);
         memset(page + at, 0, site.size);
     }
 }
@@ -213,7 +204,8 @@ static void judge_page(struct tv_kernel *k, uint32_t i, struct cursor *c, struct
         judge_places(k, i, false, c, res);
         return;
     }
-    lift_probes(i, res);
+    tv_text_lift_probes(&state, k, range.va + (uint64_t)i * TV_PAGE_SIZE, window, sizeof(window));
+    tv_text_keep_callers(&state, i * TV_PAGE_SIZE, page);
     if (state.call_depth)
         uncount(t, i);
     judge_places(k, i, true, c, res);
@@ -246,26 +238,41 @@ static void judge_rights(struct tv_kernel *k, uint32_t first, uint32_t end, bool
     }
 }
 
-static void run(struct tv_kernel *k, struct tv_result *res)
+static void scan(struct tv_kernel *k, struct tv_result *res)
 {
     const struct tv_text *t = k->profile->text;
     struct cursor c = { 0 };
 
-    if (!t) {
-        tv_settle(res, k->profile->text_reason);
-        return;
-    }
     tv_range_refresh(k, &range);
+    state.poking = false;
     if (!tv_text_state_read(&state, k, res)) {
         res->missing++;
-        tv_settle(res, NULL);
         return;
     }
-    tv_text_trace_read(&state, k, res);
+    tv_text_ftrace_read(&state, k);
+    tv_text_probes_read(&state, k);
+    tv_text_answer(&state, k);
+    tv_text_tell_owners(&state, k);
     judge_rights(k, 0, t->range.npages * TV_PAGE_SIZE, true, res);
     judge_rights(k, t->rodata, t->rodata_end, false, res);
     for (uint32_t i = 0; i < t->range.npages; i++)
         judge_page(k, i, &c, res);
+    tv_text_trampolines(&state, k);
+}
+
+static void run(struct tv_kernel *k, struct tv_result *res)
+{
+    if (!k->profile->text) {
+        tv_settle(res, k->profile->text_reason);
+        return;
+    }
+    scan(k, res);
+    for (uint32_t again = 0; state.poking && again < POKES; again++) {
+        tv_sleep_ns(POKE_NS);
+        tv_pt_cache_flush(k);
+        memset(res, 0, sizeof(*res));
+        scan(k, res);
+    }
     tv_settle(res, "no page of .text could be read");
 }
 

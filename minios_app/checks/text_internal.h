@@ -9,35 +9,86 @@
 #define TV_TEXT_AFTER  64 /* of the page behind: no place is larger */
 
 #define TV_TEXT_CAPABILITY_WORDS 32
-#define TV_TEXT_OPS    32  /* ftrace_ops followed */
-#define TV_TEXT_PROBES 256 /* kprobes kept */
+#define TV_TEXT_OPS       64  /* ftrace_ops followed */
+#define TV_TEXT_PROBES    256 /* kprobes kept */
+#define TV_TEXT_DIRECT    256 /* direct calls of ftrace kept */
+#define TV_TEXT_GENERATED 288 /* addresses outside of the kernel's code that are looked up */
+#define TV_TEXT_STEPS     (UINT32_C(1) << 20) /* of the guest's lists and chains in one scan */
 
 /* An offset of a function, or why there is none. */
 #define TV_TEXT_NULL    UINT32_MAX       /* the pointer is empty */
 #define TV_TEXT_FOREIGN (UINT32_MAX - 1) /* it does not lead to a function of .text */
 
-struct tv_text_probe {
+struct tv_text_probe { /* a kprobe that is armed */
+    uint64_t at; /* of its struct kprobe */
     uint64_t va;
-    uint8_t size;        /* of what was replaced: 1, or 5 for an optimised one */
+    uint64_t handler; /* that runs first */
+    bool optimized, on_ftrace;
+    bool sound;  /* its handlers are functions of verified code */
+    bool lifted; /* what it stands for is in the page's copy */
     uint8_t original[5]; /* as the kernel keeps it: to be believed only if the page then agrees */
+};
+
+struct tv_text_hash { /* struct ftrace_hash */
+    uint64_t heads;
+    uint32_t bits;
+    bool empty;
+};
+
+struct tv_text_op { /* a registered ftrace_ops */
+    uint64_t at;
+    uint64_t func, trampoline;
+    uint64_t called; /* what its trampoline must call: ftrace_ops_get_func() */
+    uint64_t flags;
+    struct tv_text_hash filter, notrace;
+};
+
+struct tv_text_direct { /* an entry of direct_functions */
+    uint64_t ip, target;
+};
+
+struct tv_text_generated { /* code that is none of the kernel's own, and what its registry says */
+    uint64_t va;
+    bool known;
+    char name[TV_OWNER_MAX];
+};
+
+struct tv_text_records { /* the pass through ftrace's records, which are in address order */
+    uint64_t page, records;
+    uint32_t left;        /* of the page */
+    uint32_t limit;       /* of all pages: more are not looked at */
+    uint32_t have, next;  /* in `chunk` */
+    struct {
+        uint64_t ip, flags;
+    } chunk[64];
 };
 
 struct tv_text_state {
     const struct tv_text *t;
+    struct tv_result *res; /* of the scan under way */
     uint64_t text; /* running address of _text */
     uint64_t delta;
     uint32_t capabilities[TV_TEXT_CAPABILITY_WORDS];
     uint32_t return_thunk;
     bool its_return, k8, uniprocessor, call_depth, default_paravirt;
+    bool poking; /* a place was found that the kernel is patching */
     uint32_t *pv;        /* [pointers] */
     uint32_t *functions; /* [call keys] */
     uint64_t *foreign;   /* [call keys] running address, if TV_TEXT_FOREIGN */
     uint8_t *enabled;    /* [jump keys] */
     uint64_t *constants; /* [constants] */
-    uint32_t ops;        /* registered with ftrace */
-    uint64_t ops_func[TV_TEXT_OPS], ops_trampoline[TV_TEXT_OPS];
-    uint32_t probe_count;
+    uint32_t steps;      /* left of TV_TEXT_STEPS */
+    uint32_t op_count, direct_count, generated_count, probe_count;
+    uint64_t trace_function; /* ftrace_trace_function */
+    bool ftrace_enabled;
+    struct tv_text_op ops[TV_TEXT_OPS];
+    struct tv_text_direct direct[TV_TEXT_DIRECT];
+    struct tv_text_generated generated[TV_TEXT_GENERATED];
     struct tv_text_probe probes[TV_TEXT_PROBES];
+    struct tv_text_records records;
+    uint8_t callers[2][TV_FTRACE_CALLER_MAX]; /* the bytes of ftrace's callers in this scan */
+    uint8_t early[2][TV_FTRACE_CALLER_MAX];   /* as they were before the kernel chose among its alternatives */
+    uint32_t caller_bytes[2];
 };
 
 /* A place and what stands there. */
@@ -59,7 +110,56 @@ void tv_text_state_close(struct tv_text_state *s);
  * allow is reported; false if something could not be read (counted as missing).
  */
 bool tv_text_state_read(struct tv_text_state *s, struct tv_kernel *k, struct tv_result *res);
-void tv_text_trace_read(struct tv_text_state *s, struct tv_kernel *k, struct tv_result *res);
+
+/* text_ftrace.c: ftrace's books, read once a scan before the pass. */
+void tv_text_ftrace_read(struct tv_text_state *s, struct tv_kernel *k);
+void tv_text_expect_ftrace(struct tv_text_state *s, struct tv_kernel *k, const struct tv_text_site *site, uint8_t *out);
+void tv_text_expect_ftrace_update(const struct tv_text_state *s, const struct tv_text_site *site, uint8_t *out);
+
+/* text_records.c: the flags of the record at running address `ip`; asked for in address order.  False: none. */
+void tv_text_records_begin(struct tv_text_state *s, struct tv_kernel *k);
+bool tv_text_record(struct tv_text_state *s, struct tv_kernel *k, uint64_t ip, uint64_t *flags);
+
+/* text_hash.c: struct ftrace_hash at `va` (0: empty); false if it cannot be read. */
+bool tv_text_hash_read(struct tv_text_state *s, struct tv_kernel *k, uint64_t va, struct tv_text_hash *h);
+bool tv_text_hash_has(struct tv_text_state *s, struct tv_kernel *k, const struct tv_text_hash *h, uint64_t ip);
+/* Fill s->direct from direct_functions. */
+void tv_text_direct_read(struct tv_text_state *s, struct tv_kernel *k);
+/* Where the direct call at `ip` leads; 0: there is none. */
+uint64_t tv_text_direct_at(const struct tv_text_state *s, uint64_t ip);
+
+/* text_trampoline.c: keep what ftrace's callers consist of; after the pass, judge the copies. */
+void tv_text_keep_callers(struct tv_text_state *s, uint32_t page_offset, const uint8_t *page);
+void tv_text_keep_early(struct tv_text_state *s, const struct tv_text_site *site);
+void tv_text_trampolines(struct tv_text_state *s, struct tv_kernel *k);
+
+/*
+ * text_owner.c: whose code lies at `va`.  tv_text_ask() notes an address that
+ * is none of the kernel's own functions, tv_text_answer() looks all of them up
+ * in the registry of BPF's code, tv_text_generated() tells what was found.
+ */
+void tv_text_ask(struct tv_text_state *s, uint64_t va);
+void tv_text_answer(struct tv_text_state *s, struct tv_kernel *k);
+const struct tv_text_generated *tv_text_generated(const struct tv_text_state *s, uint64_t va);
+void tv_text_tell_owners(struct tv_text_state *s, struct tv_kernel *k);
+/* Whether `va` is the entry of a function that this scan verifies. */
+bool tv_text_verified(const struct tv_text_state *s, uint64_t va);
+
+/* text_kprobe.c */
+void tv_text_probes_read(struct tv_text_state *s, struct tv_kernel *k);
+/* Take the probes of the page at `va` out of its copy in `window`, then tell of them and judge their slots. */
+void tv_text_lift_probes(struct tv_text_state *s, struct tv_kernel *k, uint64_t va, uint8_t *window, uint32_t size);
+
+/* text_poke.c: is the kernel patching the place at running address `va` now, by its own account? */
+bool tv_text_poked(struct tv_text_state *s, struct tv_kernel *k, uint64_t va);
+
+/* One step along a list of the guest; false once there were too many in this scan. */
+bool tv_text_step(struct tv_text_state *s);
+
+/* A jmp or call of five bytes at running address `at`. */
+void tv_text_put_branch(uint8_t *out, uint8_t opcode, uint64_t at, uint64_t target);
+void tv_text_put_return(const struct tv_text_state *s, uint64_t va, uint8_t *out);
+uint32_t tv_text_called_as(const struct tv_text_state *s, uint32_t target); /* through the call-depth accounting, if there is one */
 
 bool tv_text_capable(const struct tv_text_state *s, uint32_t feature);
 bool tv_text_is_function(const struct tv_text *t, uint32_t offset);
@@ -80,7 +180,7 @@ uint32_t tv_text_size(const struct tv_text *t, const struct tv_text_site *site);
  * The encoding that the state asks for, into out[site->size].  Where several
  * are legitimate it is the one that is there, if one of them is.
  */
-void tv_text_expect(const struct tv_text_state *s, struct tv_kernel *k, const struct tv_text_site *site,
+void tv_text_expect(struct tv_text_state *s, struct tv_kernel *k, const struct tv_text_site *site,
                     uint8_t *out);
 
 const char *tv_text_kind_name(enum tv_text_kind kind);

@@ -75,6 +75,16 @@ static uint32_t counted(const struct tv_text_state *s, uint32_t target)
     return s->call_depth && tv_text_counted(s->t, target) ? target - s->t->call_pad.size : target;
 }
 
+uint32_t tv_text_called_as(const struct tv_text_state *s, uint32_t target)
+{
+    return counted(s, target);
+}
+
+void tv_text_put_branch(uint8_t *out, uint8_t opcode, uint64_t at, uint64_t target)
+{
+    put_branch(out, opcode, (uint32_t)at, (uint32_t)target);
+}
+
 static uint32_t pv_target(const struct tv_text_state *s, uint32_t pointer, const uint8_t *actual, uint32_t at)
 {
     uint32_t target = s->pv[pointer];
@@ -158,6 +168,11 @@ static void expect_return(const struct tv_text_state *s, uint32_t offset, uint8_
         put_branch(out, JMP32, offset, s->return_thunk);
     else
         memcpy(out, plain_return, sizeof(plain_return));
+}
+
+void tv_text_put_return(const struct tv_text_state *s, uint64_t va, uint8_t *out)
+{
+    expect_return(s, (uint32_t)(va - s->text), out);
 }
 
 /*
@@ -269,46 +284,6 @@ static void expect_paravirt(const struct tv_text_state *s, const struct tv_text_
     put_nops(s, out + used, site->size - used);
 }
 
-/* An mcount site: ftrace_nop_replace(), or a call of one of ftrace's own callers. */
-static void expect_ftrace(const struct tv_text_state *s, const struct tv_text_site *site, uint8_t *out)
-{
-    const struct tv_text_ftrace *f = &s->t->ftrace;
-    uint32_t target = branch_target(site->actual, site->offset);
-
-    put_nop5(s, out);
-    if (!s->ops || site->actual[0] != CALL)
-        return;
-    for (uint32_t i = 0; i < f->caller_count; i++)
-        if (target == f->callers[i])
-            put_branch(out, CALL, site->offset, target);
-    for (uint32_t i = 0; i < s->ops; i++)
-        if (s->ops_trampoline[i] && target == (uint32_t)(s->ops_trampoline[i] - s->text))
-            put_branch(out, CALL, site->offset, target);
-}
-
-/* ftrace_call and its like: the function that is traced into, when nothing is traced ftrace_stub. */
-static void expect_ftrace_update(const struct tv_text_state *s, const struct tv_text_site *site, uint8_t *out)
-{
-    const struct tv_text_ftrace *f = &s->t->ftrace;
-    bool graph = site->argument;
-    const uint32_t *allowed = graph ? f->graph : f->functions;
-    uint32_t count = graph ? f->graph_count : f->function_count;
-    uint32_t target = branch_target(site->actual, site->offset);
-    bool good = false;
-
-    /* Counted as compiled, not when ftrace has set it: its trampolines count themselves. */
-    for (uint32_t i = 0; i < count; i++)
-        good = good || target == allowed[i] || target == counted(s, allowed[i]);
-    for (uint32_t i = 0; !graph && i < s->ops; i++) {
-        uint32_t function = tv_text_entry(s, s->ops_func[i]);
-
-        good = good || (function < TV_TEXT_FOREIGN && (target == function || target == counted(s, function)));
-    }
-    if (!good)
-        target = graph ? allowed[0] : counted(s, allowed[0]);
-    put_branch(out, graph ? JMP32 : CALL, site->offset, target);
-}
-
 static void expect_jump(const struct tv_text_state *s, const struct tv_text_site *site, uint8_t *out)
 {
     const struct tv_text_jump *j = site->jump;
@@ -355,7 +330,7 @@ static void expect_static_call(const struct tv_text_state *s, const struct tv_te
     }
 }
 
-void tv_text_expect(const struct tv_text_state *s, struct tv_kernel *k, const struct tv_text_site *site,
+void tv_text_expect(struct tv_text_state *s, struct tv_kernel *k, const struct tv_text_site *site,
                     uint8_t *out)
 {
     switch (site->kind) {
@@ -378,7 +353,8 @@ void tv_text_expect(const struct tv_text_state *s, struct tv_kernel *k, const st
         memcpy(out, s->t->endbr_poison, sizeof(s->t->endbr_poison));
         break;
     case TV_TEXT_FTRACE:
-        expect_ftrace(s, site, out);
+        put_nop5(s, out);
+        tv_text_expect_ftrace(s, k, site, out);
         break;
     case TV_TEXT_JUMP_LABEL:
         expect_jump(s, site, out);
@@ -391,7 +367,7 @@ void tv_text_expect(const struct tv_text_state *s, struct tv_kernel *k, const st
         memcpy(out, &s->constants[site->argument], site->size);
         break;
     case TV_TEXT_FTRACE_UPDATE:
-        expect_ftrace_update(s, site, out);
+        tv_text_expect_ftrace_update(s, site, out);
         break;
     }
 }

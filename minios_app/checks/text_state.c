@@ -45,6 +45,13 @@ void tv_text_state_close(struct tv_text_state *s)
     memset(s, 0, sizeof(*s));
 }
 
+bool tv_text_step(struct tv_text_state *s)
+{
+    if (s->steps)
+        s->steps--;
+    return s->steps;
+}
+
 bool tv_text_capable(const struct tv_text_state *s, uint32_t feature)
 {
     return s->capabilities[feature / 32 % TV_TEXT_CAPABILITY_WORDS] >> feature % 32 & 1;
@@ -101,7 +108,7 @@ static bool listed(const uint32_t *list, uint32_t count, uint32_t value)
 static void foreign(const struct tv_text_state *s, const char *kind, uint32_t offset, uint64_t value,
                     const char *note, struct tv_result *res)
 {
-    tv_find(res, kind, "_text", offset, s->text + offset, NULL, 0, &value, sizeof(value), note);
+    tv_attribute(tv_find(res, kind, "_text", offset, s->text + offset, NULL, 0, &value, sizeof(value), note), value, NULL);
 }
 
 static bool read_processor(struct tv_text_state *s, struct tv_kernel *k, struct tv_result *res)
@@ -149,7 +156,7 @@ static bool read_paravirt(struct tv_text_state *s, struct tv_kernel *k, struct t
     return true;
 }
 
-static bool read_keys(struct tv_text_state *s, struct tv_kernel *k, struct tv_result *res)
+static bool read_keys(struct tv_text_state *s, struct tv_kernel *k)
 {
     const struct tv_text *t = s->t;
 
@@ -165,8 +172,7 @@ static bool read_keys(struct tv_text_state *s, struct tv_kernel *k, struct tv_re
             return false;
         s->functions[i] = tv_text_entry(s, s->foreign[i]);
         if (s->functions[i] == TV_TEXT_FOREIGN)
-            foreign(s, "static-call", t->call_keys[i], s->foreign[i],
-                    "a static call leads to no function of the kernel: a module or BPF may have set it", res);
+            tv_text_ask(s, s->foreign[i]);
     }
     return true;
 }
@@ -234,6 +240,9 @@ static bool read_constants(struct tv_text_state *s, struct tv_kernel *k, struct 
 
 bool tv_text_state_read(struct tv_text_state *s, struct tv_kernel *k, struct tv_result *res)
 {
-    return read_processor(s, k, res) && read_paravirt(s, k, res) && read_keys(s, k, res) &&
+    s->res = res;
+    s->steps = TV_TEXT_STEPS;
+    s->generated_count = 0;
+    return read_processor(s, k, res) && read_paravirt(s, k, res) && read_keys(s, k) &&
            read_constants(s, k, res);
 }

@@ -25,15 +25,11 @@ static uint32_t keep(uint8_t *dst, const void *src, size_t n)
     return (uint32_t)n;
 }
 
-void tv_find(struct tv_result *res, const char *kind, const char *symbol, uint64_t offset, uint64_t address,
-             const void *expected, size_t expected_size, const void *actual, size_t actual_size,
-             const char *note)
+static struct tv_finding *tell(struct tv_finding *f, const char *kind, const char *symbol, uint64_t offset,
+                               uint64_t address, const void *expected, size_t expected_size, const void *actual,
+                               size_t actual_size, const char *note)
 {
-    struct tv_finding *f;
-
-    if (res->findings++ >= TV_FINDINGS_MAX)
-        return;
-    f = &res->finding[res->findings - 1];
+    memset(f, 0, sizeof(*f));
     f->kind = kind;
     f->symbol = symbol;
     f->offset = offset;
@@ -41,6 +37,35 @@ void tv_find(struct tv_result *res, const char *kind, const char *symbol, uint64
     f->note = note;
     f->expected_size = keep(f->expected, expected, expected_size);
     f->actual_size = keep(f->actual, actual, actual_size);
+    return f;
+}
+
+struct tv_finding *tv_find(struct tv_result *res, const char *kind, const char *symbol, uint64_t offset,
+                           uint64_t address, const void *expected, size_t expected_size, const void *actual,
+                           size_t actual_size, const char *note)
+{
+    return tv_tell(res, false, kind, symbol, offset, address, expected, expected_size, actual, actual_size, note);
+}
+
+struct tv_finding *tv_tell(struct tv_result *res, bool allowed, const char *kind, const char *symbol,
+                           uint64_t offset, uint64_t address, const void *expected, size_t expected_size,
+                           const void *actual, size_t actual_size, const char *note)
+{
+    uint32_t number = allowed ? res->notices++ : res->findings++;
+
+    if (number >= TV_FINDINGS_MAX)
+        return NULL;
+    return tell(allowed ? &res->notice[number] : &res->finding[number], kind, symbol, offset, address, expected,
+                expected_size, actual, actual_size, note);
+}
+
+void tv_attribute(struct tv_finding *f, uint64_t target, const char *owner)
+{
+    if (!f)
+        return;
+    f->target = target;
+    for (uint32_t i = 0; owner && owner[i] && i < TV_OWNER_MAX - 1; i++)
+        f->owner[i] = owner[i];
 }
 
 void tv_settle(struct tv_result *res, const char *none)

@@ -50,30 +50,39 @@ static void run(struct tv_kernel *k, const struct tv_check *check)
     check->run(k, &result);
 }
 
+static uint32_t kept(uint32_t count)
+{
+    return count < TV_FINDINGS_MAX ? count : TV_FINDINGS_MAX;
+}
+
+static uint32_t print_of(uint32_t crc, const struct tv_finding *f, uint32_t count)
+{
+    for (uint32_t i = 0; i < kept(count); i++) {
+        crc = tv_crc32(crc, &f[i].address, sizeof(f[i].address));
+        crc = tv_crc32(crc, &f[i].target, sizeof(f[i].target));
+        crc = tv_crc32(crc, f[i].actual, f[i].actual_size);
+    }
+    return crc;
+}
+
 /* Never 0, which stands for "nothing said yet". */
 static uint32_t fingerprint(void)
 {
-    uint32_t kept = result.findings < TV_FINDINGS_MAX ? result.findings : TV_FINDINGS_MAX;
-    uint32_t head[3] = { (uint32_t)result.verdict, result.findings, result.missing };
+    uint32_t head[4] = { (uint32_t)result.verdict, result.findings, result.missing, result.notices };
     uint32_t crc = tv_crc32(0, head, sizeof(head));
 
-    for (uint32_t i = 0; i < kept; i++) {
-        crc = tv_crc32(crc, &result.finding[i].address, sizeof(result.finding[i].address));
-        crc = tv_crc32(crc, result.finding[i].actual, result.finding[i].actual_size);
-    }
+    crc = print_of(crc, result.finding, result.findings);
+    crc = print_of(crc, result.notice, result.notices);
     if (result.reason)
         crc = tv_crc32(crc, result.reason, strlen(result.reason));
     return crc ? crc : 1;
 }
 
-static void report(const char *name, uint32_t number, uint64_t us)
+static void report_each(const char *type, const char *name, uint32_t number, const struct tv_finding *f,
+                        uint32_t count)
 {
-    uint32_t kept = result.findings < TV_FINDINGS_MAX ? result.findings : TV_FINDINGS_MAX;
-
-    for (uint32_t i = 0; i < kept; i++) {
-        const struct tv_finding *f = &result.finding[i];
-
-        tv_rec_begin("finding");
+    for (const struct tv_finding *end = f + kept(count); f < end; f++) {
+        tv_rec_begin(type);
         tv_rec_uint("scan", number);
         tv_rec_str("check", name);
         tv_rec_str("kind", f->kind);
@@ -82,16 +91,28 @@ static void report(const char *name, uint32_t number, uint64_t us)
         tv_rec_addr("address", f->address);
         tv_rec_hex("expected", f->expected, f->expected_size);
         tv_rec_hex("actual", f->actual, f->actual_size);
+        if (f->target)
+            tv_rec_addr("target", f->target);
+        if (f->owner[0])
+            tv_rec_str("owner", f->owner);
         if (f->note)
             tv_rec_str("note", f->note);
         tv_rec_end();
     }
+}
+
+static void report(const char *name, uint32_t number, uint64_t us)
+{
+    report_each("finding", name, number, result.finding, result.findings);
+    report_each("notice", name, number, result.notice, result.notices);
     tv_rec_begin("check");
     tv_rec_uint("scan", number);
     tv_rec_str("check", name);
     tv_rec_str("verdict", tv_verdict_name(result.verdict));
     tv_rec_uint("units", result.units);
     tv_rec_uint("findings", result.findings);
+    if (result.notices)
+        tv_rec_uint("notices", result.notices);
     tv_rec_uint("us", us);
     if (result.reason)
         tv_rec_str("reason", result.reason);

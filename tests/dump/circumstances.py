@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.dump import circumstances_tracing as tracing
 from tests.dump.guest_side import ITS, PRELUDE, bug, tools, traced
 
 
@@ -31,6 +32,7 @@ class Circumstance:
     qemu: tuple[str, ...] = ()
     seconds: float = 180
     findings: frozenset[str] = field(default=frozenset())
+    oracle: bool = True  # whether the tests' own prediction knows what was done there
 
     def boot(self) -> dict[str, Any]:
         """Arguments of `raw_dump`."""
@@ -44,6 +46,11 @@ class Circumstance:
             "qemu": self.qemu,
             "seconds": self.seconds,
         }
+
+
+def _ran(script: str) -> str:
+    """A script that says nothing itself."""
+    return f"( {script} ) || no 'what it does fails'\nyes done\n"
 
 
 _ITS = "Skylake-Server,stepping=7"  # affected from stepping 6 on (cpu/common.c)
@@ -210,6 +217,10 @@ echo 0 > $T/events/kprobes/enable
 echo > $T/kprobe_events
 sleep 1
 is '' "$(cat $T/kprobe_events)" """),
+    *(
+        Circumstance(name, findings=kinds, script=_ran(tracing.script(name)), oracle=False)
+        for name, (_, kinds) in tracing.SCRIPTS.items()
+    ),
     # Modules
     Circumstance("modules", modules=("crc32c_generic?", "dummy", "veth", "nf_conntrack"),
                  script="shows /proc/modules '^nf_conntrack '"),
@@ -251,4 +262,7 @@ FAST = [
     (("linux-image-cloud-amd64", "sid"), "plain"),
     (("linux-image-cloud-amd64", "sid"), "nokaslr-la57"),
     (("linux-image-cloud-amd64", "trixie"), "kprobe"),
+    (("linux-image-cloud-amd64", "trixie"), "tracer-two-instances"),
+    (("linux-image-cloud-amd64", "trixie"), "kprobe-twice"),
+    (("linux-image-cloud-amd64", "sid"), "graph-and-function"),
 ]

@@ -29,12 +29,21 @@ _PROBED = (("ksys_read", 3), ("vfs_write", 4), ("ksys_write", 5))  # function, i
 def boot_of(circumstance: Circumstance, image: Callable[[], KernelImage]) -> dict[str, Any]:
     """Arguments of `raw_dump`; kprobes are put where `image()` has instructions."""
     boot = circumstance.boot()
+
+    def probes(form: str, join: str = "") -> str:
+        places = ((function, _inside(image(), function, number)) for function, number in _PROBED)
+        return join.join(form.format(f=function, at=at) for function, at in places)
+
+    makers = {
+        "{kprobes}": lambda: probes("p:{f},{f}+{at}", ";"),
+        "{probes}": lambda: probes("echo p:{f} {f}+{at} >> kprobe_events; "),
+        "{more}": lambda: probes("echo p:{f}_2 {f}+{at} >> kprobe_events; "),
+        "{inner}": lambda: str(_inside(image(), "do_nanosleep", 4)),
+    }
     for name in ("extra", "script"):
-        if "{kprobes}" in boot[name]:
-            events = (f"p:{function},{function}+{_inside(image(), function, n)}" for function, n in _PROBED)
-            boot[name] = boot[name].replace("{kprobes}", ";".join(events))
-        if "{inner}" in boot[name]:
-            boot[name] = boot[name].replace("{inner}", str(_inside(image(), "do_nanosleep", 4)))
+        for word, make in makers.items():
+            if word in boot[name]:
+                boot[name] = boot[name].replace(word, make())
     return boot
 
 
@@ -51,7 +60,7 @@ def _inside(image: KernelImage, function: str, number: int) -> int:
 class TextSubject:
     """One kernel; only `text` is checked, so that a finding is one of it."""
 
-    def __init__(self, folder: Path, metapackage: str, suite: str):
+    def __init__(self, folder: Path, metapackage: str, suite: str, allow: tuple[str, ...] = ()):
         self.package = fetch_kernel(metapackage, suite)
         self.profiles = build([self.package])
         self.profile = self.profiles.kernels[0]
@@ -59,7 +68,11 @@ class TextSubject:
         config = folder / "tinyvmi.toml"
         others = [check for check in self.profile.golden if check not in ("kernel", "text", "identity")]
         off = "".join(f"{check} = false\n" for check in others)
-        config.write_text(f'[kernel]\npackages = ["{self.package}"]\n[checks]\n{off}')
+        policy = "".join(f'{what} = "allow"\n' for what in allow)
+        config.write_text(
+            f'[kernel]\npackages = ["{self.package}"]\n[checks]\n{off}'
+            + (f"[checks.text]\n{policy}" if policy else "")
+        )
         self.checker = build_host_checker(load(config, env={}), profiles=self.profiles)
         self.places = Places(self.profile)
 
@@ -113,6 +126,31 @@ class Dump:
 
     def write(self, link_va: int, data: bytes) -> None:
         self.bytes[self.pa(link_va) : self.pa(link_va) + len(data)] = data
+
+    def entry(self, va: int) -> tuple[int, int]:
+        """Physical address of the page-table entry that maps running address `va`, and its page's size."""
+        table = self.pa(self.profile.golden["kernel"]["root_va"])
+        for shift in (39, 30, 21, 12):
+            entry = table + 8 * (va >> shift & 511)
+            value = int.from_bytes(self.bytes[entry : entry + 8], "little")
+            assert value & 1, f"{va:#x} is not mapped"
+            if shift == 12 or value & 0x80:
+                return entry, 1 << shift
+            table = value & 0xFFFFFFFFFF000
+        raise AssertionError
+
+    def at(self, va: int) -> int:
+        """Physical address of running address `va`, wherever it is mapped."""
+        entry, size = self.entry(va)
+        page = int.from_bytes(self.bytes[entry : entry + 8], "little") & 0xFFFFFFFFFF000 & -size
+        return page + va % size
+
+    def peek(self, va: int, size: int = 8) -> bytes:
+        """Bytes at running address `va`, within one page."""
+        return self.bytes[self.at(va) : self.at(va) + size]
+
+    def pointer(self, va: int) -> int:
+        return int.from_bytes(self.peek(va), "little")
 
 
 @contextmanager

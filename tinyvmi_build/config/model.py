@@ -73,6 +73,24 @@ class Checks:
         return tuple(key_name(f.name) for f in dataclasses.fields(self) if getattr(self, f.name))
 
 
+_POLICY = Choice(("finding", "allow"))
+
+
+@dataclass(frozen=True)
+class TextPolicy:
+    """What administrators may put into the kernel's code: a finding, or allowed and told as a notice."""
+
+    kprobes: str = _key(
+        _POLICY, "finding", "Kprobes in the kernel's own table, with handlers in its own code."
+    )
+    bpf: str = _key(
+        _POLICY,
+        "finding",
+        "Calls of code that the kernel made of BPF programs; that code cannot be verified.",
+    )
+    livepatch: str = _key(_POLICY, "finding", "Functions that livepatch replaces.")
+
+
 @dataclass(frozen=True)
 class PolicyGlobals:
     """Values that may stand there; without any, the one compiled into the kernel."""
@@ -108,6 +126,7 @@ class Config:
     policy_globals: PolicyGlobals = field(
         default=PolicyGlobals(), metadata={"path": ("checks", "policy-globals")}
     )
+    text_policy: TextPolicy = field(default=TextPolicy(), metadata={"path": ("checks", "text")})
     minios: MiniOS = MiniOS()
     privilege: Privilege = Privilege()
 

@@ -281,3 +281,20 @@ class Btf:
             raise MissingFact(
                 f"{self.where}: '{type_name}' has no {enumerator} in the kernel's BTF"
             ) from None
+
+    def enumerator(self, name: str) -> int:
+        """Value of an enumerator of any enumeration, named or not; MissingFact if there is none."""
+        try:
+            return self._all_enumerators[name]
+        except KeyError:
+            raise MissingFact(f"{self.where}: the kernel's BTF has no enumerator {name}") from None
+
+    @cached_property
+    def _all_enumerators(self) -> dict[str, int]:
+        kinds = {Kind.ENUM << 24, Kind.ENUM64 << 24}
+        unpack = struct.Struct("<I").unpack_from
+        found: dict[str, int] = {}
+        for type_id in range(1, len(self._starts)):
+            if unpack(self.data, self._starts[type_id] + 4)[0] & 0x1F000000 in kinds:
+                found |= self._enumerators(type_id)
+        return found

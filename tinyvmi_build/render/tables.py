@@ -164,6 +164,9 @@ def _text(kernel: KernelProfile) -> dict[str, Any]:
         "call_pad": _template(golden["call_pad"]),
         "endbr_poison": bytes.fromhex(golden["endbr_poison"]),
         "native": [{**n, "code": bytes.fromhex(n["code"])} for n in golden["paravirt"]["native"]],
+        "ftrace_numbers": sorted(name for name, value in golden["ftrace"].items() if isinstance(value, int)),
+        "kprobe_template": bytes.fromhex(golden["kprobes"]["template"]),
+        "kprobe_numbers": sorted(name for name, value in golden["kprobes"].items() if isinstance(value, int)),
         "rodata": (start, (start + rodata.size + PAGE - 1) // PAGE * PAGE),
     }
 

@@ -65,6 +65,7 @@ class CheckState:
     us: int
     reason: str = ""
     details: list[dict[str, Any]] = field(default_factory=list)  # findings of the latest scan with any
+    notices: int = 0  # what the configuration allows, of the latest scan
 
 
 class Collector:
@@ -232,8 +233,9 @@ class Collector:
         assert ever is not None
         details = old.details if old else []
         self.checks[name] = CheckState(
-            verdict, ever, body["scan"], body["units"], body["findings"], body["us"], reason, details
-        )
+            verdict, ever, body["scan"], body["units"], body["findings"], body["us"], reason, details,
+            body.get("notices", 0),
+        )  # fmt: skip
         return []
 
     def _on_finding(self, body: dict[str, Any]) -> list[Event]:

@@ -1,4 +1,4 @@
-"""What a finding means: changed code as instructions, and one line for each kind of finding.
+"""Changed code as instructions.
 
 Disassembly needs capstone; where that is missing, as on a small dom0, the
 bytes stand alone.
@@ -13,50 +13,12 @@ _CODE_CHECKS = ("text", "modules")
 _MAX_INSTRUCTIONS = 8
 _TARGET = re.compile(r"0x[0-9a-f]{9,16}\b")
 
-_CONSTANT = "constant data was changed; the kernel maps it read-only, and nothing writes it after boot"
-# (check, kind) → what it means, and who could have done it legitimately.
-_MEANINGS = {
-    ("syscall-table", "pointer"): (
-        "a system call leads elsewhere; nothing writes this table after boot, tracers hook entries and not it"
-    ),
-    ("idt", "gate"): (
-        "an interrupt or exception enters elsewhere; gates are written at boot only,"
-        " and a hypervisor's vectors are allowed for"
-    ),
-    ("idt", "mapping"): (
-        "the CPUs see another frame as their IDT than the kernel's own; nothing does this legitimately"
-    ),
-    ("policy-globals", "string"): (
-        "the kernel would start this program as root; an administrator may have set it with sysctl:"
-        " if so, allow it in [checks.policy-globals]"
-    ),
-    ("rodata", "page-digest"): _CONSTANT,
-    ("rodata", "bytes"): _CONSTANT,
-    ("identity", "bytes"): "the image does not say what its package says; nothing changes it after boot",
-    ("identity", "string"): "the kernel's banner is not its package's; nothing changes it after boot",
-    ("identity", "mapping"): "kernel addresses lead to other frames than the image's; nothing remaps them",
-    ("text", "kprobe"): "a probe registered in the kernel's own table, as tracers and BPF programs set them",
-    ("text", "text-bytes"): (
-        "code was changed where the kernel never patches itself; nothing does this legitimately"
-    ),
-}
-_OF_CHECK = {
-    "text": (
-        "the kernel patches this place itself, but to no such encoding in its present state:"
-        " tracing, static keys, livepatch and BPF leave others"
-    ),
-    "modules": "a module's code or constant data is not that of its package",
-}
-
-
-def meaning(check: str, kind: str) -> str:
-    """One line about findings of this kind; "" if there is nothing to say."""
-    return _MEANINGS.get((check, kind)) or _OF_CHECK.get(check, "")
+_NO_CODE = ("mapping", "page-digest", "pointer", "runtime-const", "lock", "livepatch", "bpf")
 
 
 def is_code(check: str, kind: str) -> bool:
     """Whether the bytes of such a finding are instructions."""
-    return check in _CODE_CHECKS and kind not in ("mapping", "page-digest", "pointer")
+    return check in _CODE_CHECKS and kind not in _NO_CODE
 
 
 def instructions(code: bytes, address: int, name: Callable[[int], str]) -> tuple[str, ...]:

@@ -2,18 +2,22 @@
 
 The monitor carries no symbol table; its findings name the object that a check
 covers.  The profile beside the image has every symbol, so the nearest one to
-an address, and the functions that a pointer should and does lead to, are
-worked out here.
+an address, its section, the patched place there, the bytes that should be
+there, and the functions that pointers lead to, are worked out here.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import TinyVMIError
-from ..profile.relocated import rodata_at
-from .disassemble import instructions, is_code, meaning
+from .disassemble import instructions, is_code
+from .meanings import meaning
+from .recover import Changed, code_change, data_change
+
+if TYPE_CHECKING:
+    from ..golden.text.places import Place, Places
 
 _MASK = (1 << 64) - 1
 _NEAR = 1 << 20  # further from the symbol below than this is not inside it
@@ -32,6 +36,9 @@ class Kernel(Protocol):
     @property
     def golden(self) -> dict[str, Any]: ...
 
+    @property
+    def sections(self) -> list[Any]: ...
+
     def blob(self, name: str, /) -> bytes: ...
 
 
@@ -43,19 +50,24 @@ class Profiles(Protocol):
 
 @dataclass(frozen=True)
 class Explanation:
-    """What can be said about a finding; each is "" where the profile knows nothing."""
+    """What can be said about a finding; each is empty where the profile knows nothing."""
 
-    symbol: str = ""  # "name+0x10" nearest to the finding's address
+    symbol: str = ""  # "name+0x10" nearest to the finding's address; where none is near, in its section
+    section: str = ""  # of the kernel's file
+    site: str = ""  # the kind of place that the kernel patches there, and its size
     expected: str = ""  # where a pointer should lead
     actual: str = ""  # where it leads
+    target: str = ""  # the name of what the record's `target` is
     # Of a finding that says which line of a page changed: the bytes that did, hex, and where they begin.
     address: str = ""
     expected_bytes: str = ""
     actual_bytes: str = ""
+    beside: tuple[str, ...] = ()  # patched places in that line: judged on their own
     # The bytes as instructions, if they are code and capstone is there.
     expected_code: tuple[str, ...] = ()
     actual_code: tuple[str, ...] = ()
-    meaning: str = ""  # what such a finding means, and who could have done it legitimately
+    meaning: str = ""  # what such a finding means
+    attribution: str = ""  # who could have done it legitimately
 
 
 class Explainer:
@@ -65,6 +77,8 @@ class Explainer:
         self._profiles = profiles
         self._kernel: Kernel | None = None
         self._delta = 0
+        self._places_for: Kernel | None = None  # whose places are known
+        self._known_places: Places | None = None
 
     def see(self, body: dict[str, Any]) -> None:
         """Take note of a `kernel` record (its build-id and delta); other records are ignored."""
@@ -80,53 +94,141 @@ class Explainer:
         """`symbol+0xOFFSET` for a run-time address; "" if it lies in no symbol that is known."""
         if self._kernel is None:
             return ""
-        found = self._kernel.symbols.nearest((address - self._delta) & _MASK)
+        found = self._kernel.symbols.nearest(self._link(address))
         if found is None or not 0 <= found[1] < _NEAR:
             return ""
         name, offset = found
         return f"{name}+0x{offset:x}" if offset else name
 
     def finding(self, body: dict[str, Any]) -> Explanation:
-        """What is known about a `finding` record."""
-        known, kind = self._place(body), (body["check"], body["kind"])
-        code: list[tuple[str, ...]] = [(), ()]
-        if is_code(*kind):
-            address = int(body["address"], 16)
-            code = [instructions(bytes.fromhex(body[s]), address, self.name) for s in ("expected", "actual")]
-        return replace(known, expected_code=code[0], actual_code=code[1], meaning=meaning(*kind))
+        """What is known about a `finding` or `notice` record."""
+        known = self._place(body)
+        said = meaning(body["check"], body["kind"])
+        known = replace(known, meaning=said.what, attribution=said.who)
+        if not is_code(body["check"], body["kind"]) or _is_pointer(body):
+            return known
+        address = int(known.address or body["address"], 16)
+        code = [
+            instructions(bytes.fromhex(own or body[side]), address, self.name)
+            for side, own in (("expected", known.expected_bytes), ("actual", known.actual_bytes))
+        ]
+        return replace(known, expected_code=code[0], actual_code=code[1])
+
+    def _link(self, address: int) -> int:
+        return (address - self._delta) & _MASK
 
     def _place(self, body: dict[str, Any]) -> Explanation:
-        """Where it is, and what pointers and lines of data there should be."""
-        expected = actual = ""
-        if body["kind"] == "pointer":
-            expected, actual = self._pointer(body["expected"]), self._pointer(body["actual"])
-        if body["kind"] == "bytes" and not body["expected"]:
-            return self._changed_bytes(int(body["address"], 16), bytes.fromhex(body["actual"]))
-        return Explanation(self.name(int(body["address"], 16)), expected, actual)
-
-    def _changed_bytes(self, address: int, actual: bytes) -> Explanation:
-        """What differs in a line of read-only data that the monitor knows by its digest alone."""
-        link_va = (address - self._delta) & _MASK
-        wanted = rodata_at(self._kernel, link_va, len(actual), self._delta) if self._kernel else None
-        if wanted is None or wanted == actual:
-            return Explanation(self.name(address))
-        changed = [i for i in range(len(actual)) if wanted[i] != actual[i]]
-        first, end = changed[0], changed[-1] + 1
-        word = first & ~7
-        whole = wanted[word : word + 8]
-        if end <= word + 8 and len(whole) == 8 and self._pointer(whole.hex()):
-            first, end = word, word + 8  # a pointer: shown, and named, as a whole
-            names = self._pointer(whole.hex()), self._pointer(actual[word:end].hex())
-        else:
-            names = "", ""
-        return Explanation(
-            self.name(address + first),
-            *names,
-            address=f"0x{address + first:016x}",
-            expected_bytes=wanted[first:end].hex(),
-            actual_bytes=actual[first:end].hex(),
+        """Where it is, what should be there, and where pointers lead."""
+        address = int(body["address"], 16)
+        known = self._changed(body, address) or Explanation(self.name(address))
+        at = self._link(int(known.address or body["address"], 16))
+        site = self._site(body["check"], at)
+        section, offset = self._section(at)
+        known = replace(
+            known,
+            symbol=known.symbol or (f"{section}+0x{offset:x}" if section else ""),
+            section=section,
+            site=f"{site.name}, {site.size} bytes" if site else "",
         )
+        if _is_pointer(body):
+            known = replace(
+                known, expected=self._pointer(body["expected"]), actual=self._pointer(body["actual"])
+            )
+        elif body["kind"] == "gate":
+            known = replace(known, expected=self._gate(body["expected"]), actual=self._gate(body["actual"]))
+        if body.get("target"):
+            known = replace(known, target=self.name(int(body["target"], 16)))
+        return known
+
+    def _section(self, link_va: int) -> tuple[str, int]:
+        for section in getattr(self._kernel, "sections", ()):
+            if section.addr <= link_va < section.addr + section.size:
+                return str(section.name), link_va - section.addr
+        return "", 0
+
+    def _places(self) -> Places | None:
+        if self._kernel is not self._places_for and self._kernel is not None:
+            self._places_for, self._known_places = self._kernel, _places_of(self._kernel)
+        return self._known_places
+
+    def _site(self, check: str, link_va: int) -> Place | None:
+        places = self._places() if check == "text" else None
+        return places.at(link_va) if places else None
+
+    def _changed(self, body: dict[str, Any], address: int) -> Explanation | None:
+        """What differs in a line that the monitor knows by its digest alone."""
+        if body["expected"] or self._kernel is None:
+            return None
+        link_va, actual = self._link(address), bytes.fromhex(body["actual"])
+        if body["kind"] == "bytes":
+            changed = data_change(self._kernel, link_va, actual, self._delta)
+        elif body["kind"] == "text-bytes" and (places := self._places()):
+            near = places.within(link_va, link_va + len(actual))
+            changed = code_change(self._kernel, near, places.function_of, link_va, actual, self._delta)
+        else:
+            return None
+        return self._told(changed, body, link_va, actual) if changed else None
+
+    def _told(self, changed: Changed, body: dict[str, Any], link_va: int, line: bytes) -> Explanation:
+        names = "", ""
+        if body["kind"] == "bytes":  # a pointer: shown, and named, as a whole
+            word = changed.va & ~7
+            whole = (
+                data_change(self._kernel, word, line[word - link_va :][:8], self._delta)
+                if self._kernel
+                else None
+            )
+            wanted = self._word(word)
+            if (
+                whole
+                and len(wanted) == 8
+                and changed.va + len(changed.actual) <= word + 8
+                and self._pointer(wanted.hex())
+            ):
+                changed = Changed(word, wanted, line[word - link_va :][:8])
+                names = self._pointer(wanted.hex()), self._pointer(changed.actual.hex())
+        return Explanation(
+            self.name(changed.va + self._delta & _MASK),
+            expected=names[0],
+            actual=names[1],
+            address=f"0x{changed.va + self._delta & _MASK:016x}",
+            expected_bytes=changed.expected.hex(),
+            actual_bytes=changed.actual.hex(),
+            beside=changed.places,
+        )
+
+    def _word(self, link_va: int) -> bytes:
+        from ..profile.relocated import rodata_at
+
+        return (rodata_at(self._kernel, link_va, 8, self._delta) if self._kernel else None) or b""
 
     def _pointer(self, text: str) -> str:
         raw = bytes.fromhex(text)  # as in memory: little-endian
         return self.name(int.from_bytes(raw, "little")) if len(raw) == 8 else ""
+
+    def _gate(self, text: str) -> str:
+        """The handler of a gate (struct gate_struct, asm/desc_defs.h)."""
+        raw = bytes.fromhex(text)
+        if len(raw) != 16:
+            return ""
+        return self.name(int.from_bytes(raw[:2] + raw[6:12], "little"))
+
+
+def _places_of(kernel: Kernel) -> Places | None:
+    if "va" not in getattr(kernel, "golden", {}).get("text", {}):
+        return None
+    from ..golden.text.places import Places
+
+    return Places(kernel)
+
+
+def _is_pointer(body: dict[str, Any]) -> bool:
+    """Whether the bytes of a finding are an address: by its kind, or because it leads to its target."""
+    if body["kind"] == "pointer":
+        return True
+    raw = bytes.fromhex(body["actual"])
+    return (
+        len(raw) == 8
+        and body.get("target") == f"0x{int.from_bytes(raw, 'little') & ~1:016x}"
+        or (len(raw) == 8 and body.get("target") == f"0x{int.from_bytes(raw, 'little'):016x}")
+    )

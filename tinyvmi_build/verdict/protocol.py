@@ -222,14 +222,25 @@ SHAPES: dict[str, dict[str, Callable[[Any], bool]]] = {
         "expected": _hex,
         "actual": _hex,
     },
+    "notice": {
+        "scan": _count,
+        "check": _text,
+        "kind": _text,
+        "symbol": _text,
+        "offset": _count,
+        "address": _address,
+        "expected": _hex,
+        "actual": _hex,
+    },
     "heartbeat": {"scan": _count, "verdict": _verdict, "uptime_ms": _count},
     "waiting": {"reason": _text},
     "error": {"where": _text, "what": _text},
     "bye": {"scan": _count, "verdict": _verdict, "reason": _text},
 }
 OPTIONAL: dict[str, dict[str, Callable[[Any], bool]]] = {
-    "check": {"reason": _text},
-    "finding": {"note": _text},
+    "check": {"reason": _text, "notices": _count},
+    "finding": {"note": _text, "owner": _text, "target": _address},
+    "notice": {"note": _text, "owner": _text, "target": _address},
 }
 
 

@@ -52,6 +52,7 @@ class Terminal:
             for name, state in collector.checks.items():
                 verdict = self._paint(_COLOURS[state.verdict], f"{state.verdict:<13}")
                 reason = f"  {safe(state.reason)}" if state.reason else ""
+                reason += f"  ({_count(state.notices, 'notice')[2:]})" if state.notices else ""
                 if state.ever is not state.verdict:
                     reason += f"  (was {state.ever} in this run)"
                 self._line(
@@ -112,12 +113,12 @@ class Terminal:
             verdict = Verdict(body["verdict"])
             reason = f": {safe(body['reason'])}" if body.get("reason") else ""
             count = body["findings"]
-            findings = f", {count} finding{'s' if count > 1 else ''}" if count else ""
+            findings = _count(count, "finding") + _count(body.get("notices", 0), "notice")
             self._line(
                 f"  {safe(body['check'])}: {self._paint(_COLOURS[verdict], verdict)}"
                 f" ({body['units']} compared{findings}, {_time(body['us'])}){reason}"
             )
-        elif kind == "finding":
+        elif kind in ("finding", "notice"):
             self._finding(body, self._explain.finding(body))
         elif kind == "waiting":
             self._line(f"waiting: {safe(body['reason'])}")
@@ -131,20 +132,38 @@ class Terminal:
         near = (
             f" [{safe(known.symbol)}]" if known.symbol and known.symbol not in (body["symbol"], place) else ""
         )
+        told = "  FINDING" if body["t"] == "finding" else "  NOTICE"
+        colour = "1;31" if body["t"] == "finding" else "33"
         self._line(
-            self._paint("1;31", f"  FINDING {safe(body['check'])}: {safe(body['kind'])} at {place}")
+            self._paint(colour, f"{told} {safe(body['check'])}: {safe(body['kind'])} at {place}")
             + f" = {known.address or body['address']}{near}"
         )
+        where = ", ".join(
+            text for text in (known.section, known.site and f"patched place: {known.site}") if text
+        )
+        if where:
+            self._line(f"    in       {where}")
         text = body["kind"] == "string"
         expected, actual = known.expected_bytes or body["expected"], known.actual_bytes or body["actual"]
         self._line(f"    expected {_bytes(expected, known.expected, text) or 'not known here'}")
         self._code(known.expected_code)
         self._line(f"    found    {_bytes(actual, known.actual, text)}")
         self._code(known.actual_code)
-        if body.get("note"):
-            self._line(f"    note     {safe(body['note'])}")
-        if known.meaning:
-            self._line(f"    meaning  {known.meaning}")
+        if known.beside:
+            self._line(f"    beside   {', '.join(known.beside[:4])}: judged on their own")
+        self._owner(body, known)
+        for label, said in (("note", safe(body.get("note", ""))), ("meaning", known.meaning)):
+            if said:
+                self._line(f"    {label:<8} {said}")
+        if known.attribution:
+            self._line(f"    by       {known.attribution}")
+
+    def _owner(self, body: dict[str, Any], known: Explanation) -> None:
+        """Where it leads, and the name that the guest's own registry gives it."""
+        if body.get("target"):
+            name = f" <{safe(known.target)}>" if known.target else ""
+            owner = f", which the guest calls {safe(body['owner'])}" if body.get("owner") else ""
+            self._line(f"    leads to {body['target']}{name}{owner}")
 
     def _code(self, lines: tuple[str, ...]) -> None:
         for line in lines:
@@ -200,6 +219,7 @@ class JsonLines:
                     "worst": state.ever,
                     "units": state.units,
                     "findings": state.findings,
+                    "notices": state.notices,
                     "us": state.us,
                     **({"reason": state.reason} if state.reason else {}),
                 }
@@ -211,7 +231,7 @@ class JsonLines:
         body = event.record.body
         self._explain.see(body)
         extra: dict[str, Any] = {}
-        if body["t"] == "finding":
+        if body["t"] in ("finding", "notice"):
             known = {k: v for k, v in vars(self._explain.finding(body)).items() if v}
             if known:
                 extra["explained"] = known
@@ -222,6 +242,10 @@ class JsonLines:
             json.dumps({"v": JSON_VERSION, "event": event, **fields}, ensure_ascii=True) + "\n"
         )
         self._stream.flush()
+
+
+def _count(count: int, what: str) -> str:
+    return f", {count} {what}{'s' if count > 1 else ''}" if count else ""
 
 
 def _time(us: int) -> str:

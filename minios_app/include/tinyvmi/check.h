@@ -19,6 +19,7 @@ const char *tv_verdict_name(enum tv_verdict v);
 
 #define TV_FINDINGS_MAX 16  /* reported of one check in one scan; all are counted */
 #define TV_FINDING_BYTES 128 /* of expected and of actual bytes */
+#define TV_OWNER_MAX 64     /* of a name from the guest, its NUL included */
 
 struct tv_finding {
     const char *kind;    /* what differs: page-digest, pointer, gate, string, … */
@@ -28,6 +29,8 @@ struct tv_finding {
     const char *note;    /* or NULL */
     uint8_t expected[TV_FINDING_BYTES], actual[TV_FINDING_BYTES];
     uint32_t expected_size, actual_size;
+    uint64_t target;           /* running address that it leads to, 0: none */
+    char owner[TV_OWNER_MAX];  /* the guest's own name of who made it (hostile text), "" if there is none */
 };
 
 struct tv_result {
@@ -37,6 +40,8 @@ struct tv_result {
     uint32_t missing;  /* units that could not be read */
     const char *reason; /* for unverifiable and error */
     struct tv_finding finding[TV_FINDINGS_MAX];
+    uint32_t notices; /* what the configuration allows; it is told and does not change the verdict */
+    struct tv_finding notice[TV_FINDINGS_MAX];
 };
 
 struct tv_check {
@@ -61,11 +66,19 @@ extern const struct tv_check tv_check_policy_globals;
 
 /*
  * Count a finding and keep its details while there is room.  Byte strings are
- * cut at TV_FINDING_BYTES.
+ * cut at TV_FINDING_BYTES.  Returns what was kept, or NULL.
  */
-void tv_find(struct tv_result *res, const char *kind, const char *symbol, uint64_t offset, uint64_t address,
-             const void *expected, size_t expected_size, const void *actual, size_t actual_size,
-             const char *note);
+struct tv_finding *tv_find(struct tv_result *res, const char *kind, const char *symbol, uint64_t offset,
+                           uint64_t address, const void *expected, size_t expected_size, const void *actual,
+                           size_t actual_size, const char *note);
+
+/* The same for what the configuration allows: if `allowed` a notice, else a finding. */
+struct tv_finding *tv_tell(struct tv_result *res, bool allowed, const char *kind, const char *symbol,
+                           uint64_t offset, uint64_t address, const void *expected, size_t expected_size,
+                           const void *actual, size_t actual_size, const char *note);
+
+/* Say where a finding leads and who made it; `f` may be NULL, `owner` too. */
+void tv_attribute(struct tv_finding *f, uint64_t target, const char *owner);
 
 /* Settle the verdict from units, findings and missing; `none` is the reason if nothing was compared. */
 void tv_settle(struct tv_result *res, const char *none);

@@ -11,6 +11,8 @@ struct tv_config {
     uint32_t period_ms;   /* from the start of one scan to the next */
     uint32_t jitter_pct;  /* each period varies by up to this much, either way */
     uint32_t heartbeat_ms;
+    /* What changes the kernel's code by the kernel's own means: told as notices, not as findings. */
+    bool allow_kprobes, allow_bpf, allow_livepatch;
 };
 
 extern const struct tv_config tv_config;

@@ -8,7 +8,7 @@
 #ifndef TINYVMI_PROFILE_H
 #define TINYVMI_PROFILE_H
 
-#include <tinyvmi/types.h>
+#include <tinyvmi/tracing.h>
 
 #define TV_BUILD_ID_SIZE 20
 
@@ -170,18 +170,6 @@ struct tv_text_paravirt {
     uint32_t patch, patch_default; /* pv_ops.init.patch, or 0 */
 };
 
-struct tv_text_ftrace { /* struct ftrace_ops, linux/ftrace.h */
-    uint32_t ops_list, list_end;
-    uint32_t func, next, trampoline; /* offsets of members */
-    const uint32_t *callers, *functions, *graph; /* what sites, ftrace_call and ftrace_graph_call lead to */
-    uint32_t caller_count, function_count, graph_count;
-};
-
-struct tv_text_kprobes { /* kernel/kprobes.c */
-    uint32_t table, buckets;
-    uint32_t hlist, addr, opcode, flags, copied; /* offsets of members */
-};
-
 struct tv_text {
     struct tv_digest_range range;
     const uint32_t *site_index; /* [npages + 1] into sites */
@@ -201,6 +189,8 @@ struct tv_text {
     struct tv_text_paravirt paravirt;
     struct tv_text_ftrace ftrace;
     struct tv_text_kprobes kprobes;
+    struct tv_text_registries registries;
+    struct tv_text_poke poke;
     struct tv_text_features features;
     uint32_t jump_key_count, call_key_count, constant_count, return_thunk_count;
     uint32_t capabilities, capability_words; /* boot_cpu_data.x86_capability */

@@ -44,8 +44,8 @@ def good(circumstance: Circumstance, result: dict[str, Any]) -> bool:
     """Whether the verdict is what it must be, and no byte is unexplained."""
     kinds = {kind.partition(": ")[2] for kind in result.get("kinds", {})}
     wanted = "tampered" if circumstance.findings else "intact"
-    # The oracle knows of no kprobes.
-    explained = result.get("unexplained") == 0 or bool(circumstance.findings)
+    # The oracle knows of no kprobes, nor of much of what traces.
+    explained = result.get("unexplained") == 0 or bool(circumstance.findings) or not circumstance.oracle
     return result["outcome"] == wanted and kinds == circumstance.findings and explained
 
 
@@ -100,7 +100,7 @@ def markdown(kernels: Sequence[Kernel], circumstances: Sequence[Circumstance], r
 
 
 def _expected(result: dict[str, Any], circumstances: Sequence[Circumstance]) -> bool:
-    return any(c.name == result["circumstance"] and c.findings for c in circumstances)
+    return any(c.name == result["circumstance"] and (c.findings or not c.oracle) for c in circumstances)
 
 
 def _checks(judged: Sequence[dict[str, Any]]) -> list[str]:

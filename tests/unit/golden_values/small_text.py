@@ -31,10 +31,16 @@ def golden() -> dict[str, Any]:
         },
         "ftrace": {
             "ops_list": 1, "list_end": 2, "func": 0, "next": 8, "trampoline": 144,
-            "callers": [128], "functions": [144], "graph": [],
+            "callers": [128, 256], "functions": [144], "graph": [],
+            "templates": [
+                {"start": 128, "size": 96, "op": 16, "call": 32, "jmp": 0},
+                {"start": 256, "size": 128, "op": 16, "call": 32, "jmp": 64},
+            ],
         },
-        "kprobes": {"buckets": 64}
+        "kprobes": {"buckets": 64, "template": "549c0f1f009d"}
         | dict.fromkeys(("table", "hlist", "addr", "opcode", "flags", "copied"), 3),
+        "registries": {"bpf_list": 4, "klp_list": 5},
+        "poke": {"vector": 6, "count": 7},
         "shapes": [
             {"size": 3, "conditions": [308], "templates": [0, 1]},
             {"size": 5, "conditions": [], "templates": [2]},

@@ -62,6 +62,12 @@ def finding(name: str, scan: int = 1, **change: Any) -> dict[str, Any]:
     } | change
 
 
+def notice(name: str, scan: int = 1, **change: Any) -> dict[str, Any]:
+    return finding(name, scan, **({"kind": "kprobe", "target": "0xffffffff81000010"} | change)) | {
+        "t": "notice"
+    }
+
+
 def beat(scan: int, verdict: str = "intact") -> dict[str, Any]:
     return {"t": "heartbeat", "scan": scan, "verdict": verdict, "uptime_ms": scan * 1000}
 

@@ -11,7 +11,7 @@ from tinyvmi_build.verdict.collector import Collector
 from tinyvmi_build.verdict.explain import Explainer
 from tinyvmi_build.verdict.report import JsonLines, Terminal
 
-from .stream import BUILD_ID, CLEAN, beat, bye, check, finding, hello, kernel, lines
+from .stream import BUILD_ID, CLEAN, beat, bye, check, finding, hello, kernel, lines, notice
 
 
 class Table:
@@ -108,6 +108,26 @@ def test_a_string_finding_shows_the_text():
     assert '"/tmp/evil\\x1b[2J"' in text
 
 
+def allowed():
+    """A run that is intact, with a kprobe that the configuration allows."""
+    told = notice("text", expected="41", actual="cc", owner="do\x1bit", note="a tracer may have set it")
+    return lines(hello(), kernel(), told, check("text", notices=1), beat(1), bye(1))
+
+
+def test_a_notice_is_told_and_changes_no_verdict():
+    text = told(Terminal, allowed(), explain=Explainer(Profiles()))
+    assert "NOTICE text: kprobe at sys_call_table+0x8" in text and "FINDING" not in text
+    assert "leads to 0xffffffff81000010 <good_fn>, which the guest calls do\\x1bit\n" in text
+    assert "    by       an administrator" in text
+    assert "text: intact (10 compared, 1 notice, 1.5 ms)" in text and "(1 notice)" in text
+    assert text.endswith("INTACT (1 scan)\n")
+    out = [
+        json.loads(line) for line in told(JsonLines, allowed(), explain=Explainer(Profiles())).splitlines()
+    ]
+    assert out[2]["record"]["t"] == "notice" and out[2]["explained"]["target"] == "good_fn"
+    assert out[-1]["exit"] == 0 and out[-1]["checks"]["text"]["notices"] == 1
+
+
 def test_colour_only_on_a_terminal_that_wants_it(monkeypatch):
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
@@ -139,7 +159,8 @@ def test_a_program_reads_one_object_a_line():
     assert [o["event"] for o in out] == [
         *("text", "record", "record", "record", "record", "record", "scan", "record", "finished", "result")
     ]
-    assert out[4]["explained"].pop("meaning").startswith("a system call leads elsewhere")
+    assert out[4]["explained"].pop("meaning") == "a system call leads elsewhere"
+    assert out[4]["explained"].pop("attribution").startswith("nobody")
     assert out[4]["explained"] == {"symbol": "calls+0x8", "expected": "good_fn", "actual": "evil_fn+0x4"}
     result = out[-1]
     assert (result["exit"], result["outcome"], result["verdict"], result["lost"]) == (

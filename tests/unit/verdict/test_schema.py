@@ -16,8 +16,9 @@ VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 SAMPLES = [
     stream.hello(),
     stream.kernel(),
-    stream.check("idt", "unverifiable", reason="page not present"),
-    stream.finding("idt", note="seen twice"),
+    stream.check("idt", "unverifiable", reason="page not present", notices=2),
+    stream.finding("idt", note="seen twice", owner="bpf_trampoline_7", target="0xffffffffc0000000"),
+    stream.notice("text", note="allowed"),
     stream.beat(1),
     {"t": "waiting", "reason": "still booting"},
     {"t": "error", "where": "privilege", "what": "EPERM"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -96,6 +96,20 @@ class Places:
         if i >= 0 and va < self.all[i].va + self.all[i].size:
             return self.all[i]
         return None
+
+    def within(self, start: int, end: int) -> list[Place]:
+        """The places that reach into start <= address < end."""
+        first = bisect_right(self._addresses, start) - 1
+        return [
+            place
+            for place in self.all[max(first, 0) : bisect_left(self._addresses, end)]
+            if place.va + place.size > start
+        ]
+
+    def function_of(self, va: int) -> int:
+        """The entry of the last function that begins below `va`."""
+        i = bisect_left(self.functions, va) - 1
+        return self.functions[i] if i >= 0 else self.text
 
     def call_key(self, place: Place) -> int:
         """Link address of a static call's key."""

@@ -47,6 +47,7 @@ class Series:
     endbr_poison        gen_endbr_poison()
     ret0                static calls of __static_call_return0 become `xor eax, eax`
     warn_trap           static calls of __WARN_trap become `ud1`
+    int3_in_slot        INT3 behind a kprobe's copied instruction (prepare_singlestep)
     """
 
     name: str
@@ -64,11 +65,12 @@ class Series:
     endbr_poison: bytes = bytes.fromhex("660f1f00")
     ret0: bool = True
     warn_trap: bool = False
+    int3_in_slot: bool = True
 
 
 _5_10 = Series(
     "5.10", _feature(11, 9), 25, 8, k8_nops=True, paravirt="last", native_patch=True, relocates=False,
-    int3_after_jump=False, ret0=False,
+    int3_after_jump=False, ret0=False, int3_in_slot=False,
 )  # fmt: skip
 _6_1 = Series("6.1", _feature(21, 5), 24, 8, paravirt="first", relocates=False)
 _6_12 = Series("6.12", _feature(21, 6), 24, 11, call_thunks="after")

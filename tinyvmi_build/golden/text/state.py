@@ -1,4 +1,4 @@
-"""Where the running kernel keeps what it has patched in: run-time constants, ftrace, kprobes."""
+"""Where the running kernel keeps what it has patched in: run-time constants, text pokes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ _KINDS = {
 }
 
 
-def _offset(image: KernelImage, type_name: str, member: str) -> int:
+def offset(image: KernelImage, type_name: str, member: str) -> int:
+    """Of a structure's member; Unknown if BTF does not have it."""
     try:
         return image.btf.offset(f"struct {type_name}", member)
     except KeyError as why:
@@ -45,37 +46,31 @@ def constants(image: KernelImage, symbols: Sequence[str], text: int) -> dict[str
     return {
         "list": found,
         "slab_caches": require(image, "slab_caches") - text if slabs else 0,
-        "slab_list": _offset(image, "kmem_cache", "list") if slabs else 0,
+        "slab_list": offset(image, "kmem_cache", "list") if slabs else 0,
     }
 
 
-def ftrace(image: KernelImage, text: int) -> dict[str, Any]:
-    """ftrace_ops (linux/ftrace.h), and the functions that the trampolines may call."""
-    get = image.symbols.get
-    functions = ("ftrace_stub", "ftrace_ops_list_func", "arch_ftrace_ops_list_func", "ftrace_ops_assist_func")
-    callers = ("ftrace_caller", "ftrace_regs_caller")
-    graph = ("ftrace_stub", "ftrace_graph_caller")
-    return {
-        "ops_list": require(image, "ftrace_ops_list") - text,
-        "list_end": require(image, "ftrace_list_end") - text,
-        "func": _offset(image, "ftrace_ops", "func"),
-        "next": _offset(image, "ftrace_ops", "next"),
-        "trampoline": _offset(image, "ftrace_ops", "trampoline"),
-        "callers": [va - text for name in callers if (va := get(name)) is not None],
-        "functions": [va - text for name in functions if (va := get(name)) is not None],
-        "graph": [va - text for name in graph if (va := get(name)) is not None],
-    }
+def poke(image: KernelImage, text: int) -> dict[str, int]:
+    """The text poke in flight (arch/x86/kernel/alternative.c): which places it names.
 
-
-def kprobes(image: KernelImage, text: int) -> dict[str, Any]:
-    """kprobe_table (kernel/kprobes.c): 64 lists of struct kprobe."""
-    table = require(image, "kprobe_table")
+    `vector` is where struct text_poke_loc begin (`indirect`: a pointer to them), `count` their number; their
+    addresses count from _stext.
+    """
+    loc, array = "text_poke_loc", image.symbols.get("text_poke_array")
+    if array is not None:
+        loc = "smp_text_poke_loc"
+        where = array + offset(image, "smp_text_poke_array", "vec")
+        count = array + offset(image, "smp_text_poke_array", "nr_entries")
+    else:
+        desc = require(image, "bp_desc")
+        where = desc + offset(image, "bp_patching_desc", "vec")
+        count = desc + offset(image, "bp_patching_desc", "nr_entries")
     return {
-        "table": table - text,
-        "buckets": 64,
-        "hlist": _offset(image, "kprobe", "hlist"),
-        "addr": _offset(image, "kprobe", "addr"),
-        "opcode": _offset(image, "kprobe", "opcode"),
-        "flags": _offset(image, "kprobe", "flags"),
-        "copied": _offset(image, "optimized_kprobe", "optinsn.copied_insn"),
+        "vector": where - text,
+        "indirect": int(array is None),
+        "count": count - text,
+        "refs": 0 if array is not None else desc + offset(image, "bp_patching_desc", "refs") - text,
+        "size": image.btf.sizeof(f"struct {loc}"),
+        "address": offset(image, loc, "rel_addr"),
+        "base": require(image, "_stext") - text,
     }

@@ -16,7 +16,8 @@ from .facts import Memory
 from .regions import Kind, Regions
 from .series import CALL_DEPTH, RETHUNK, RETPOLINE, RETPOLINE_LFENCE
 from .shapes import ADD32, REL, SUB32, Sorted, Template
-from .state import constants, ftrace, kprobes
+from .state import constants, poke
+from .tracing import ftrace, kprobes, registries
 
 if TYPE_CHECKING:
     from tinyvmi_build.kernel.image import KernelImage
@@ -96,8 +97,10 @@ class Tables:
             "paravirt": self._paravirt(),
             "static_calls": self._static_calls(),
             "constants": constants(image, r.constants, self.text),
-            "ftrace": ftrace(image, self.text),
-            "kprobes": kprobes(image, self.text),
+            "ftrace": ftrace(image, self.text, series, r.sites.mcount),
+            "kprobes": kprobes(image, self.text, series),
+            "registries": registries(image, self.text),
+            "poke": poke(image, self.text),
             "shapes": shapes,
             "templates": templates,
             "call_pad": self._pad_template(),

@@ -1,0 +1,138 @@
+"""The bytes that a changed line of code or data must have: the monitor knows it by its digest alone.
+
+Read back from the profile: the file's bytes at the running kernel's address.  In code, the places that
+the kernel patches are judged one by one and never make such a finding: they are shown as they are.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ..profile.relocated import rodata_at, text_at
+
+_PAGE = 4096
+_CALL_BIAS = 16  # `calls` count from this many bytes before a page
+_FURTHEST = 1 << 16  # bytes of a function that are decoded to find an instruction's begin
+
+
+class Golden(Protocol):
+    """The part of a kernel profile that is needed here."""
+
+    @property
+    def golden(self) -> dict[str, Any]: ...
+
+    def blob(self, name: str, /) -> bytes: ...
+
+
+class Place(Protocol):
+    @property
+    def va(self) -> int: ...
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def name(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Changed:
+    """What differs: its link address, what should be there and what is; patched places beside it."""
+
+    va: int
+    expected: bytes
+    actual: bytes
+    places: tuple[str, ...] = ()
+
+
+def data_change(kernel: Golden, va: int, actual: bytes, delta: int) -> Changed | None:
+    """What differs in a line of read-only data; None if nothing does, or the profile does not reach there."""
+    wanted = rodata_at(kernel, va, len(actual), delta)
+    if wanted is None or wanted == actual:
+        return None
+    first, end = _span(wanted, actual)
+    return Changed(va + first, wanted[first:end], actual[first:end])
+
+
+def code_change(
+    kernel: Golden,
+    places: Sequence[Place],
+    entry_of: Callable[[int], int],
+    va: int,
+    actual: bytes,
+    delta: int,
+) -> Changed | None:
+    """What differs in a line of code, in whole instructions.
+
+    `places` are the patched ones that reach into the line; `entry_of` gives the entry of the last function
+    that begins below an address.
+    """
+    wanted = text_at(kernel, va, len(actual), delta)
+    if wanted is None:
+        return None
+    line = bytearray(wanted)
+    for place in places:
+        first, end = max(place.va - va, 0), min(place.va + place.size - va, len(actual))
+        line[first:end] = actual[first:end]
+    _counted(kernel, va, line, actual)
+    if line == actual:
+        return None
+    first, end = _span(bytes(line), actual)
+    start, stop = _instructions(kernel, entry_of(va + first + 1), va + first, va + end, delta)
+    # An instruction may reach into the lines beside, which are as they must be.
+    before = text_at(kernel, start, va - start, delta) or b"" if start < va else b""
+    after = (
+        text_at(kernel, va + len(line), stop - va - len(line), delta) or b"" if stop > va + len(line) else b""
+    )
+    inner = slice(max(start - va, 0), min(stop - va, len(line)))
+    beside = tuple(f"{place.name} at +{place.va - va:#x}" for place in places)
+    return Changed(start, before + bytes(line[inner]) + after, before + actual[inner] + after, beside)
+
+
+def _span(wanted: bytes, actual: bytes) -> tuple[int, int]:
+    changed = [i for i, (a, b) in enumerate(zip(wanted, actual, strict=True)) if a != b]
+    return changed[0], changed[-1] + 1
+
+
+def _counted(kernel: Golden, va: int, line: bytearray, actual: bytes) -> None:
+    """Put in what call-depth accounting has changed: calls that lead before the function, padding."""
+    golden = kernel.golden["text"]
+    size = len(golden.get("call_pad", {}).get("code", "")) // 2
+    if not size:
+        return
+    page = (va - golden["va"]) // _PAGE
+    index = array("I", kernel.blob("text.call_index"))
+    calls = array("H", kernel.blob("text.calls"))
+    for entry in calls[index[page] : index[page + 1]]:
+        at = golden["va"] + page * _PAGE + (entry & 0x3FFF) - _CALL_BIAS - va
+        if entry >> 14:
+            if at >= 0 and at + size <= len(line) and line[at : at + size] == b"\x90" * size:
+                line[at : at + size] = actual[at : at + size]
+        elif at >= 0 and at + 5 <= len(line):
+            old = int.from_bytes(line[at + 1 : at + 5], "little")
+            moved = (old - size & 0xFFFFFFFF).to_bytes(4, "little")
+            if actual[at + 1 : at + 5] == moved:
+                line[at + 1 : at + 5] = moved
+
+
+def _instructions(kernel: Golden, entry: int, first: int, end: int, delta: int) -> tuple[int, int]:
+    """first..end widened to whole instructions, as the file has them from the function's entry on."""
+    from ..golden.text.insn import decode
+
+    golden = kernel.golden["text"]
+    last = min(end + 16, golden["va"] + golden["size"])
+    code = text_at(kernel, entry, last - entry, delta) if 0 <= first - entry < _FURTHEST else None
+    if code is None:
+        return first, end
+    at, start = 0, None
+    while entry + at < end:
+        insn = decode(code, at)
+        if insn is None:
+            return first, end
+        if entry + at + insn.length > first and start is None:
+            start = entry + at
+        at += insn.length
+    return (first if start is None else start), entry + at
