@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.dump.circumstances import CIRCUMSTANCES, Circumstance, named
-from tests.dump.matrix.cell import FAILED, IMPOSSIBLE, Cell, Kernel
+from tests.dump.matrix.cell import FAILED, IMPOSSIBLE, Cell, Kernel, _brief
 from tests.dump.matrix.state import State
 from tests.dump.matrix.table import counts, good, terminal, word
 from tinyvmi_build.progress import Progress
@@ -49,6 +49,14 @@ def test_what_cannot_come_about_says_why() -> None:
     )
     keys = {Cell(kernel, wanted).key, Cell(kernel, wanted, 1).key, Cell(kernel, named("plain")).key}
     assert len(keys) == 3
+
+
+def test_a_crash_is_named() -> None:
+    message = "the guest did not come up: QEMU ended\n\n[    0.04] Call Trace:\n[    0.04]  <TASK>\n"
+    frames = "[    0.044] ? finish+0x5f/0xd0\n[    0.044617]  alternative_instructions+0x3c/0x120\n"
+    said = "the guest did not come up: QEMU ended"
+    assert _brief(message + frames) == f"{said}; the kernel had crashed in alternative_instructions"
+    assert _brief(message) == _brief(said) == said
 
 
 def test_every_script_says_whether_it_holds() -> None:

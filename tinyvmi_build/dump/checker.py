@@ -42,13 +42,15 @@ def key(loaded: Loaded, profiles: ProfileFile) -> str:
         for name, section in sorted(kernel.packed.items()):
             digest.update(f"{kernel.build_id} {name} {section.size}\n".encode())
             digest.update(section.data)
-    for source in _sources():
-        digest.update(str(source).encode() + b"\0" + source.read_bytes() + b"\0")
+    for name, source in _sources():
+        digest.update(name.encode() + b"\0" + source.read_bytes() + b"\0")
     return digest.hexdigest()
 
 
-def _sources() -> Iterator[Path]:
+def _sources() -> Iterator[tuple[str, Path]]:
+    """What is compiled and what decides it: name, the same wherever the tool lies, and file."""
     app, tool = data_dir("minios_app"), Path(tinyvmi_build.__file__).parent
-    yield app / "meson.build"
+    yield "meson.build", app / "meson.build"
     for root in (data_dir("templates"), *(app / room for room in _CORE), *(tool / part for part in _TOOL)):
-        yield from sorted(p for p in root.rglob("*") if p.is_file() and p.suffix != ".pyc")
+        for path in sorted(p for p in root.rglob("*") if p.is_file() and p.suffix != ".pyc"):
+            yield f"{root.name}/{path.relative_to(root)}", path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tempfile
 import threading
 import time
@@ -33,6 +34,7 @@ from tinyvmi_build.progress import Progress
 
 #: What may become of a cell besides a verdict: the circumstance cannot come about; the lab did not work.
 IMPOSSIBLE, FAILED = "impossible", "failed"
+_FRAME = re.compile(r"^\[[ .0-9]+\]  ?([a-z_]\w*)\+0x", re.M)  # a sure one: no question mark
 _ORACLE = hashlib.sha256(Path(tests.dump.text_oracle.__file__).read_bytes()).hexdigest()
 
 
@@ -111,7 +113,7 @@ class Cell:
         try:
             result |= self._judged(progress, keep)
         except MissingEnvironment as error:
-            result |= {"outcome": FAILED, "reason": error.message}
+            result |= {"outcome": FAILED, "reason": _brief(error.message)}
         except Exception as error:  # a fault of ours in one cell does not end a night's run
             result |= {"outcome": FAILED, "reason": f"internal error: {error!r}"}
         return result | {"seconds": round(time.monotonic() - start, 1)}
@@ -166,6 +168,14 @@ class Cell:
             "unexplained": unexplained(self.kernel, dump) if collector.kernel else None,
             "delta": collector.kernel["delta"] if collector.kernel else None,
         }
+
+
+def _brief(message: str) -> str:
+    """The first line, and where the kernel itself crashed if the console behind it tells."""
+    first, _, console = message.partition("\n")
+    trace = console.partition("Call Trace:")[2]
+    crashed = _FRAME.search(trace)
+    return f"{first}; the kernel had crashed in {crashed[1]}" if crashed else first
 
 
 class _Kept:
