@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -30,7 +31,7 @@ DOCS = Path(__file__).resolve().parents[3] / "docs" / "matrix.md"
 @click.option("--again", is_flag=True, help="Run cells that have a result, too.")
 @click.option("--keep-dumps", is_flag=True, help="Leave each dump in the cache (some 100 MB each).")
 @click.option("--json", "as_json", is_flag=True, help="Results as JSON Lines instead of the table.")
-@click.option("--docs/--no-docs", default=True, help="Write docs/matrix.md (of the whole grid).")
+@click.option("--docs/--no-docs", default=None, help="Write docs/matrix.md (default: of all).")
 def main(
     only_kernels: tuple[str, ...],
     only: tuple[str, ...],
@@ -39,7 +40,7 @@ def main(
     again: bool,
     keep_dumps: bool,
     as_json: bool,
-    docs: bool,
+    docs: bool | None,
 ) -> None:
     """Boot kernels under circumstances, judge their memory, and tell where that is not as it must be.
 
@@ -51,6 +52,7 @@ def main(
     kernels = [Kernel(*names, progress) for names in _told(KERNELS)]
     _known([k.name for k in kernels], only_kernels)
     _known([c.name for c in CIRCUMSTANCES], only)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
     state = State()
     cells = {(k.name, c.name): Cell(k, c, seed) for k in kernels for c in CIRCUMSTANCES}
     asked = [
@@ -74,7 +76,7 @@ def main(
         shown = [k.name for k in kernels if not only_kernels or k.name in only_kernels]
         click.echo(terminal(shown, [c for c in CIRCUMSTANCES if not only or c.name in only], mine))
         click.echo(", ".join(f"{number} {what}" for what, number in counts(CIRCUMSTANCES, mine).items()))
-    if docs:
+    if docs or (docs is None and not only and not only_kernels):
         DOCS.write_text(markdown(kernels, CIRCUMSTANCES, results))
         click.echo(f"wrote {DOCS}", err=True)
     number = counts(CIRCUMSTANCES, mine)
