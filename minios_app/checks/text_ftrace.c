@@ -167,11 +167,11 @@ void tv_text_expect_ftrace_update(const struct tv_text_state *s, const struct tv
         tv_text_put_branch(out, JMP32, site->offset, want);
         return;
     }
-    /* Counted as compiled, not when ftrace has set it: its trampolines count themselves. */
-    if (actual == tv_text_called_as(s, want))
-        want = actual;
+    /* Counted as compiled, not when ftrace has set it: its callers count themselves. */
+    if (actual != want)
+        want = tv_text_called_as(s, want);
     /* Switched off (kernel.ftrace_enabled), it keeps what it last called. */
-    else if (!s->ftrace_enabled && may_call(s, s->text + (uint64_t)(int64_t)(int32_t)actual))
+    if (!s->ftrace_enabled && may_call(s, s->text + (uint64_t)(int64_t)(int32_t)actual))
         want = actual;
     tv_text_put_branch(out, CALL, site->offset, want);
 }
