@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from ..config.model import ALL_CHECKS, Config
@@ -41,6 +42,7 @@ def table_contexts(config: Config, kernel: KernelProfile) -> dict[str, dict[str,
         "policy-globals": lambda: _policy_globals(config, kernel),
         "rodata": lambda: _rodata(kernel),
         "text": lambda: _text(kernel),
+        "function-pointers": lambda: _function_pointers(kernel),
     }
     return {check: make() for check, make in makers.items() if "unknown" not in kernel.golden[check]}
 
@@ -164,6 +166,40 @@ def _text(kernel: KernelProfile) -> dict[str, Any]:
         "endbr_poison": bytes.fromhex(golden["endbr_poison"]),
         "native": [{**n, "code": bytes.fromhex(n["code"])} for n in golden["paravirt"]["native"]],
         "rodata": (start, (start + rodata.size + PAGE - 1) // PAGE * PAGE),
+    }
+
+
+def _function_pointers(kernel: KernelProfile) -> dict[str, Any]:
+    golden = kernel.golden["function-pointers"]
+    tables = {
+        name: _numbers(code, kernel.blob(f"function-pointers.{name}"))
+        for name, code in (("pages", "I"), ("index", "I"), ("slots", "H"), ("targets", "I"))
+    }
+    places = [
+        golden["va"] + page * PAGE + tables["slots"][slot]
+        for number, page in enumerate(tables["pages"])
+        for slot in range(tables["index"][number], tables["index"][number + 1])
+    ]
+    ends = accumulate((len(values) for values in golden["sets"]), initial=0)
+    return {
+        "va": golden["va"],
+        "arrays": {
+            "pages": ("uint32_t", tables["pages"]),
+            "page_index": ("uint32_t", tables["index"]),
+            "slots": ("uint16_t", tables["slots"]),
+            "targets": ("uint32_t", [target % (1 << 32) for target in tables["targets"]]),
+            "set_index": ("uint32_t", list(ends)),
+            "set_values": ("uint32_t", [value for values in golden["sets"] for value in values]),
+        },
+        "rules": [
+            {
+                "slot": slot,
+                "set": chosen if chosen >= 0 else "TV_POINTER_NO_SET",
+                "flags": flags,
+                "symbol": _symbol(kernel, places[slot]),
+            }
+            for slot, chosen, flags in golden["rules"]
+        ],
     }
 
 

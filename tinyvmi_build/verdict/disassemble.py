@@ -32,6 +32,9 @@ _MEANINGS = {
     ),
     ("rodata", "page-digest"): _CONSTANT,
     ("rodata", "bytes"): _CONSTANT,
+    ("function-pointers", "pointer"): (
+        "the kernel would call other code here than its package says; none of its own code puts this there"
+    ),
     ("identity", "bytes"): "the image does not say what its package says; nothing changes it after boot",
     ("identity", "string"): "the kernel's banner is not its package's; nothing changes it after boot",
     ("identity", "mapping"): "kernel addresses lead to other frames than the image's; nothing remaps them",

@@ -58,6 +58,7 @@ extern const struct tv_check tv_check_text;
 extern const struct tv_check tv_check_syscall_table;
 extern const struct tv_check tv_check_idt;
 extern const struct tv_check tv_check_policy_globals;
+extern const struct tv_check tv_check_function_pointers;
 
 /*
  * Count a finding and keep its details while there is room.  Byte strings are
