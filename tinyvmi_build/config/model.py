@@ -67,6 +67,7 @@ class Checks:
     rodata: bool = _key(Bool(), True, "Every page of the kernel's read-only data, by digest.")
     text: bool = _key(Bool(), True, "Every byte of the kernel's code, patched places included.")
     function_pointers: bool = _key(Bool(), True, "Every static pointer to a function or a table of functions.")
+    page_tables: bool = _key(Bool(), True, "That every task sees the same kernel: the roots of page tables.")
 
     @property
     def enabled(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tinyvmi_build.kernel.image import KernelImage
 
 #: Checks that a monitor can make, in the order in which it makes them.
-CHECKS = ("identity", "syscall-table", "idt", "policy-globals", "rodata", "text", "function-pointers")
+CHECKS = ("identity", "syscall-table", "idt", "policy-globals", "rodata", "text", "function-pointers", "page-tables")
 
 
 def compute(image: KernelImage) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -29,6 +29,7 @@ def compute(image: KernelImage) -> tuple[dict[str, Any], dict[str, bytes]]:
         function_pointers,
         identity,
         idt,
+        page_tables,
         policy_globals,
         rodata,
         syscall_table,
@@ -45,6 +46,7 @@ def compute(image: KernelImage) -> tuple[dict[str, Any], dict[str, bytes]]:
         "rodata": rodata,
         "text": text,
         "function-pointers": function_pointers,
+        "page-tables": page_tables,
     }
     for check in CHECKS:
         try:

@@ -43,6 +43,7 @@ def table_contexts(config: Config, kernel: KernelProfile) -> dict[str, dict[str,
         "rodata": lambda: _rodata(kernel),
         "text": lambda: _text(kernel),
         "function-pointers": lambda: _function_pointers(kernel),
+        "page-tables": lambda: _page_tables(kernel),
     }
     return {check: make() for check, make in makers.items() if "unknown" not in kernel.golden[check]}
 
@@ -201,6 +202,11 @@ def _function_pointers(kernel: KernelProfile) -> dict[str, Any]:
             for slot, chosen, flags in golden["rules"]
         ],
     }
+
+
+def _page_tables(kernel: KernelProfile) -> dict[str, Any]:
+    golden = kernel.golden["page-tables"]
+    return {"golden": golden, "pointers": golden["pointers"]}
 
 
 def _template(template: dict[str, Any]) -> dict[str, Any]:

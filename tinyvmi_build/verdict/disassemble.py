@@ -35,6 +35,9 @@ _MEANINGS = {
     ("function-pointers", "pointer"): (
         "the kernel would call other code here than its package says; none of its own code puts this there"
     ),
+    ("page-tables", "page-table"): (
+        "this address space has another view of the kernel than init_top_pgt; nothing does this legitimately"
+    ),
     ("identity", "bytes"): "the image does not say what its package says; nothing changes it after boot",
     ("identity", "string"): "the kernel's banner is not its package's; nothing changes it after boot",
     ("identity", "mapping"): "kernel addresses lead to other frames than the image's; nothing remaps them",

@@ -59,6 +59,7 @@ extern const struct tv_check tv_check_syscall_table;
 extern const struct tv_check tv_check_idt;
 extern const struct tv_check tv_check_policy_globals;
 extern const struct tv_check tv_check_function_pointers;
+extern const struct tv_check tv_check_page_tables;
 
 /*
  * Count a finding and keep its details while there is room.  Byte strings are

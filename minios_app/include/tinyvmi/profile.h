@@ -227,6 +227,22 @@ struct tv_function_pointers {
     uint32_t page_count, rule_count;
 };
 
+/* Where roots of page tables are found.  Link addresses, then offsets of members. */
+struct tv_page_tables {
+    uint64_t init_task, init_mm;
+    uint64_t efi; /* efi_mm, or 0 */
+    const uint64_t *pointers; /* [pointer_count] to struct mm_struct or NULL */
+    uint32_t pointer_count;
+    uint64_t capabilities; /* boot_cpu_data.x86_capability */
+    uint64_t per_cpu_offset, nr_cpu_ids, cpu_tlbstate;
+    bool per_cpu_moves; /* KASLR moves cpu_tlbstate's address (since 6.15) */
+    uint32_t tasks, pid, comm, comm_size, mm, active_mm, signal, thread_node; /* struct task_struct */
+    uint32_t thread_head; /* struct signal_struct */
+    uint32_t pgd, ldt;    /* struct mm_struct; ldt UINT32_MAX: none */
+    uint32_t loaded_mm;   /* struct tlb_state */
+    uint32_t pti;         /* number of the capability */
+};
+
 struct tv_kernel_profile {
     uint8_t build_id[TV_BUILD_ID_SIZE];
     const char *release;
@@ -255,6 +271,8 @@ struct tv_kernel_profile {
     const char *policy_reason;
     const struct tv_function_pointers *function_pointers;
     const char *function_pointers_reason;
+    const struct tv_page_tables *page_tables;
+    const char *page_tables_reason;
 };
 
 extern const struct tv_kernel_profile *const tv_profiles[];

@@ -61,13 +61,14 @@ def changes() -> list[Change]:
         function_pointers,
         identity,
         idt,
+        page_tables,
         policy_globals,
         rodata,
         syscall_table,
         text,
     )
 
-    modules = (identity, syscall_table, idt, policy_globals, rodata, text, function_pointers)
+    modules = (identity, syscall_table, idt, policy_globals, rodata, text, function_pointers, page_tables)
     return [change for module in modules for change in module.CHANGES]
 
 
