@@ -68,6 +68,7 @@ class Checks:
     text: bool = _key(Bool(), True, "Every byte of the kernel's code, patched places included.")
     function_pointers: bool = _key(Bool(), True, "Every static pointer to a function or a table of functions.")
     page_tables: bool = _key(Bool(), True, "That every task sees the same kernel: the roots of page tables.")
+    ro_after_init: bool = _key(Bool(), True, "What the kernel writes at boot and never again.")
 
     @property
     def enabled(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tinyvmi_build.kernel.image import KernelImage
 
 #: Checks that a monitor can make, in the order in which it makes them.
-CHECKS = ("identity", "syscall-table", "idt", "policy-globals", "rodata", "text", "function-pointers", "page-tables")
+CHECKS = ("identity", "syscall-table", "idt", "policy-globals", "rodata", "text", "function-pointers", "page-tables", "ro-after-init")
 
 
 def compute(image: KernelImage) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -31,6 +31,7 @@ def compute(image: KernelImage) -> tuple[dict[str, Any], dict[str, bytes]]:
         idt,
         page_tables,
         policy_globals,
+        ro_after_init,
         rodata,
         syscall_table,
         text,
@@ -47,6 +48,7 @@ def compute(image: KernelImage) -> tuple[dict[str, Any], dict[str, bytes]]:
         "text": text,
         "function-pointers": function_pointers,
         "page-tables": page_tables,
+        "ro-after-init": ro_after_init,
     }
     for check in CHECKS:
         try:

@@ -36,7 +36,10 @@ class Rule:
         return bool(re.fullmatch(self.golden, golden))
 
 
-_TRACERS = r"\w*(trac|ftrace_|fprobe_)\w*_(call|handler|func)\w*"
+_TRACERS = (
+    r"\w*(trac|ftrace_|fprobe_)\w*_(call|handler|func)\w*"
+    r"|call_direct_funcs|blk_trace_\w+|\w*(function|stack)_\w*call\w*"
+)
 
 RULES = (
     Rule("this_cpu", "arch/x86/kernel/cpu/common.c: the vendor's operations", r"\w+_cpu_dev"),

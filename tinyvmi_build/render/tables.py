@@ -44,6 +44,7 @@ def table_contexts(config: Config, kernel: KernelProfile) -> dict[str, dict[str,
         "text": lambda: _text(kernel),
         "function-pointers": lambda: _function_pointers(kernel),
         "page-tables": lambda: _page_tables(kernel),
+        "ro-after-init": lambda: _ro_after_init(kernel),
     }
     return {check: make() for check, make in makers.items() if "unknown" not in kernel.golden[check]}
 
@@ -207,6 +208,45 @@ def _function_pointers(kernel: KernelProfile) -> dict[str, Any]:
 def _page_tables(kernel: KernelProfile) -> dict[str, Any]:
     golden = kernel.golden["page-tables"]
     return {"golden": golden, "pointers": golden["pointers"]}
+
+
+def _ro_after_init(kernel: KernelProfile) -> dict[str, Any]:
+    golden = kernel.golden["ro-after-init"]
+    blob = kernel.blob
+    pages = _pages(kernel, "ro-after-init")
+    values: list[list[int]] = []
+    constants = []
+    for offset, size, allowed in golden["constants"]:
+        entry = {"offset": offset, "size": size, "first": len(values)}
+        values += allowed
+        symbol = _symbol(kernel, golden["va"] + offset)
+        constants.append({**entry, "end": len(values), "symbol": symbol})
+    codes: list[bytes] = []
+    encodings = []
+    for offset, size, allowed in golden["encodings"]:
+        entry = {"offset": offset, "size": size, "first": len(codes)}
+        codes += [bytes.fromhex(code) for code in allowed]
+        encodings.append({**entry, "end": len(codes)})
+    return {
+        "symbol": golden["symbol"],
+        "va": golden["va"],
+        "first": golden["start"] - golden["va"],
+        "last_size": (golden["size"] - 1) % PAGE + 1,
+        "digests": pages["digests"],
+        "lines": pages["lines"],
+        "arrays": {
+            "reloc_index": ("uint32_t", pages["reloc_index"]),
+            "relocs": ("uint16_t", pages["relocs"]),
+            "run_index": ("uint32_t", _numbers("I", blob("ro-after-init.run_index"))),
+        },
+        "runs": list(struct.iter_unpack("<HH", blob("ro-after-init.runs"))),
+        "values": values,
+        "constants": constants,
+        "codes": codes,
+        "encodings": encodings,
+        "sites": list(struct.iter_unpack("<II", blob("ro-after-init.sites"))),
+        "sites_at": golden["sites_at"],
+    }
 
 
 def _template(template: dict[str, Any]) -> dict[str, Any]:

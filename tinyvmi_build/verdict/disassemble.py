@@ -35,6 +35,7 @@ _MEANINGS = {
     ("function-pointers", "pointer"): (
         "the kernel would call other code here than its package says; none of its own code puts this there"
     ),
+    ("ro-after-init", "boot-value"): "a value of the boot leads to where none leads; after boot nothing writes it",
     ("page-tables", "page-table"): (
         "this address space has another view of the kernel than init_top_pgt; nothing does this legitimately"
     ),
@@ -51,6 +52,7 @@ _OF_CHECK = {
         "the kernel patches this place itself, but to no such encoding in its present state:"
         " tracing, static keys, livepatch and BPF leave others"
     ),
+    "ro-after-init": "it was written at boot and made read-only; nothing changes it after that",
     "modules": "a module's code or constant data is not that of its package",
 }
 
