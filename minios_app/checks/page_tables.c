@@ -218,8 +218,13 @@ static void walk_cpus(struct tv_kernel *k, const struct tv_page_tables *g, struc
 
 static void walk_own(struct tv_kernel *k, const struct tv_page_tables *g, struct tv_result *res)
 {
+    uint64_t expected = k->profile->root_va + k->delta, at = g->init_mm + k->delta + g->pgd, actual;
+
+    if (tv_read_va(k, at, &actual, sizeof(actual)) && actual != expected)
+        tv_find(res, "pointer", "init_mm", g->pgd, at, &expected, 8, &actual, 8,
+                "the kernel's own address space has another root than init_top_pgt");
     judge_mm(k, g, g->init_mm + k->delta, 0, "init_mm", res);
-    if (g->efi)
+    if (g->efi && !trouble)
         judge_mm(k, g, g->efi + k->delta, 0, "efi_mm", res);
     for (uint32_t i = 0; i < g->pointer_count && !trouble; i++) {
         uint64_t mm;

@@ -57,7 +57,7 @@ static void judge_values(struct tv_kernel *k, const struct tv_ro_after_init *g, 
         memcpy(&v, page + at % TV_PAGE_SIZE, sizeof(v));
         if (v >= text && v < text_end && tv_code_entry(k, v) != TV_CODE_KERNEL)
             found(g, "boot-value", at, NULL, 0, &v, sizeof(v), "it leads into the kernel's code, but to no function", res);
-        else if (v > MODULES && v < MODULES_END)
+        else if (v > MODULES && v < MODULES_END && v % TV_PAGE_SIZE) /* bounds of areas are known (execmem_info) */
             found(g, "boot-value", at, NULL, 0, &v, sizeof(v), "it leads to a module, and is older than any module", res);
     }
 }
@@ -208,6 +208,31 @@ static void judge_sites(struct tv_kernel *k, const struct tv_ro_after_init *g, s
     }
 }
 
+/* __per_cpu_offset: a processor's area begins with a page; the rest is as it was compiled. */
+static void judge_array(struct tv_kernel *k, const struct tv_ro_after_init *g, struct tv_result *res)
+{
+    uint64_t own = g->array_value.number + (g->array_value.moves ? k->delta : 0), v;
+    uint32_t cpus;
+
+    if (!g->array_size)
+        return;
+    if (!tv_read_va(k, g->nr_cpu_ids + k->delta, &cpus, sizeof(cpus))) {
+        res->missing++;
+        return;
+    }
+    for (uint32_t i = 0; i < g->array_size / 8; i++) {
+        uint32_t at = g->array_at + 8 * i;
+
+        if (!tv_range_read(&range, range.va + at, &v, sizeof(v))) {
+            res->missing++;
+            continue;
+        }
+        res->units++;
+        if (v != own && (i >= cpus || v % TV_PAGE_SIZE))
+            found(g, "per-cpu", at, &own, sizeof(own), &v, sizeof(v), "no area of a processor", res);
+    }
+}
+
 static void run(struct tv_kernel *k, struct tv_result *res)
 {
     const struct tv_ro_after_init *g = k->profile->ro_after_init;
@@ -224,6 +249,7 @@ static void run(struct tv_kernel *k, struct tv_result *res)
     for (uint32_t i = 0; i < g->encoding_count; i++)
         judge_encoding(g, &g->encodings[i], res);
     judge_sites(k, g, res);
+    judge_array(k, g, res);
     tv_settle(res, "nothing of ro_after_init could be read");
 }
 

@@ -15,6 +15,7 @@ BOOT_VALUES = (
     (r"\w*family|genl_ctrl", "net/netlink/genetlink.c: genl_register_family() numbers and links it"),
     (r"\w+_class|\w+_drv", "drivers/base: what is registered gets its private part"),
     (r"(page_offset|vmalloc|vmemmap)_base", "arch/x86/mm/kaslr.c: kernel_randomize_memory()"),
+    (r"apic_\w+|x2apic_\w+|xen_pv_apic", "arch/x86/kernel/apic: what a driver leaves off here"),
     (r"ptrs_per_p4d|pgdir_shift", "arch/x86/boot/startup, kernel/head64.c: five levels"),
     ("__per_cpu_offset", "arch/x86/kernel/setup_percpu.c"),
     ("cpuid_to_apicid", "arch/x86/kernel/cpu/topology.c"),

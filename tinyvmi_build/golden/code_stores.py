@@ -99,21 +99,24 @@ def static_call_updates(
     return found
 
 
-#: Stores to `disp32(%rip)`, by the size of their immediate, which the displacement does not count.
-#: Groups: 0x66 and REX prefixes, then one of the forms.
-_ANY_STORE = re.compile(
-    rb"(?=(?P<wide>\x66)?(?P<rex>[\x40-\x4f])?(?:"
-    rb"(?P<reg>[\x00\x01\x08\x09\x10\x11\x18\x19\x20\x21\x28\x29\x30\x31\x86-\x89]" + _RIP + rb")"
-    rb"|(?P<mov8>\xc6\x05)|(?P<mov>\xc7\x05)"
-    rb"|(?P<alu8>[\x80\x83][\x05\x0d\x15\x1d\x25\x2d\x35])|(?P<alu>\x81[\x05\x0d\x15\x1d\x25\x2d\x35])"
-    rb"|(?P<inc>[\xfe\xff][\x05\x0d])|(?P<not>[\xf6\xf7][\x15\x1d])"
-    rb"|(?P<two>\x0f[\x11\x29\x7f\x90-\x9f\xab\xb0\xb1\xb3\xbb\xc0\xc1\xd6]" + _RIP + rb")"
-    rb"|(?P<state>\x0f[\xae\xc7]" + _RIP + rb")"
-    rb"|(?P<bit>\x0f\xba[\x2d\x35\x3d])|(?P<shift8>[\xc0\xc1][\x05\x0d\x25\x2d\x3d])"
-    rb"|(?P<shift>[\xd0-\xd3][\x05\x0d\x25\x2d\x3d])))",
-    re.DOTALL,
-)
-_IMMEDIATE = {"mov8": 1, "alu8": 1, "bit": 1, "shift8": 1, "mov": 4, "alu": 4}
+#: Opcodes that write to memory → (bytes of their immediate, values of ModRM.reg that write); size 0: by prefixes.
+_ALL = range(8)
+_STORES: dict[int, tuple[int, int, Collection[int]]] = {  # size, immediate, ModRM.reg
+    **{opcode: (1 - opcode % 2, 0, _ALL) for base in range(0, 0x38, 8) for opcode in (base, base + 1)},
+    **{opcode: (1 - opcode % 2, 0, _ALL) for opcode in (0x86, 0x87, 0x88, 0x89)},
+    **{0x80: (1, 1, range(7)), 0x81: (0, 4, range(7)), 0x83: (0, 1, range(7))},
+    **{0xC6: (1, 1, [0]), 0xC7: (0, 4, [0]), 0xC0: (1, 1, _ALL), 0xC1: (0, 1, _ALL)},
+    **{opcode: (1 - opcode % 2, 0, _ALL) for opcode in (0xD0, 0xD1, 0xD2, 0xD3)},
+    **{0xF6: (1, 0, [2, 3]), 0xF7: (0, 0, [2, 3]), 0xFE: (1, 0, [0, 1]), 0xFF: (0, 0, [0, 1])},
+}
+_STORES_0F: dict[int, tuple[int, int, Collection[int]]] = {
+    **{opcode: (16, 0, _ALL) for opcode in (0x11, 0x29, 0x7F, 0xD6)},
+    **{opcode: (1, 0, _ALL) for opcode in range(0x90, 0xA0)},
+    **{opcode: (8, 0, _ALL) for opcode in (0xAB, 0xB3, 0xBB)},
+    **{opcode: (1 - opcode % 2, 0, _ALL) for opcode in (0xB0, 0xB1, 0xC0, 0xC1)},
+    **{0xBA: (8, 1, [5, 6, 7]), 0xAE: (512, 0, _ALL), 0xC7: (8, 0, _ALL)},
+}
+_CONSTANTS = (0xC6, 0xC7)
 
 
 @dataclass
@@ -135,20 +138,23 @@ def written_words(image: KernelImage, start: int, end: int) -> dict[int, Word]:
     for name in CODE:
         section = image.section(name)
         code = image.elf.section_bytes(section)
-        for match in _ANY_STORE.finditer(code):
-            form = match.lastgroup or ""
-            at = match.end(form)  # of the displacement
-            immediate = _IMMEDIATE.get(form, 0)
-            if form in ("mov", "alu") and match["wide"]:
-                immediate = 2
+        # The displacement's last byte rules out most of what merely looks like a store.
+        nearest, farthest = start - (section.addr + section.size) - 8, end - section.addr
+        high = {number & 0xFF for number in range(nearest >> 24, (farthest >> 24) + 1)}
+        modrm = re.compile(b"(?=" + _RIP + b"..." + _class(high) + b")", re.DOTALL)
+        for match in modrm.finditer(code, 3):
+            store = _store(code, match.start())
+            if store is None:
+                continue
+            size, immediate, constant = store
+            at = match.start() + 1  # of the displacement
             if at + 4 + immediate > len(code):
                 continue
             target = section.addr + at + 4 + immediate + struct.unpack_from("<i", code, at)[0]
             if not start <= target < end:
                 continue
-            size = _width(match, form)
             word = found.setdefault(target, Word(size))
-            if form in ("mov", "mov8") and size == word.size:
+            if constant and size == word.size:
                 value = int.from_bytes(code[at + 4 : at + 4 + immediate], "little", signed=True)
                 word.values.add((value & (1 << 8 * size) - 1, section.addr + at + 4 in relocated))
             else:
@@ -157,19 +163,29 @@ def written_words(image: KernelImage, start: int, end: int) -> dict[int, Word]:
     return found
 
 
-def _width(match: re.Match[bytes], form: str) -> int:
-    """Bytes that a store of `form` writes; for a processor's state as many as it may."""
-    code = match[form]
-    if form == "state":
-        return 512 if code[0:2] == b"\x0f\xae" else 8
-    if form == "two":
-        return 16 if code[1] in (0x11, 0x29, 0x7F) else 1 if 0x90 <= code[1] <= 0x9F else 8
-    narrow = {"reg": code[0] % 2 == 0, "mov8": True, "alu8": code[0] == 0x80, "inc": code[0] == 0xFE}
-    narrow |= {"not": code[0] == 0xF6, "shift8": code[0] == 0xC0, "shift": code[0] % 2 == 0}
-    if narrow.get(form, False):
-        return 1
-    rex = match["rex"]
-    return 8 if rex and rex[0] & 8 else 2 if match["wide"] else 4
+def _class(values: set[int]) -> bytes:
+    """A character class of bytes."""
+    return b"[" + b"".join(re.escape(bytes([value])) for value in sorted(values)) + b"]"
+
+
+def _store(code: bytes, modrm: int) -> tuple[int, int, bool] | None:
+    """(bytes written, bytes of the immediate, whether that is what is written) of the store with ModRM at `modrm`."""
+    opcode = code[modrm - 1]
+    register = code[modrm] >> 3 & 7
+    two = code[modrm - 2] == 0x0F
+    form = _STORES_0F.get(opcode) if two else None
+    if form is None:
+        form, two = _STORES.get(opcode), False
+    if form is None or register not in form[2]:
+        return None
+    size, immediate, _ = form
+    before = modrm - (3 if two else 2)
+    rex = code[before] if 0x40 <= code[before] <= 0x4F else 0
+    wide = code[before - 1 if rex else before] == 0x66
+    if not size:
+        size = 8 if rex & 8 else 2 if wide else 4
+        immediate = 2 if immediate == 4 and size == 2 else immediate
+    return size, immediate, opcode in _CONSTANTS and not two
 
 
 def taken(image: KernelImage, start: int, end: int) -> set[int]:

@@ -8,6 +8,7 @@ Every byte is one of these; where a byte falls follows from the package alone:
 - *pointers* to functions: `function-pointers` judges them.
 - *constants*: what is written is a number in the instructions: one of those, or the file's.
 - *vDSO*: its own alternatives, one of their encodings.
+- *per-CPU offsets*: the file's value where there is no CPU, else the beginning of a page.
 - *boot values*: what depends on the machine.  Only where they lead is judged: see the check.
 """
 
@@ -38,9 +39,10 @@ if TYPE_CHECKING:
 #: Kinds of places (enum tv_boot_kind).
 VALUE, CONSTANT, ENCODING = range(3)
 #: How a byte is judged; the places' kinds are among them.
-EXACT, SITES, POINTER = 3, 4, 5
-KINDS = {EXACT: "exact", SITES: "static-call-sites", POINTER: "pointers", CONSTANT: "constants",
+EXACT, SITES, POINTER, ARRAY = 3, 4, 5, 6
+KINDS = {EXACT: "exact", SITES: "static-call-sites", POINTER: "pointers", ARRAY: "per-cpu-offsets", CONSTANT: "constants",
          ENCODING: "vdso", VALUE: "boot-values"}  # fmt: skip
+PER_CPU = "__per_cpu_offset"
 KEY_SIZE = 16  # struct static_key (linux/jump_label.h)
 INIT = 2  # JUMP_TYPE_…, STATIC_CALL_SITE_INIT: the site lies in code that is given back
 
@@ -75,6 +77,7 @@ class Section:
         self.map = bytearray([EXACT]) * (self.end - self.va)
         self.map[: self.start - self.va] = bytes([POINTER]) * (self.start - self.va)  # not this check's
         self.places: list[Place] = []
+        self.array = 0, 0, 0, False  # __per_cpu_offset: offset, bytes, the file's value, whether it is an address
         self._sort_jump_table()
         self._judge_boot_values()
         self._judge_keys()
@@ -127,8 +130,14 @@ class Section:
     # What boot code writes.
 
     def _judge_boot_values(self) -> None:
-        for start, size, name in self._objects():
-            if is_boot_value(name) or (start in self._taken and not any(self._file(start, size))):
+        for start, size, name in self._objects:
+            own = int.from_bytes(self._file(start, 8), "little") if size >= 8 else 0
+            if name == PER_CPU and size % 8 == 0 and self._file(start, size) == self._file(start, 8) * (size // 8):
+                self._mark(start, size, ARRAY)
+                self.array = start - self.va, size, own, start in self._relocated
+            elif is_boot_value(name):
+                self._mark_loose(start, size)
+            elif start in self._taken and not any(self._file(start, size)):
                 self._mark(start, size, VALUE)
         for va, word in sorted(code_stores.written_words(self.image, self.start, self.end).items()):
             size = min(word.size, self.end - va)
@@ -142,6 +151,12 @@ class Section:
                 own = (int.from_bytes(self._file(va, size), "little"), size == 8 and va in self._relocated)
                 self._mark(va, size, CONSTANT)
                 self.places.append(Place(offset, size, CONSTANT, sorted({own, *word.values})))
+
+    def _mark_loose(self, start: int, size: int) -> None:
+        """The words of an object but its relocated ones, which stay as they are."""
+        for at in range(start, start + size, 8):
+            if at not in self._relocated:
+                self._mark(at, min(8, start + size - at), VALUE)
 
     def _judge_keys(self) -> None:
         """Static keys point to their entries of the sorted table, and count who enabled them."""
@@ -165,21 +180,22 @@ class Section:
     @cached_property
     def _taken(self) -> set[int]:
         """Objects whose address code takes, or that it indexes."""
-        starts = [start for start, _, _ in self._objects()]
+        starts = [start for start, _, _ in self._objects]
         return {
             starts[bisect_right(starts, va) - 1] for va in code_stores.taken(self.image, self.start, self.end)
         }
 
+    @cached_property
     def _objects(self) -> list[tuple[int, int, str]]:
         """(link address, bytes up to the next symbol, name) of each object, in address order."""
-        if not hasattr(self, "_known"):
-            starts = sorted({s.address for s in self.image.symbols if self.start <= s.address < self.end} | {self.start})
-            ends = [*starts[1:], self.end]
-            self._known = [
-                (start, end - start, (self.image.symbols.nearest(start) or ("", 0))[0])
-                for start, end in zip(starts, ends, strict=True)
-            ]
-        return self._known
+        starts = [self.start]
+        while (following := self.image.symbols.next_address(starts[-1])) < self.end:
+            starts.append(following)
+        ends = [*starts[1:], self.end]
+        return [
+            (start, end - start, (self.image.symbols.nearest(start) or ("", 0))[0])
+            for start, end in zip(starts, ends, strict=True)
+        ]
 
     @cached_property
     def _relocated(self) -> set[int]:
@@ -253,7 +269,8 @@ def golden(image: KernelImage) -> dict[str, Any]:
 
     `va` is that of the first page, `size` counts from there; `bytes` says how many are judged in which way;
     `constants` are `[offset, size, [[number, is a link address], …]]`, `encodings` `[offset, size, [hex, …]]`;
-    `sites_at` is the offset of the sites of static calls, 0 if there are none.
+    `sites_at` is the offset of the sites of static calls, 0 if there are none; `array` is `[offset, bytes,
+    the file's value, is a link address]` of __per_cpu_offset.
     """
     section = _section(image)
     own = section.map[section.start - section.va :]
@@ -264,6 +281,8 @@ def golden(image: KernelImage) -> dict[str, Any]:
         "size": len(section.map),
         "bytes": {name: own.count(kind) for kind, name in KINDS.items()},
         "sites_at": section.sites_at,
+        "array": section.array,
+        "nr_cpu_ids": require(image, "nr_cpu_ids"),
         "constants": [[p.offset, p.size, p.values] for p in section.places if p.kind == CONSTANT],
         "encodings": [[p.offset, p.size, [c.hex() for c in p.codes]] for p in section.places if p.kind == ENCODING],
     }

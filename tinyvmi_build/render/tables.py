@@ -246,6 +246,8 @@ def _ro_after_init(kernel: KernelProfile) -> dict[str, Any]:
         "encodings": encodings,
         "sites": list(struct.iter_unpack("<II", blob("ro-after-init.sites"))),
         "sites_at": golden["sites_at"],
+        "array": golden["array"],
+        "nr_cpu_ids": golden["nr_cpu_ids"],
     }
 
 

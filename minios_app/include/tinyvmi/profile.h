@@ -278,6 +278,9 @@ struct tv_ro_after_init {
     const struct tv_call_site *sites; /* [site_count] by key without its bits, site, key */
     uint32_t sites_at; /* offset of the table */
     uint32_t constant_count, encoding_count, site_count;
+    uint32_t array_at, array_size; /* __per_cpu_offset, in bytes; 0: it is not here */
+    struct tv_boot_number array_value; /* of those that belong to no processor */
+    uint64_t nr_cpu_ids;           /* link address */
 };
 
 struct tv_kernel_profile {

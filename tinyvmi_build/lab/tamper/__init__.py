@@ -63,12 +63,13 @@ def changes() -> list[Change]:
         idt,
         page_tables,
         policy_globals,
+        ro_after_init,
         rodata,
         syscall_table,
         text,
     )
 
-    modules = (identity, syscall_table, idt, policy_globals, rodata, text, function_pointers, page_tables)
+    modules = (identity, syscall_table, idt, policy_globals, rodata, text, function_pointers, page_tables, ro_after_init)
     return [change for module in modules for change in module.CHANGES]
 
 
