@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from tinyvmi_build.kernel.image import KernelImage
 
 #: Checks that a monitor can make, in the order in which it makes them.
-CHECKS = ("identity", "syscall-table", "idt", "policy-globals", "rodata", "text", "function-pointers", "page-tables", "ro-after-init")
+CHECKS = (
+    *("identity", "syscall-table", "idt", "policy-globals", "rodata", "text"),
+    *("function-pointers", "page-tables", "ro-after-init"),
+)
 
 
 def compute(image: KernelImage) -> tuple[dict[str, Any], dict[str, bytes]]:

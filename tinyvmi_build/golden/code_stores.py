@@ -1,4 +1,4 @@
-"""What the kernel's own code writes into its static pointers: the package says which values may come to stand there.
+"""What the kernel's own code writes into its data: the package itself says what may come to stand there.
 
 A kernel that adapts itself at boot writes `movq $function, pointer(%rip)`:
 destination, value and the relocation of the value stand in the instruction.
@@ -39,7 +39,9 @@ class Written:
     register: bool = False
 
 
-def stores(image: KernelImage, slots: Collection[int], is_target: Callable[[int], bool]) -> dict[int, Written]:
+def stores(
+    image: KernelImage, slots: Collection[int], is_target: Callable[[int], bool]
+) -> dict[int, Written]:
     """Pointer's link address → what code writes there, for those of `slots` that code writes to by name."""
     relocated = set(image.relocs32)
     found: dict[int, Written] = {}
@@ -73,7 +75,7 @@ def stores(image: KernelImage, slots: Collection[int], is_target: Callable[[int]
 def static_call_updates(
     image: KernelImage, keys: Collection[int], is_function: Callable[[int], bool]
 ) -> dict[int, Written]:
-    """Key's link address → functions that code gives to __static_call_update(key, trampoline, function) by name."""
+    """Key's link address → the functions in calls of __static_call_update(key, trampoline, function)."""
     relocated = set(image.relocs32)
     found: dict[int, Written] = {}
     for name in CODE:
@@ -99,9 +101,9 @@ def static_call_updates(
     return found
 
 
-#: Opcodes that write to memory → (bytes of their immediate, values of ModRM.reg that write); size 0: by prefixes.
+#: Opcode that writes to memory → (bytes written, 0: by prefixes; the immediate's bytes; values of ModRM.reg).
 _ALL = range(8)
-_STORES: dict[int, tuple[int, int, Collection[int]]] = {  # size, immediate, ModRM.reg
+_STORES: dict[int, tuple[int, int, Collection[int]]] = {
     **{opcode: (1 - opcode % 2, 0, _ALL) for base in range(0, 0x38, 8) for opcode in (base, base + 1)},
     **{opcode: (1 - opcode % 2, 0, _ALL) for opcode in (0x86, 0x87, 0x88, 0x89)},
     **{0x80: (1, 1, range(7)), 0x81: (0, 4, range(7)), 0x83: (0, 1, range(7))},
@@ -121,7 +123,7 @@ _CONSTANTS = (0xC6, 0xC7)
 
 @dataclass
 class Word:
-    """What is written at one address: bytes, and the values if all are constants (link addresses if `moves`)."""
+    """What is written at one address: bytes, and the constants among it: (number, is a link address)."""
 
     size: int
     values: set[tuple[int, bool]] = field(default_factory=set)
@@ -169,7 +171,7 @@ def _class(values: set[int]) -> bytes:
 
 
 def _store(code: bytes, modrm: int) -> tuple[int, int, bool] | None:
-    """(bytes written, bytes of the immediate, whether that is what is written) of the store with ModRM at `modrm`."""
+    """(bytes written, bytes of the immediate, whether that is what is written), or None if it is no store."""
     opcode = code[modrm - 1]
     register = code[modrm] >> 3 & 7
     two = code[modrm - 2] == 0x0F

@@ -29,7 +29,7 @@ KEY = "__SCK__"
 _PROBE = re.compile("probe|trace|filter|handle|callback|_hit|follow")
 #: What TRACE_EVENT() makes; its own event's are found through the event's class.
 _GENERATED = re.compile(r"__traceiter_|__probestub_|__bpf_trace_|perf_trace_|trace_event_|trace_raw_output_")
-#: Sections whose memory is the kernel's own for as long as it runs (the others are freed after boot, or per CPU).
+#: Sections whose memory is the kernel's own as long as it runs; others are freed after boot, or per CPU.
 _DATA = re.compile(r"\.data|\.data_nosave|\.vvar|__bug_table|__modver|__param|__init_rodata|\.rodata")
 
 
@@ -78,7 +78,9 @@ class Pointers:
         r64 = self.image.relocs64
         if not r64:
             raise Unknown("the kernel carries no relocations, so its static pointers are not known")
-        holders = [va for va in r64 if self.rodata[0] <= va < self.rodata[1] and self.is_function(self.image.u64(va))]
+        holders = [
+            va for va in r64 if self.rodata[0] <= va < self.rodata[1] and self.is_function(self.image.u64(va))
+        ]
         known: dict[int, bool] = {}
         functions, tables = {}, {}
         for start, end in self._lasting():
@@ -163,7 +165,9 @@ class Pointers:
         allowed = Allowed(null=any(r.null for r in rules), foreign=any(r.foreign for r in rules))
         for rule in rules:
             if rule not in self._of_rule:
-                self._of_rule[rule] = self._allowed_by(rule, self._constants if va in self.tables else self._named)
+                self._of_rule[rule] = self._allowed_by(
+                    rule, self._constants if va in self.tables else self._named
+                )
             found = self._of_rule[rule]
             if rule.typed and (types := self._prototype(target)):
                 found = {(name, at) for name, at in found if self._prototypes.get(name, types) == types}
@@ -179,12 +183,16 @@ class Pointers:
         return {(name, at) for name, at in named if name in matches}
 
     def _tracepoint(self, name: str, target: int) -> Allowed:
-        """What a tracepoint calls when it has one probe (kernel/tracepoint.c): those of its event class, or its type."""
+        """What a tracepoint with one probe calls (kernel/tracepoint.c): of its event's class, or its type."""
         types = self._prototype(target)
         allowed = Allowed(set(self._probes.get(types[1:], set())) if types else set(), foreign=True)
         stem = name.removesuffix("_new")
         allowed.values |= {at for probe, at in self._untyped_probes if stem in probe}
-        event = self.image.symbols.get(f"event_{name}") if len(self.image.symbols.all(f"event_{name}")) == 1 else None
+        event = (
+            self.image.symbols.get(f"event_{name}")
+            if len(self.image.symbols.all(f"event_{name}")) == 1
+            else None
+        )
         if event is None:
             return allowed
         btf = self.image.btf
@@ -193,7 +201,9 @@ class Pointers:
             members = [btf.offset("struct trace_event_class", member) for member in ("probe", "perf_probe")]
         except KeyError as why:
             raise Unknown(f"trace events are not described: {why}") from None
-        allowed.values |= self._offsets({va for m in members if self.is_function(va := self.image.u64(event_class + m))})
+        allowed.values |= self._offsets(
+            {va for m in members if self.is_function(va := self.image.u64(event_class + m))}
+        )
         for symbol in self.image.symbols.at(event_class):
             raw = "__bpf_trace_" + symbol.name.removeprefix("event_class_")
             allowed.values |= {s.address - self.text for s in self.image.symbols.all(raw)}
@@ -290,7 +300,7 @@ def _pointers(image: KernelImage) -> Pointers:
 
 
 def golden(image: KernelImage) -> dict[str, Any]:
-    """`{"va", "slots", "functions", "tables", "rules": [[slot's number, set's number or -1, flags]], "sets"}`.
+    """`{"va", "functions", "tables", "rules": [[number of a slot, of a set or -1, flags]], "sets"}`.
 
     Flags: 1 nothing may stand there, 2 any function of the kernel, 4 code outside of it.
     `sets` are sorted lists of offsets from _text, modulo 2^32.
@@ -324,7 +334,8 @@ def blobs(image: KernelImage) -> dict[str, bytes]:
     pointers = _pointers(image)
     _last = None
     every = pointers.functions | pointers.tables
-    pages, index, slots, targets = [], [0], [], []
+    pages: list[int] = []
+    index, slots, targets = [0], list[int](), list[int]()
     for va in sorted(every):
         page, offset = divmod(va - pointers.text, PAGE)
         if not pages or pages[-1] != page:

@@ -1,4 +1,4 @@
-"""Static pointers that the kernel rewrites by other ways than a constant in an instruction, and what it puts there.
+"""Static pointers that the kernel rewrites otherwise than by a constant in an instruction.
 
 `code_stores` finds what instructions say by themselves.  The rest is here, by
 the pointer's symbol, each line with the kernel file that does it.  A pointer
@@ -45,7 +45,9 @@ RULES = (
     Rule("this_cpu", "arch/x86/kernel/cpu/common.c: the vendor's operations", r"\w+_cpu_dev"),
     Rule("x86_return_thunk", "cpu/bugs.c: set_return_thunk(reg)", r"\w*_return_thunk"),
     Rule("i8259A_chip", "i8259.c: init_8259A()", "disable_8259A_irq", golden="mask_and_ack_8259A"),
-    Rule("pcibios_disable_irq|memory_device_handler|vesafb_ops", "cleared where it does not apply", null=True),
+    Rule(
+        "pcibios_disable_irq|memory_device_handler|vesafb_ops", "cleared where it does not apply", null=True
+    ),
     Rule(
         "smp_ops",
         "xen/smp_pv.c: xen_smp_ops has none; power/hibernate.c saves and restores play_dead",
@@ -80,7 +82,9 @@ RULES = (
     Rule("__SCK__xen_hypercall", "xen/enlighten.c", r"xen_hypercall_\w+"),
     Rule("__SCK____hv_hypercall", "hyperv/hv_init.c: the hypervisor's own page", r"__hv_\w+", foreign=True),
     Rule(r"__SCK__bpf_dispatcher_\w+", "kernel/bpf/dispatcher.c", "bpf_dispatcher_nop_func", foreign=True),
-    Rule("__SCK__udp_tunnel_gro_rcv", "net/ipv4/udp_offload.c: of a tunnel's module", null=True, foreign=True),
+    Rule(
+        "__SCK__udp_tunnel_gro_rcv", "net/ipv4/udp_offload.c: of a tunnel's module", null=True, foreign=True
+    ),
     Rule(
         r"__SCK__(preempt_schedule(_notrace)?|might_resched|cond_resched|irqentry_exit_cond_resched)",
         "sched/core.c: dynamic preemption",

@@ -40,8 +40,15 @@ if TYPE_CHECKING:
 VALUE, CONSTANT, ENCODING = range(3)
 #: How a byte is judged; the places' kinds are among them.
 EXACT, SITES, POINTER, ARRAY = 3, 4, 5, 6
-KINDS = {EXACT: "exact", SITES: "static-call-sites", POINTER: "pointers", ARRAY: "per-cpu-offsets", CONSTANT: "constants",
-         ENCODING: "vdso", VALUE: "boot-values"}  # fmt: skip
+KINDS = {
+    EXACT: "exact",
+    SITES: "static-call-sites",
+    POINTER: "pointers",
+    ARRAY: "per-cpu-offsets",
+    CONSTANT: "constants",
+    ENCODING: "vdso",
+    VALUE: "boot-values",
+}
 PER_CPU = "__per_cpu_offset"
 KEY_SIZE = 16  # struct static_key (linux/jump_label.h)
 INIT = 2  # JUMP_TYPE_…, STATIC_CALL_SITE_INIT: the site lies in code that is given back
@@ -77,7 +84,12 @@ class Section:
         self.map = bytearray([EXACT]) * (self.end - self.va)
         self.map[: self.start - self.va] = bytes([POINTER]) * (self.start - self.va)  # not this check's
         self.places: list[Place] = []
-        self.array = 0, 0, 0, False  # __per_cpu_offset: offset, bytes, the file's value, whether it is an address
+        self.array = (
+            0,
+            0,
+            0,
+            False,
+        )  # __per_cpu_offset: offset, bytes, the file's value, whether it is an address
         self._sort_jump_table()
         self._judge_boot_values()
         self._judge_keys()
@@ -131,10 +143,9 @@ class Section:
 
     def _judge_boot_values(self) -> None:
         for start, size, name in self._objects:
-            own = int.from_bytes(self._file(start, 8), "little") if size >= 8 else 0
-            if name == PER_CPU and size % 8 == 0 and self._file(start, size) == self._file(start, 8) * (size // 8):
+            if name == PER_CPU and self._file(start, size) == self._file(start, 8) * (size // 8):
                 self._mark(start, size, ARRAY)
-                self.array = start - self.va, size, own, start in self._relocated
+                self.array = start - self.va, size, self.image.u64(start), start in self._relocated
             elif is_boot_value(name):
                 self._mark_loose(start, size)
             elif start in self._taken and not any(self._file(start, size)):
@@ -142,13 +153,14 @@ class Section:
         for va, word in sorted(code_stores.written_words(self.image, self.start, self.end).items()):
             size = min(word.size, self.end - va)
             offset = va - self.va
-            if VALUE in self.map[offset : offset + size]:
-                self._mark(va, size, VALUE)
-            elif word.any_value or size not in (1, 2, 4, 8) or any(k != EXACT for k in self.map[offset : offset + size]):
+            known = self.map[offset : offset + size]
+            if ARRAY in known:
+                continue
+            if word.any_value or size not in (1, 2, 4, 8) or any(kind != EXACT for kind in known):
                 self._mark(va, size, VALUE)
             else:
                 # The file's value stays where the instruction is not reached.
-                own = (int.from_bytes(self._file(va, size), "little"), size == 8 and va in self._relocated)
+                own = int.from_bytes(self._file(va, size), "little"), size == 8 and va in self._relocated
                 self._mark(va, size, CONSTANT)
                 self.places.append(Place(offset, size, CONSTANT, sorted({own, *word.values})))
 
@@ -265,10 +277,10 @@ def _section(image: KernelImage) -> Section:
 
 
 def golden(image: KernelImage) -> dict[str, Any]:
-    """`{"symbol", "va", "size", "bytes", "sites_at", "constants", "encodings"}`.
+    """`{"symbol", "start", "va", "size", "bytes", "sites_at", "array", "constants", "encodings"}`.
 
     `va` is that of the first page, `size` counts from there; `bytes` says how many are judged in which way;
-    `constants` are `[offset, size, [[number, is a link address], …]]`, `encodings` `[offset, size, [hex, …]]`;
+    `constants` are `[offset, size, [[number, is a link address], …]]`, `encodings` `[offset, size, [hex]]`;
     `sites_at` is the offset of the sites of static calls, 0 if there are none; `array` is `[offset, bytes,
     the file's value, is a link address]` of __per_cpu_offset.
     """
@@ -284,7 +296,9 @@ def golden(image: KernelImage) -> dict[str, Any]:
         "array": section.array,
         "nr_cpu_ids": require(image, "nr_cpu_ids"),
         "constants": [[p.offset, p.size, p.values] for p in section.places if p.kind == CONSTANT],
-        "encodings": [[p.offset, p.size, [c.hex() for c in p.codes]] for p in section.places if p.kind == ENCODING],
+        "encodings": [
+            [p.offset, p.size, [c.hex() for c in p.codes]] for p in section.places if p.kind == ENCODING
+        ],
     }
 
 
@@ -306,9 +320,9 @@ def blobs(image: KernelImage) -> dict[str, bytes]:
         lines += struct.pack("<64H", *(sums + [0] * (64 - len(sums))))
     relocs: list[list[int]] = [[] for _ in pages]
     for va in sorted(section._relocated):
-        page, offset = divmod(va - section.va, PAGE)
+        number, offset = divmod(va - section.va, PAGE)
         if section.map[va - section.va] == EXACT:
-            relocs[page].append(offset + BIAS)
+            relocs[number].append(offset + BIAS)
     runs = section.runs()
     return {
         "ro-after-init": bytes(section.data),

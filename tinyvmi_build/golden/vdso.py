@@ -1,4 +1,4 @@
-"""The vDSO images in `ro_after_init`: their own alternatives (arch/x86/entry/vdso/vma.c, init_vdso_image())."""
+"""The vDSO images in `ro_after_init`: their alternatives (init_vdso_image(), arch/x86/entry/vdso/vma.c)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,14 @@ from tinyvmi_build.golden.unknown import Unknown
 if TYPE_CHECKING:
     from tinyvmi_build.kernel.image import KernelImage
 
-_IMAGES = ("vdso_image_64", "vdso_image_x32", "vdso_image_32", "vdso64_image", "vdsox32_image", "vdso32_image")
+_IMAGES = (
+    "vdso_image_64",
+    "vdso_image_x32",
+    "vdso_image_32",
+    "vdso64_image",
+    "vdsox32_image",
+    "vdso32_image",
+)
 _MAX_FEATURES = 5
 _MAX_SIZE = 16
 
@@ -42,7 +49,11 @@ def encodings(image: KernelImage) -> dict[tuple[int, int], list[bytes]]:
         for start, group in itertools.groupby(alternatives, key=lambda entry: entry.instr):
             entries = list(group)
             length = max(entry.size for entry in entries)
-            if not data <= start <= start + length <= data + size or length > _MAX_SIZE or (start, length) in found:
+            if (
+                not data <= start <= start + length <= data + size
+                or length > _MAX_SIZE
+                or (start, length) in found
+            ):
                 raise Unknown(f"an alternative of {name} is not as this generator expects")
             found[start, length] = _variants(facts, memory, start, length, entries)
     return found

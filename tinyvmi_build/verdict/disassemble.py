@@ -35,7 +35,7 @@ _MEANINGS = {
     ("function-pointers", "pointer"): (
         "the kernel would call other code here than its package says; none of its own code puts this there"
     ),
-    ("ro-after-init", "boot-value"): "a value of the boot leads to where none leads; after boot nothing writes it",
+    ("ro-after-init", "boot-value"): "it leads to where no value of the boot leads; nothing writes it later",
     ("page-tables", "pointer"): "the kernel would run on other page tables; nothing changes this pointer",
     ("page-tables", "page-table"): (
         "this address space has another view of the kernel than init_top_pgt; nothing does this legitimately"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from ..errors import TinyVMIError
-from ..profile.relocated import rodata_at
+from ..profile.relocated import ro_after_init_at, rodata_at
 from .disassemble import instructions, is_code, meaning
 
 _MASK = (1 << 64) - 1
@@ -107,7 +107,10 @@ class Explainer:
     def _changed_bytes(self, address: int, actual: bytes) -> Explanation:
         """What differs in a line of read-only data that the monitor knows by its digest alone."""
         link_va = (address - self._delta) & _MASK
-        wanted = rodata_at(self._kernel, link_va, len(actual), self._delta) if self._kernel else None
+        wanted = None
+        if self._kernel:
+            wanted = rodata_at(self._kernel, link_va, len(actual), self._delta)
+            wanted = wanted or ro_after_init_at(self._kernel, link_va, actual, self._delta)
         if wanted is None or wanted == actual:
             return Explanation(self.name(address))
         changed = [i for i in range(len(actual)) if wanted[i] != actual[i]]

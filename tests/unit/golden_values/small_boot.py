@@ -12,9 +12,9 @@ RO = TEXT + 0x20000
 
 def golden() -> dict[str, Any]:
     names = (
-        "init_task", "init_mm", "efi", "capabilities", "per_cpu_offset", "nr_cpu_ids", "cpu_tlbstate", "tasks",
-        "pid", "comm", "comm_size", "mm", "active_mm", "signal", "thread_node", "thread_head", "pgd", "ldt",
-        "loaded_mm", "pti",
+        "init_task", "init_mm", "efi", "capabilities", "per_cpu_offset", "nr_cpu_ids", "cpu_tlbstate",
+        "tasks", "pid", "comm", "comm_size", "mm", "active_mm", "signal", "thread_node", "thread_head", "pgd",
+        "ldt", "loaded_mm", "pti",
     )  # fmt: skip
     return {
         "function-pointers": {
@@ -24,7 +24,7 @@ def golden() -> dict[str, Any]:
             "rules": [[1, 0, 1], [2, -1, 4]],
             "sets": [[0x100, 0x210]],
         },
-        "page-tables": dict.fromkeys(names, TEXT & 0xFFFF | 8) | {"pointers": [TEXT + 8], "per_cpu_moves": True},
+        "page-tables": dict.fromkeys(names, 8) | {"pointers": [TEXT + 8], "per_cpu_moves": True},
         "ro-after-init": {
             "symbol": "__start_ro_after_init",
             "start": RO + 64,

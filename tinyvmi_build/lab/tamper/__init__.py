@@ -69,7 +69,10 @@ def changes() -> list[Change]:
         text,
     )
 
-    modules = (identity, syscall_table, idt, policy_globals, rodata, text, function_pointers, page_tables, ro_after_init)
+    modules = (
+        *(identity, syscall_table, idt, policy_globals, rodata, text),
+        *(function_pointers, page_tables, ro_after_init),
+    )
     return [change for module in modules for change in module.CHANGES]
 
 

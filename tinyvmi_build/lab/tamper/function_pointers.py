@@ -62,7 +62,9 @@ def _other_hypervisor(guest: Guest) -> list[tuple[int, bytes]]:
 
 def _work(guest: Guest) -> list[tuple[int, bytes]]:
     """A pointer in data that no relocation names: the kernel sets it as it runs."""
-    return [(guest.profile.symbols.lookup("panic_blink"), struct.pack("<Q", guest.profile.text_va + guest.delta))]
+    return [
+        (guest.profile.symbols.lookup("panic_blink"), struct.pack("<Q", guest.profile.text_va + guest.delta))
+    ]
 
 
 CHANGES = [
@@ -71,6 +73,8 @@ CHANGES = [
     Change("function-pointers-emptied", "function-pointers", "a function's pointer cleared", _emptied),
     Change("function-pointers-table", "function-pointers", "another table of operations", _table),
     Change("function-pointers-platform", "function-pointers", "a rewritten pointer leads astray", _platform),
-    Change("benign-function-pointer", None, "a value that the kernel's own code can write", _other_hypervisor),
+    Change(
+        "benign-function-pointer", None, "a value that the kernel's own code can write", _other_hypervisor
+    ),
     Change("benign-run-time-pointer", None, "a pointer that nothing was compiled into", _work),
 ]

@@ -75,7 +75,9 @@ CHECK = "ro-after-init"
 CHANGES = [
     Change("ro-after-init-jump-table", CHECK, "one target in the jump table", _jump_table),
     Change("ro-after-init-call-site", CHECK, "one site of a static call", _static_call_site),
-    Change("ro-after-init-call-twice", CHECK, "one site of a static call in place of another", _static_call_twice),
+    Change(
+        "ro-after-init-call-twice", CHECK, "one site of a static call in place of another", _static_call_twice
+    ),
     Change("ro-after-init-vdso", CHECK, "breakpoints where the vDSO is patched", _vdso),
     Change("ro-after-init-vdso-code", CHECK, "a byte of the vDSO that is never patched", _vdso_code),
     Change("ro-after-init-constant", CHECK, "a value that the kernel's code never writes", _constant),
