@@ -66,6 +66,9 @@ class Checks:
     policy_globals: bool = _key(Bool(), True, "Strings that decide which program the kernel starts as root.")
     rodata: bool = _key(Bool(), True, "Every page of the kernel's read-only data, by digest.")
     text: bool = _key(Bool(), True, "Every byte of the kernel's code, patched places included.")
+    function_pointers: bool = _key(Bool(), True, "Every static pointer to a function, or to a table of them.")
+    page_tables: bool = _key(Bool(), True, "That every task sees the same kernel: the roots of page tables.")
+    ro_after_init: bool = _key(Bool(), True, "What the kernel writes at boot and never again.")
 
     @property
     def enabled(self) -> tuple[str, ...]:

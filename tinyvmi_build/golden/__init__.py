@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from tinyvmi_build.kernel.image import KernelImage
 
 #: Checks that a monitor can make, in the order in which it makes them.
-CHECKS = ("identity", "syscall-table", "idt", "policy-globals", "rodata", "text")
+CHECKS = (
+    *("identity", "syscall-table", "idt", "policy-globals", "rodata", "text"),
+    *("function-pointers", "page-tables", "ro-after-init"),
+)
 
 
 def compute(image: KernelImage) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -25,7 +28,17 @@ def compute(image: KernelImage) -> tuple[dict[str, Any], dict[str, bytes]]:
     `kernel` stands beside the checks: what discovery needs.  It has no
     *unknown*: a kernel without it cannot be found, which raises UsageError.
     """
-    from tinyvmi_build.golden import identity, idt, policy_globals, rodata, syscall_table, text
+    from tinyvmi_build.golden import (
+        function_pointers,
+        identity,
+        idt,
+        page_tables,
+        policy_globals,
+        ro_after_init,
+        rodata,
+        syscall_table,
+        text,
+    )
 
     golden: dict[str, Any] = {"kernel": identity.kernel(image)}
     blobs: dict[str, bytes] = {}
@@ -36,6 +49,9 @@ def compute(image: KernelImage) -> tuple[dict[str, Any], dict[str, bytes]]:
         "policy-globals": policy_globals,
         "rodata": rodata,
         "text": text,
+        "function-pointers": function_pointers,
+        "page-tables": page_tables,
+        "ro-after-init": ro_after_init,
     }
     for check in CHECKS:
         try:

@@ -298,3 +298,24 @@ class Btf:
             if unpack(self.data, self._starts[type_id] + 4)[0] & 0x1F000000 in kinds:
                 found |= self._enumerators(type_id)
         return found
+
+    @cached_property
+    def prototypes(self) -> dict[str, tuple[int, ...]]:
+        """Function's name → ids of its return type and parameters' types, equal for equal prototypes.
+
+        Without functions of which several share a name and differ in type.
+        """
+        found: dict[str, tuple[int, ...]] = {}
+        several: set[str] = set()
+        for type_id in range(1, len(self._starts)):
+            kind, _, prototype, _ = self._type(type_id)
+            if kind != Kind.FUNC:
+                continue
+            name = self._string(struct.unpack_from("<I", self.data, self._starts[type_id])[0])
+            kind, vlen, returned, at = self._type(prototype)
+            if kind != Kind.FUNC_PROTO:
+                continue
+            types = (returned, *(struct.unpack_from("<II", self.data, at + 8 * i)[1] for i in range(vlen)))
+            if found.setdefault(name, types) != types:
+                several.add(name)
+        return {name: types for name, types in found.items() if name not in several}

@@ -16,6 +16,7 @@ class Golden(Protocol):
     def blob(self, name: str, /) -> bytes: ...
 
 
+_EXACT = 3  # golden.ro_after_init.EXACT: this file is read without the generator
 _BLOBS = (("relocs64", 8, 1), ("relocs32", 4, 1), ("inverse32", 4, -1))  # name, bytes, sign of the delta
 
 
@@ -27,6 +28,16 @@ def rodata_at(kernel: Golden, link_va: int, size: int, delta: int) -> bytes | No
 def text_at(kernel: Golden, link_va: int, size: int, delta: int) -> bytes | None:
     """The same of .text before the kernel patches it; at patched places memory differs legitimately."""
     return _bytes_at(kernel, "text", link_va, size, delta)
+
+
+def ro_after_init_at(kernel: Golden, link_va: int, actual: bytes, delta: int) -> bytes | None:
+    """What should stand at `link_va` for `actual`, where ro_after_init has exact bytes; None outside."""
+    wanted = _bytes_at(kernel, "ro-after-init", link_va, len(actual), delta)
+    if wanted is None:
+        return None
+    at = link_va - kernel.golden["ro-after-init"]["va"]
+    kinds = kernel.blob("ro-after-init.kinds")[at : at + len(actual)]
+    return bytes(w if kind == _EXACT else a for w, a, kind in zip(wanted, actual, kinds, strict=True))
 
 
 def _bytes_at(kernel: Golden, check: str, link_va: int, size: int, delta: int) -> bytes | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from ..config.model import ALL_CHECKS, Config
@@ -41,6 +42,9 @@ def table_contexts(config: Config, kernel: KernelProfile) -> dict[str, dict[str,
         "policy-globals": lambda: _policy_globals(config, kernel),
         "rodata": lambda: _rodata(kernel),
         "text": lambda: _text(kernel),
+        "function-pointers": lambda: _function_pointers(kernel),
+        "page-tables": lambda: _page_tables(kernel),
+        "ro-after-init": lambda: _ro_after_init(kernel),
     }
     return {check: make() for check, make in makers.items() if "unknown" not in kernel.golden[check]}
 
@@ -168,6 +172,86 @@ def _text(kernel: KernelProfile) -> dict[str, Any]:
         "kprobe_template": bytes.fromhex(golden["kprobes"]["template"]),
         "kprobe_numbers": sorted(name for name, value in golden["kprobes"].items() if isinstance(value, int)),
         "rodata": (start, (start + rodata.size + PAGE - 1) // PAGE * PAGE),
+    }
+
+
+def _function_pointers(kernel: KernelProfile) -> dict[str, Any]:
+    golden = kernel.golden["function-pointers"]
+    tables = {
+        name: _numbers(code, kernel.blob(f"function-pointers.{name}"))
+        for name, code in (("pages", "I"), ("index", "I"), ("slots", "H"), ("targets", "I"))
+    }
+    places = [
+        golden["va"] + page * PAGE + tables["slots"][slot]
+        for number, page in enumerate(tables["pages"])
+        for slot in range(tables["index"][number], tables["index"][number + 1])
+    ]
+    ends = accumulate((len(values) for values in golden["sets"]), initial=0)
+    return {
+        "va": golden["va"],
+        "arrays": {
+            "pages": ("uint32_t", tables["pages"]),
+            "page_index": ("uint32_t", tables["index"]),
+            "slots": ("uint16_t", tables["slots"]),
+            "targets": ("uint32_t", [target % (1 << 32) for target in tables["targets"]]),
+            "set_index": ("uint32_t", list(ends)),
+            "set_values": ("uint32_t", [value for values in golden["sets"] for value in values]),
+        },
+        "rules": [
+            {
+                "slot": slot,
+                "set": chosen if chosen >= 0 else "TV_POINTER_NO_SET",
+                "flags": flags,
+                "symbol": _symbol(kernel, places[slot]),
+            }
+            for slot, chosen, flags in golden["rules"]
+        ],
+    }
+
+
+def _page_tables(kernel: KernelProfile) -> dict[str, Any]:
+    golden = kernel.golden["page-tables"]
+    return {"golden": golden, "pointers": golden["pointers"]}
+
+
+def _ro_after_init(kernel: KernelProfile) -> dict[str, Any]:
+    golden = kernel.golden["ro-after-init"]
+    blob = kernel.blob
+    pages = _pages(kernel, "ro-after-init")
+    values: list[list[int]] = []
+    constants = []
+    for offset, size, allowed in golden["constants"]:
+        entry = {"offset": offset, "size": size, "first": len(values)}
+        values += allowed
+        symbol = _symbol(kernel, golden["va"] + offset)
+        constants.append({**entry, "end": len(values), "symbol": symbol})
+    codes: list[bytes] = []
+    encodings = []
+    for offset, size, allowed in golden["encodings"]:
+        entry = {"offset": offset, "size": size, "first": len(codes)}
+        codes += [bytes.fromhex(code) for code in allowed]
+        encodings.append({**entry, "end": len(codes)})
+    return {
+        "symbol": golden["symbol"],
+        "va": golden["va"],
+        "first": golden["start"] - golden["va"],
+        "last_size": (golden["size"] - 1) % PAGE + 1,
+        "digests": pages["digests"],
+        "lines": pages["lines"],
+        "arrays": {
+            "reloc_index": ("uint32_t", pages["reloc_index"]),
+            "relocs": ("uint16_t", pages["relocs"]),
+            "run_index": ("uint32_t", _numbers("I", blob("ro-after-init.run_index"))),
+        },
+        "runs": list(struct.iter_unpack("<HH", blob("ro-after-init.runs"))),
+        "values": values,
+        "constants": constants,
+        "codes": codes,
+        "encodings": encodings,
+        "sites": list(struct.iter_unpack("<II", blob("ro-after-init.sites"))),
+        "sites_at": golden["sites_at"],
+        "array": golden["array"],
+        "nr_cpu_ids": golden["nr_cpu_ids"],
     }
 
 

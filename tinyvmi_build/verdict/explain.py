@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ..errors import TinyVMIError
 from .disassemble import instructions, is_code
 from .meanings import meaning
-from .recover import Changed, code_change, data_change
+from .recover import Changed, code_change, data_change, wanted_data
 
 if TYPE_CHECKING:
     from ..golden.text.places import Place, Places
@@ -173,19 +173,11 @@ class Explainer:
         names = "", ""
         if body["kind"] == "bytes":  # a pointer: shown, and named, as a whole
             word = changed.va & ~7
-            whole = (
-                data_change(self._kernel, word, line[word - link_va :][:8], self._delta)
-                if self._kernel
-                else None
-            )
-            wanted = self._word(word)
-            if (
-                whole
-                and len(wanted) == 8
-                and changed.va + len(changed.actual) <= word + 8
-                and self._pointer(wanted.hex())
-            ):
-                changed = Changed(word, wanted, line[word - link_va :][:8])
+            found = line[word - link_va :][:8]
+            wanted = (wanted_data(self._kernel, word, found, self._delta) if self._kernel else None) or b""
+            inside = changed.va + len(changed.actual) <= word + 8
+            if inside and len(wanted) == 8 and self._pointer(wanted.hex()):
+                changed = Changed(word, wanted, found)
                 names = self._pointer(wanted.hex()), self._pointer(changed.actual.hex())
         return Explanation(
             self.name(changed.va + self._delta & _MASK),
@@ -196,11 +188,6 @@ class Explainer:
             actual_bytes=changed.actual.hex(),
             beside=changed.places,
         )
-
-    def _word(self, link_va: int) -> bytes:
-        from ..profile.relocated import rodata_at
-
-        return (rodata_at(self._kernel, link_va, 8, self._delta) if self._kernel else None) or b""
 
     def _pointer(self, text: str) -> str:
         raw = bytes.fromhex(text)  # as in memory: little-endian

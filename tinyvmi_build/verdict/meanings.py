@@ -106,6 +106,15 @@ _MEANINGS = {
         "the kernel patches this place itself, but to no such encoding in its present state",
         "tracing, static keys, livepatch and BPF leave others",
     ),
+    ("function-pointers", "pointer"): Meaning(
+        "the kernel would call other code here than its package says",
+        "nobody: none of the kernel's own code puts this there",
+    ),
+    ("ro-after-init", "boot-value"): Meaning("a value of the boot leads to where none leads", _NOBODY),
+    ("ro-after-init", ""): Meaning("what was written at boot and made read-only has changed", _NOBODY),
+    ("page-tables", "page-table"): Meaning(
+        "this address space has another view of the kernel than init_top_pgt", "nobody"
+    ),
     ("modules", ""): Meaning(
         "a module's code or constant data is not that of its package", "nobody after the module was loaded"
     ),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ..profile.relocated import rodata_at, text_at
+from ..profile.relocated import ro_after_init_at, rodata_at, text_at
 
 _PAGE = 4096
 _CALL_BIAS = 16  # `calls` count from this many bytes before a page
@@ -50,11 +50,17 @@ class Changed:
 
 def data_change(kernel: Golden, va: int, actual: bytes, delta: int) -> Changed | None:
     """What differs in a line of read-only data; None if nothing does, or the profile does not reach there."""
-    wanted = rodata_at(kernel, va, len(actual), delta)
+    wanted = wanted_data(kernel, va, actual, delta)
     if wanted is None or wanted == actual:
         return None
     first, end = _span(wanted, actual)
     return Changed(va + first, wanted[first:end], actual[first:end])
+
+
+def wanted_data(kernel: Golden, va: int, actual: bytes, delta: int) -> bytes | None:
+    """What should stand at `va` for `actual`; None where the profile does not reach."""
+    wanted = rodata_at(kernel, va, len(actual), delta)
+    return ro_after_init_at(kernel, va, actual, delta) if wanted is None else wanted
 
 
 def code_change(

@@ -63,6 +63,9 @@ extern const struct tv_check tv_check_text;
 extern const struct tv_check tv_check_syscall_table;
 extern const struct tv_check tv_check_idt;
 extern const struct tv_check tv_check_policy_globals;
+extern const struct tv_check tv_check_function_pointers;
+extern const struct tv_check tv_check_page_tables;
+extern const struct tv_check tv_check_ro_after_init;
 
 /*
  * Count a finding and keep its details while there is room.  Byte strings are

@@ -205,6 +205,86 @@ struct tv_text {
     bool pads_jumps, int3_after_jump;
 };
 
+/* Static pointers to functions and to constant tables of functions.  Offsets are from `va`, modulo 2^32. */
+enum tv_pointer_flag { /* of a rule */
+    TV_POINTER_NULL = 1,    /* nothing may stand there */
+    TV_POINTER_ANY = 2,     /* any function of the kernel */
+    TV_POINTER_FOREIGN = 4, /* code outside of the kernel's own */
+};
+#define TV_POINTER_NO_SET 0xffff
+struct tv_pointer_rule { /* of a slot that may change */
+    uint32_t slot;
+    uint16_t set; /* of `set_index`, or TV_POINTER_NO_SET */
+    uint16_t flags;
+};
+struct tv_function_pointers {
+    uint64_t va;            /* _text */
+    const uint32_t *pages;  /* [page_count] ascending, those of 4 KiB from `va` that hold slots */
+    const uint32_t *index;  /* [page_count + 1] into slots and targets */
+    const uint16_t *slots;  /* offset in the page; a slot never crosses its end */
+    const uint32_t *targets; /* what was compiled in */
+    const struct tv_pointer_rule *rules; /* [rule_count] by slot */
+    const uint32_t *set_index;  /* into set_values, one more than there are sets */
+    const uint32_t *set_values; /* each set ascending */
+    uint32_t page_count, rule_count;
+};
+
+/* Where roots of page tables are found.  Link addresses, then offsets of members. */
+struct tv_page_tables {
+    uint64_t init_task, init_mm;
+    uint64_t efi; /* efi_mm, or 0 */
+    const uint64_t *pointers; /* [pointer_count] to struct mm_struct or NULL */
+    uint32_t pointer_count;
+    uint64_t capabilities; /* boot_cpu_data.x86_capability */
+    uint64_t per_cpu_offset, nr_cpu_ids, cpu_tlbstate;
+    bool per_cpu_moves; /* KASLR moves cpu_tlbstate's address (since 6.15) */
+    uint32_t tasks, pid, comm, comm_size, mm, active_mm, signal, thread_node; /* struct task_struct */
+    uint32_t thread_head; /* struct signal_struct */
+    uint32_t pgd, ldt;    /* struct mm_struct; ldt UINT32_MAX: none */
+    uint32_t loaded_mm;   /* struct tlb_state */
+    uint32_t pti;         /* number of the capability */
+};
+
+/*
+ * ro_after_init: its pages' digests are of the expected bytes with zeros in
+ * the runs.  Offsets are from the first page.
+ */
+enum tv_boot_kind { TV_BOOT_VALUE = 0, TV_BOOT_CONSTANT = 1, TV_BOOT_ENCODING = 2 }; /* others are judged elsewhere */
+struct tv_boot_run { /* never over a page's end */
+    uint16_t at;        /* in the page */
+    uint16_t kind_size; /* kind << 13 | bytes */
+};
+struct tv_boot_number {
+    uint64_t number;
+    bool moves; /* a link address */
+};
+struct tv_boot_constant { /* values[first .. end) */
+    uint32_t offset, size, first, end;
+};
+#define TV_BOOT_CODE_MAX 16
+struct tv_boot_encoding { /* codes[first .. end) */
+    uint32_t offset, size, first, end;
+};
+struct tv_call_site { /* struct static_call_site, from _text, modulo 2^32 */
+    uint32_t site, key; /* with the key's bits: 1 a tail call, 2 in code that is given back */
+};
+struct tv_ro_after_init {
+    struct tv_digest_range range;
+    uint32_t first; /* offset of __start_ro_after_init */
+    const uint32_t *run_index; /* [npages + 1] into runs */
+    const struct tv_boot_run *runs;
+    const struct tv_boot_number *values;
+    const struct tv_boot_constant *constants; /* [constant_count] */
+    const uint8_t (*codes)[TV_BOOT_CODE_MAX];
+    const struct tv_boot_encoding *encodings; /* [encoding_count] */
+    const struct tv_call_site *sites; /* [site_count] by key without its bits, site, key */
+    uint32_t sites_at; /* offset of the table */
+    uint32_t constant_count, encoding_count, site_count;
+    uint32_t array_at, array_size; /* __per_cpu_offset, in bytes; 0: it is not here */
+    struct tv_boot_number array_value; /* of those that belong to no processor */
+    uint64_t nr_cpu_ids;           /* link address */
+};
+
 struct tv_kernel_profile {
     uint8_t build_id[TV_BUILD_ID_SIZE];
     const char *release;
@@ -231,6 +311,12 @@ struct tv_kernel_profile {
     const struct tv_policy_string *policy;
     uint32_t policy_count;
     const char *policy_reason;
+    const struct tv_function_pointers *function_pointers;
+    const char *function_pointers_reason;
+    const struct tv_page_tables *page_tables;
+    const char *page_tables_reason;
+    const struct tv_ro_after_init *ro_after_init;
+    const char *ro_after_init_reason;
 };
 
 extern const struct tv_kernel_profile *const tv_profiles[];

@@ -8,6 +8,7 @@ from tinyvmi_build.config.load import load
 from tinyvmi_build.config.model import ALL_CHECKS, Config
 from tinyvmi_build.errors import Exit, TinyVMIError
 
+BOOT = ("function-pointers", "page-tables", "ro-after-init")
 GOOD = '[kernel]\npackages = ["k.deb"]\n'
 
 
@@ -70,7 +71,7 @@ def test_environment_and_flags_take_toml_or_bare_text(project):
     }
     config = load(env=env, sets=['target.domain="7"', "monitor.name=web"]).config
     assert config.policy_globals.core_pattern == ("core", "|/x %p")
-    assert config.checks.enabled == ("identity", "syscall-table", "policy-globals", "rodata", "text")
+    assert config.checks.enabled == ("identity", "syscall-table", "policy-globals", "rodata", "text", *BOOT)
     assert (config.target.domain, config.monitor.name) == ("7", "web")
 
 

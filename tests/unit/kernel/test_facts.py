@@ -219,3 +219,14 @@ def test_low_relocations_are_not_sign_extended():
 def test_bad_relocations(tail):
     with pytest.raises(UsageError, match="relocations"):
         parse_relocations(tail, "k")
+
+
+def test_prototypes_tell_functions_apart():
+    w = writers.BtfWriter()
+    integer = w.integer("int", 4)
+    same = [w.add(13, "", integer, vlen=1, tail=struct.pack("<II", 0, integer)) for _ in range(2)]
+    other = w.add(13, "", 0, vlen=1, tail=struct.pack("<II", 0, integer))
+    for name, prototype in (("a", same[0]), ("b", same[1]), ("c", other), ("d", same[0]), ("d", other)):
+        w.add(12, name, prototype)
+    found = Btf(w.data(), "k").prototypes
+    assert found == {"a": (integer, integer), "b": (integer, integer), "c": (0, integer)}

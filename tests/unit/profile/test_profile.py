@@ -102,4 +102,4 @@ def test_read_under_plain_python(path):
         [sys.executable, "-I", "-S", "-c", code, root, str(path)], capture_output=True, text=True, check=False
     )
     assert result.stderr == ""
-    assert result.stdout.splitlines() == ["('sys_alpha', 5) identity", "[]"]
+    assert result.stdout.splitlines() == ["('sys_alpha', 5) function-pointers", "[]"]

@@ -57,9 +57,22 @@ class Change:
 
 def changes() -> list[Change]:
     """Every change of the list, tampers and benign ones, in the order of the checks."""
-    from tinyvmi_build.lab.tamper import identity, idt, policy_globals, rodata, syscall_table, text
+    from tinyvmi_build.lab.tamper import (
+        function_pointers,
+        identity,
+        idt,
+        page_tables,
+        policy_globals,
+        ro_after_init,
+        rodata,
+        syscall_table,
+        text,
+    )
 
-    modules = (identity, syscall_table, idt, policy_globals, rodata, text)
+    modules = (
+        *(identity, syscall_table, idt, policy_globals, rodata, text),
+        *(function_pointers, page_tables, ro_after_init),
+    )
     return [change for module in modules for change in module.CHANGES]
 
 

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * function-pointers: the kernel's static pointers to functions, and to its
+ * constant tables of functions, hold what was compiled into them, or what the
+ * kernel's own code can have put there (tinyvmi_build/golden/pointer_rules.py).
+ */
+#include <tinyvmi/check.h>
+
+#include "code.h"
+
+#define WINDOW 32 /* pages shown at a time */
+
+static struct guest_view window;
+
+static int attach(struct tv_kernel *k)
+{
+    return k->profile->function_pointers ? guest_view_reserve(k->gm, &window, WINDOW) : 0;
+}
+
+static void detach(struct tv_kernel *k)
+{
+    if (k->profile->function_pointers)
+        guest_view_release(k->gm, &window);
+}
+
+/* Show pages first .. first + n of the table. */
+static void show(struct tv_kernel *k, const struct tv_function_pointers *g, uint32_t first, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        struct tv_translation t;
+        uint64_t va = g->va + k->delta + (uint64_t)g->pages[first + i] * TV_PAGE_SIZE;
+
+        window.gfn[i] = tv_translate(k, va, &t) ? GFN_NONE : t.pa >> TV_PAGE_SHIFT;
+    }
+    guest_view_map(k->gm, &window, 0, n);
+}
+
+static const struct tv_pointer_rule *rule_of(const struct tv_function_pointers *g, uint32_t slot)
+{
+    uint32_t low = 0, high = g->rule_count;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (g->rules[middle].slot == slot)
+            return &g->rules[middle];
+        if (g->rules[middle].slot < slot)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NULL;
+}
+
+static bool in_set(const struct tv_function_pointers *g, uint32_t set, uint32_t offset)
+{
+    uint32_t low = g->set_index[set], high = g->set_index[set + 1];
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (g->set_values[middle] == offset)
+            return true;
+        if (g->set_values[middle] < offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return false;
+}
+
+enum answer { ALLOWED, CHANGED, ELSEWHERE };
+
+/* May `value`, which was not compiled in, stand in the slot? */
+static enum answer judge(struct tv_kernel *k, const struct tv_function_pointers *g, uint32_t slot, uint64_t value)
+{
+    const struct tv_pointer_rule *rule = rule_of(g, slot);
+    uint64_t offset = value - (g->va + k->delta);
+
+    if (!rule)
+        return CHANGED;
+    if (value == 0)
+        return rule->flags & TV_POINTER_NULL ? ALLOWED : CHANGED;
+    if (offset < k->profile->image_size) {
+        if (rule->set != TV_POINTER_NO_SET && in_set(g, rule->set, (uint32_t)offset))
+            return ALLOWED;
+        return (rule->flags & TV_POINTER_ANY) && tv_code_entry(k, value) == TV_CODE_KERNEL ? ALLOWED : CHANGED;
+    }
+    if (!(rule->flags & TV_POINTER_FOREIGN))
+        return CHANGED;
+    switch (tv_code_entry(k, value)) {
+    case TV_CODE_KERNEL:
+    case TV_CODE_MODULE:
+        return ALLOWED;
+    case TV_CODE_UNKNOWN:
+        return ELSEWHERE;
+    case TV_CODE_NONE:
+        break;
+    }
+    return CHANGED;
+}
+
+/* The slots of one page; their number if it cannot be read.  `elsewhere` counts those that lead to unknown code. */
+static void judge_page(struct tv_kernel *k, const struct tv_function_pointers *g, uint32_t page, uint32_t at,
+                       uint32_t *elsewhere, struct tv_result *res)
+{
+    for (uint32_t slot = g->index[page]; slot < g->index[page + 1]; slot++) {
+        uint64_t from_text = (uint64_t)g->pages[page] * TV_PAGE_SIZE + g->slots[slot];
+        uint64_t expected = g->va + k->delta + g->targets[slot], actual;
+
+        if (!guest_view_read(&window, (uint64_t)at * TV_PAGE_SIZE + g->slots[slot], &actual, sizeof(actual))) {
+            res->missing++;
+            continue;
+        }
+        res->units++;
+        if (actual == expected)
+            continue;
+        switch (judge(k, g, slot, actual)) {
+        case ALLOWED:
+            break;
+        case ELSEWHERE:
+            ++*elsewhere;
+            break;
+        case CHANGED:
+            tv_find(res, "pointer", "_text", from_text, g->va + k->delta + from_text, &expected, sizeof(expected),
+                    &actual, sizeof(actual), NULL);
+            break;
+        }
+    }
+}
+
+static void run(struct tv_kernel *k, struct tv_result *res)
+{
+    const struct tv_function_pointers *g = k->profile->function_pointers;
+    uint32_t elsewhere = 0;
+
+    if (!g) {
+        tv_settle(res, k->profile->function_pointers_reason);
+        return;
+    }
+    for (uint32_t first = 0; first < g->page_count; first += WINDOW) {
+        uint32_t n = g->page_count - first < WINDOW ? g->page_count - first : WINDOW;
+
+        show(k, g, first, n);
+        for (uint32_t i = 0; i < n; i++)
+            judge_page(k, g, first + i, i, &elsewhere, res);
+    }
+    tv_settle(res, "no pointer could be read");
+    if (res->verdict == TV_INTACT && elsewhere) {
+        res->verdict = TV_UNVERIFIABLE;
+        res->reason = "a hook that modules or BPF may set leads to code that is not verified";
+    }
+}
+
+const struct tv_check tv_check_function_pointers = { "function-pointers", attach, run, detach };
