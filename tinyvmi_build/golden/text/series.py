@@ -47,6 +47,7 @@ class Series:
     endbr_poison        gen_endbr_poison()
     ret0                static calls of __static_call_return0 become `xor eax, eax`
     warn_trap           static calls of __WARN_trap become `ud1`
+    static_calls_ro     a module's .static_call_sites are read-only after its init (module_mark_ro_after_init)
     """
 
     name: str
@@ -64,6 +65,7 @@ class Series:
     endbr_poison: bytes = bytes.fromhex("660f1f00")
     ret0: bool = True
     warn_trap: bool = False
+    static_calls_ro: bool = False
 
 
 _5_10 = Series(
@@ -74,7 +76,7 @@ _6_1 = Series("6.1", _feature(21, 5), 24, 8, paravirt="first", relocates=False)
 _6_12 = Series("6.12", _feature(21, 6), 24, 11, call_thunks="after")
 _7_2 = Series(
     "7.2", _feature(21, 10), 24, 11, one_choice=True, call_thunks="before", pads_jumps=True,
-    endbr_poison=bytes.fromhex("0f1f40d6"), warn_trap=True,
+    endbr_poison=bytes.fromhex("0f1f40d6"), warn_trap=True, static_calls_ro=True,
 )  # fmt: skip
 SERIES = {series.name: series for series in (_5_10, _6_1, _6_12, _7_2)}
 
