@@ -19,7 +19,7 @@ from tinyvmi_build.golden.unknown import Unknown
 from tinyvmi_build.kernel.ko import SHN_ABS, SHN_LORESERVE, SHN_UNDEF, KoFile, KoSection
 from tinyvmi_build.kernel.relocs import RelocKind
 
-from .layout import CORE, LIMIT, Area, Layout, Rules, lay_out
+from .layout import LIMIT, Area, Layout, Rules, lay_out
 
 if TYPE_CHECKING:
     from tinyvmi_build.kernel.image import KernelImage
@@ -37,6 +37,9 @@ class Field(IntEnum):
 SIZES = {Field.ABS64: 8, Field.ABS32: 4, Field.PC32: 4, Field.PC64: 8}
 #: R_X86_64_* (elf.h, x86-64 psABI): 0 is R_X86_64_NONE.
 _TYPES = {1: Field.ABS64, 10: Field.ABS32, 11: Field.ABS32, 2: Field.PC32, 4: Field.PC32, 24: Field.PC64}
+
+#: What is read of memory that is not verified itself: tables of patch sites.
+_TABLES = frozenset(["__jump_table", ".static_call_sites"])
 
 #: Numbers of blocks that are not a module's.
 KERNEL, ABSOLUTE = 0, 1
@@ -166,13 +169,16 @@ class Module:
 
     # Linking
 
-    def linked(self, area: Area, init_first: bool = False) -> Linked:
-        """The area's bytes; `init_first`: what is freed after init lies below the module."""
+    def linked(self, area: Area, init_first: bool = False, only: frozenset[str] | None = None) -> Linked:
+        """The area's bytes; `init_first`: what is freed after init lies below the module.
+
+        With `only` no sections but those named are relocated.
+        """
         start = self.layout.start[area]
         data = bytearray(self.layout.size[area])
         records: list[Record] = []
         sections = [s for s in self.ko.sections if self.layout.area.get(s.index) == area]
-        orders = self._orders(sections, init_first)
+        orders = self._orders(sections, init_first) if only is None else {}
         for section in sections:
             at = self.layout.section[section.index] - start
             content = self.ko.bytes_of(section)
@@ -184,7 +190,8 @@ class Module:
                     moved[new * size : new * size + size] = content[old * size : old * size + size]
                 content = bytes(moved)
             data[at : at + len(content)] = content
-            self._relocate(section, data, start, order, records)
+            if only is None or section.name in only:
+                self._relocate(section, data, start, order, records)
         records.sort()
         return Linked(bytes(data), records)
 
@@ -285,7 +292,9 @@ class ModuleImage:
         self.release = self.kernel.release
         self.text = module.layout.start[Area.TEXT]
         self.etext = self.text + module.layout.size[Area.TEXT]
-        self.linked = {area: module.linked(area) for area in CORE}
+        self.linked = {area: module.linked(area) for area in (Area.TEXT, Area.RODATA)}
+        for area in (Area.RO_AFTER_INIT, Area.DATA, Area.INIT_TEXT):
+            self.linked[area] = module.linked(area, only=_TABLES)
 
     def read(self, va: int, n: int) -> bytes:
         """`n` bytes at link address `va`, of this module or the kernel."""
@@ -313,11 +322,6 @@ class ModuleImage:
             return 0, b""
         va = self.module.layout.section[section.index]
         return va, self.read(va, section.size)
-
-    def address(self, section: str) -> tuple[int, int]:
-        """Bounds of a section, (0, 0) if there is none."""
-        va, data = self.table(section)
-        return va, va + len(data)
 
     @cached_property
     def own_symbols(self) -> list[tuple[str, int, bool]]:
