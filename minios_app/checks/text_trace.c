@@ -21,7 +21,7 @@ static void read_ops(struct tv_text_state *s, struct tv_kernel *k, struct tv_res
             !tv_read_va(k, ops + f->trampoline, trampoline, sizeof(*trampoline)) ||
             !tv_read_va(k, ops + f->next, &next, sizeof(next)))
             return;
-        if (tv_text_entry(s, *func) == TV_TEXT_FOREIGN)
+        if (tv_text_entry(s, *func) == TV_TEXT_FOREIGN && !tv_code_entry(k, *func))
             tv_find(res, "ftrace", "ftrace_ops_list", 0, ops + f->func, NULL, 0, func, sizeof(*func),
                     "a registered ftrace_ops calls code outside of the kernel: a module or livepatch may do so");
         ops = next;

@@ -131,9 +131,9 @@ TEXT_TABLES = {
     "call_keys": "I",
     "function_index": "I",
     "functions": "H",
-    "call_index": "I",
-    "calls": "H",
 }
+#: Those that only the kernel's own code has.
+CALL_TABLES = {"call_index": "I", "calls": "H"}
 
 
 def _text(kernel: KernelProfile) -> dict[str, Any]:
@@ -152,7 +152,7 @@ def _text(kernel: KernelProfile) -> dict[str, Any]:
         "ftrace_functions": ("uint32_t", golden["ftrace"]["functions"]),
         "ftrace_graph": ("uint32_t", golden["ftrace"]["graph"]),
     }
-    for name, code in TEXT_TABLES.items():
+    for name, code in (TEXT_TABLES | CALL_TABLES).items():
         arrays[name] = (c_types[code], _numbers(code, kernel.blob(f"text.{name}")))
     return {
         "golden": golden,
