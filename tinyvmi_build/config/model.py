@@ -53,6 +53,9 @@ class Kernel:
     packages: tuple[Path, ...] = _key(
         FilePaths(), (), "Packages (.deb), vmlinuz files or folders, relative to this file."
     )
+    modules: tuple[Path, ...] = _key(
+        FilePaths(), (), "More modules: .ko files, packages, or folders of such; all of them are verified."
+    )
     profile: Path | None = _key(FilePath(), None, "Or a profile that `profile build` has made of them.")
 
 
@@ -66,6 +69,7 @@ class Checks:
     policy_globals: bool = _key(Bool(), True, "Strings that decide which program the kernel starts as root.")
     rodata: bool = _key(Bool(), True, "Every page of the kernel's read-only data, by digest.")
     text: bool = _key(Bool(), True, "Every byte of the kernel's code, patched places included.")
+    modules: bool = _key(Bool(), True, "Every byte of the code and read-only data of loaded modules.")
 
     @property
     def enabled(self) -> tuple[str, ...]:
@@ -80,6 +84,22 @@ class PolicyGlobals:
     modprobe_path: tuple[str, ...] | None = _key(Strings(256), None, "What runs to load a module.")
     core_pattern: tuple[str, ...] | None = _key(
         Strings(128), None, "Where core dumps go, or to which program."
+    )
+
+
+@dataclass(frozen=True)
+class Modules:
+    """Which modules can be verified, and what becomes of others."""
+
+    include: tuple[str, ...] = _key(
+        Strings(128),
+        ("@usual",),
+        "Names or patterns; what they depend on comes by itself. `@usual`: what guests usually load.",
+    )
+    unknown: str = _key(
+        Choice(("unverifiable", "tampered")),
+        "unverifiable",
+        "Of a loaded module that is none of them: the verdict, with its name.",
     )
 
 
@@ -108,6 +128,7 @@ class Config:
     policy_globals: PolicyGlobals = field(
         default=PolicyGlobals(), metadata={"path": ("checks", "policy-globals")}
     )
+    modules: Modules = field(default=Modules(), metadata={"path": ("checks", "modules")})
     minios: MiniOS = MiniOS()
     privilege: Privilege = Privilege()
 

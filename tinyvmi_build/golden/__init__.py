@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tinyvmi_build.kernel.image import KernelImage
 
 #: Checks that a monitor can make, in the order in which it makes them.
-CHECKS = ("identity", "syscall-table", "idt", "policy-globals", "rodata", "text")
+CHECKS = ("identity", "syscall-table", "idt", "policy-globals", "rodata", "text", "modules")
 
 
 def compute(image: KernelImage) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -25,22 +25,23 @@ def compute(image: KernelImage) -> tuple[dict[str, Any], dict[str, bytes]]:
     `kernel` stands beside the checks: what discovery needs.  It has no
     *unknown*: a kernel without it cannot be found, which raises UsageError.
     """
-    from tinyvmi_build.golden import identity, idt, policy_globals, rodata, syscall_table, text
+    from tinyvmi_build.golden import identity, idt, modules, policy_globals, rodata, syscall_table, text
 
     golden: dict[str, Any] = {"kernel": identity.kernel(image)}
     blobs: dict[str, bytes] = {}
-    modules = {
+    makers = {
         "identity": identity,
         "syscall-table": syscall_table,
         "idt": idt,
         "policy-globals": policy_globals,
         "rodata": rodata,
         "text": text,
+        "modules": modules,
     }
     for check in CHECKS:
         try:
-            golden[check] = modules[check].golden(image)
-            blobs.update(getattr(modules[check], "blobs", lambda _: {})(image))
+            golden[check] = makers[check].golden(image)
+            blobs.update(getattr(makers[check], "blobs", lambda _: {})(image))
         except Unknown as why:
             golden[check] = {"unknown": str(why)}
     return golden, blobs

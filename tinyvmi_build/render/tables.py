@@ -6,6 +6,7 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 from ..config.model import ALL_CHECKS, Config
+from .modules import modules
 
 if TYPE_CHECKING:
     from ..profile.profile import KernelProfile
@@ -41,6 +42,7 @@ def table_contexts(config: Config, kernel: KernelProfile) -> dict[str, dict[str,
         "policy-globals": lambda: _policy_globals(config, kernel),
         "rodata": lambda: _rodata(kernel),
         "text": lambda: _text(kernel),
+        "modules": lambda: modules(kernel, config.modules.include),
     }
     return {check: make() for check, make in makers.items() if "unknown" not in kernel.golden[check]}
 

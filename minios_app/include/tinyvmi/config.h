@@ -11,6 +11,7 @@ struct tv_config {
     uint32_t period_ms;   /* from the start of one scan to the next */
     uint32_t jitter_pct;  /* each period varies by up to this much, either way */
     uint32_t heartbeat_ms;
+    bool unknown_modules; /* a module without a known .ko is a finding, not unverifiable */
 };
 
 extern const struct tv_config tv_config;

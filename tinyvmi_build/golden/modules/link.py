@@ -259,7 +259,7 @@ class Module:
         """The new place of each entry, by what its first field leads to."""
         count = section.size // size
         keys: list[int | None] = [None] * count
-        shift = -(1 << 40) if init_first else 1 << 40
+        shift = -(1 << 40) if init_first else (1 << 40)
         for offset, _, number, addend in self.ko.relocations(section):
             if offset % size:
                 continue
@@ -300,7 +300,7 @@ class ModuleImage:
         """`n` bytes at link address `va`, of this module or the kernel."""
         for area, linked in self.linked.items():
             at = va - self.module.layout.start[area]
-            if 0 <= at and at + n <= len(linked.data):
+            if at >= 0 and at + n <= len(linked.data):
                 return linked.data[at : at + n]
         return self.kernel.read(va, n)
 
