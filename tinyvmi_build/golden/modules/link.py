@@ -105,6 +105,7 @@ class Module:
     def __init__(self, ko: KoFile, rules: Rules, needs: list[Module], names: Names):
         self.ko = ko
         self.name = ko.name
+        self.rules = rules
         self.needs = needs
         self.names = names
         self.layout = lay_out(ko, rules)

@@ -57,9 +57,10 @@ def module_sites(image: ModuleImage, series: Series) -> Sites:
             trampolines.append((va, _key(image, own, name)))
     sites = collect(image, series, image.table, trampolines)
     sites.calls = []
-    # alternatives_smp_module_add() is given .text alone.
-    text, code = image.table(".text")
-    sites.locks = [va for va in sites.locks if text <= va < text + len(code)]
+    # alternatives_smp_module_add() is given .text alone before Linux 6.4, all of the code since.
+    if not image.module.rules.split:
+        text, code = image.table(".text")
+        sites.locks = [va for va in sites.locks if text <= va < text + len(code)]
     sites.static_calls = [
         StaticCall(call.site, _exported_key(image, own, call.key), call.tail) for call in sites.static_calls
     ]
