@@ -114,6 +114,11 @@ static void fix(const struct tv_text_state *s, const struct tv_text_area *a, con
         v += f->kind == TV_TEXT_ADD32 ? (uint32_t)s->delta : -(uint32_t)s->delta;
         memcpy(at, &v, sizeof(v));
         break;
+    case TV_TEXT_ADDR32:
+    case TV_TEXT_ADDR64:
+        v64 = tv_text_address(s, a, f->argument);
+        memcpy(at, &v64, f->kind == TV_TEXT_ADDR64 ? 8 : 4);
+        break;
     case TV_TEXT_ADD64:
         memcpy(&v64, at, sizeof(v64));
         v64 += s->delta;

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..golden.modules.layout import Area
-from ..golden.modules.tables import ModuleTables
+from ..golden.modules.packed import unpacked
 from ..golden.modules.usual import wanted
 
 if TYPE_CHECKING:
@@ -38,12 +38,12 @@ def chosen(kernel: KernelProfile, include: Iterable[str]) -> list[str]:
         name = queue.pop()
         if name in present and name not in found:
             found.add(name)
-            queue += _tables(kernel, name).golden["needs"]
+            queue += _tables(kernel, name)[0]["needs"]
     return sorted(found)
 
 
-def _tables(kernel: KernelProfile, name: str) -> ModuleTables:
-    return ModuleTables.unpacked(kernel.blob(f"modules/{name}"))
+def _tables(kernel: KernelProfile, name: str) -> tuple[dict[str, Any], dict[str, bytes]]:
+    return unpacked(kernel.blob(f"modules/{name}"))
 
 
 class _Pool:
@@ -92,8 +92,7 @@ def modules(kernel: KernelProfile, include: Iterable[str]) -> dict[str, Any]:
     shapes = _Shapes()
     rows = []
     for name in names:
-        tables = _tables(kernel, name)
-        golden, data = tables.golden, tables.tables
+        golden, data = _tables(kernel, name)
         row: dict[str, Any] = {
             "name": name,
             "build_id": bytes.fromhex(golden["build_id"]),

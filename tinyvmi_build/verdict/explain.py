@@ -89,11 +89,25 @@ class Explainer:
     def finding(self, body: dict[str, Any]) -> Explanation:
         """What is known about a `finding` record."""
         known, kind = self._place(body), (body["check"], body["kind"])
+        if body["check"] == "modules":
+            known = replace(known, symbol=self._in_module(body["symbol"], body["offset"]) or known.symbol)
         code: list[tuple[str, ...]] = [(), ()]
         if is_code(*kind):
             address = int(body["address"], 16)
             code = [instructions(bytes.fromhex(body[s]), address, self.name) for s in ("expected", "actual")]
         return replace(known, expected_code=code[0], actual_code=code[1], meaning=meaning(*kind))
+
+    def _in_module(self, module: str, offset: int) -> str:
+        """`module:function+0xOFFSET`; "" if the profile has no tables of the module, or it is no code."""
+        from ..golden.modules.packed import nearest, unpacked
+
+        if self._kernel is None or module not in self._kernel.golden.get("modules", {}).get("list", ()):
+            return ""
+        golden, tables = unpacked(self._kernel.blob(f"modules/{module}"))
+        if offset >= golden["sizes"]["TEXT"]:
+            return ""
+        found = nearest(tables, offset)
+        return f"{module}:{found[0]}+0x{found[1]:x}" if found else ""
 
     def _place(self, body: dict[str, Any]) -> Explanation:
         """Where it is, and what pointers and lines of data there should be."""

@@ -107,7 +107,7 @@ enum tv_text_condition { /* below: a capability of boot_cpu_data */
     TV_TEXT_PV_NOP = 0x8000,    /* | pointer: it leads to the function that does nothing */
 };
 
-enum tv_text_fix_kind { /* what is put into a template, 4 bytes but for ADD64 */
+enum tv_text_fix_kind { /* what is put into a template, 4 bytes but for ADD64 and ADDR64 */
     TV_TEXT_REL = 0,            /* argument - own offset */
     TV_TEXT_REL_RETURN = 1,     /* displacement to x86_return_thunk */
     TV_TEXT_REL_PV = 2,         /* displacement to what the pointer leads to */
@@ -115,6 +115,8 @@ enum tv_text_fix_kind { /* what is put into a template, 4 bytes but for ADD64 */
     TV_TEXT_ADD32 = 4,          /* the KASLR delta */
     TV_TEXT_SUB32 = 5,
     TV_TEXT_ADD64 = 6,
+    TV_TEXT_ADDR32 = 7,         /* where argument runs (a module's; 4 bytes) */
+    TV_TEXT_ADDR64 = 8,
 };
 
 struct tv_text_fix {

@@ -32,7 +32,7 @@ Cache = Callable[[str, Callable[[], bytes]], bytes]  # key, maker → what was m
 
 @dataclass
 class Collected:
-    """Packed tables (`ModuleTables`) by module, and why others have none."""
+    """Packed tables by module, and why others have none."""
 
     tables: dict[str, bytes] = field(default_factory=dict)
     unknown: dict[str, str] = field(default_factory=dict)
@@ -139,7 +139,7 @@ def _in_worker(name: str) -> tuple[bytes, str]:
 def _compute(loader: Loader, pointers: list[int], cache: Cache, name: str) -> tuple[bytes, str]:
     try:
         key = loader.key(name)
-        return cache(key, lambda: make(loader.module(name), loader.series, pointers).packed()), ""
+        return cache(key, lambda: make(loader.module(name), loader.series, pointers)), ""
     except Unknown as why:
         return b"", str(why)
     except UsageError as error:

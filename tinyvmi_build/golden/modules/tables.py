@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import struct
 from bisect import bisect_right
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tinyvmi_build.golden.text.code import Code, u16, u32
 from tinyvmi_build.golden.text.series import Series
+from tinyvmi_build.golden.text.shapes import ADD32, ADD64, ADDR32, ADDR64
 from tinyvmi_build.golden.text.tables import NO_ENTRY
 from tinyvmi_build.golden.unknown import Unknown
 
 from .layout import INIT, PAGE, Area
 from .link import KERNEL, SIZES, Linked, Module, ModuleImage, Record
+from .packed import packed
 from .pages import Classes, by_page, digests
 from .sites import known_sections, module_regions
 
@@ -22,39 +21,13 @@ if TYPE_CHECKING:
     from tinyvmi_build.golden.text.regions import Region
 
 
-@dataclass(frozen=True)
-class ModuleTables:
-    """`golden` is JSON; `tables` are bytes by name."""
-
-    golden: dict[str, Any]
-    tables: dict[str, bytes]
-
-    def packed(self) -> bytes:
-        """As one blob of a profile: u32 size of the JSON header, the header, the tables."""
-        places, at = {}, 0
-        for name, data in sorted(self.tables.items()):
-            places[name] = [at, len(data)]
-            at += len(data)
-        header = json.dumps({"golden": self.golden, "tables": places}, sort_keys=True).encode("ascii")
-        body = b"".join(data for _, data in sorted(self.tables.items()))
-        return struct.pack("<I", len(header)) + header + body
-
-    @classmethod
-    def unpacked(cls, blob: bytes) -> ModuleTables:
-        """From what `packed()` gave."""
-        (size,) = struct.unpack_from("<I", blob)
-        header = json.loads(blob[4 : 4 + size])
-        body = blob[4 + size :]
-        return cls(header["golden"], {n: body[at : at + size] for n, (at, size) in header["tables"].items()})
-
-
-def make(module: Module, series: Series, pointers: list[int]) -> ModuleTables:
-    """The tables of `module`; Unknown if it has what this generator does not know."""
+def make(module: Module, series: Series, pointers: list[int]) -> bytes:
+    """The packed tables of `module`; Unknown if it has what this generator does not know."""
     known_sections(module.ko)
     image = ModuleImage(module)
     regions = module_regions(image, series, pointers)
     functions = {
-        va
+        va: name
         for name, va, function in image.own_symbols
         if function and image.text <= va < image.etext and not name.startswith(NO_ENTRY)
     }
@@ -67,9 +40,10 @@ def make(module: Module, series: Series, pointers: list[int]) -> ModuleTables:
     rodata = [image.linked[Area.RODATA], module.linked(Area.RODATA, init_first=True)]
     start = module.layout.start[Area.RODATA]
     tables |= _rodata(rodata, start, classes)
+    # For people alone: the monitor knows no names.
+    tables["names"] = "\n".join(functions[va] for va in code.functions).encode("ascii", "backslashreplace")
     shapes, templates = code.shapes()
-    if any(fix[1] >= 4 for template in templates for fix in template["fixes"]):
-        raise Unknown("an alternative holds an address")
+    templates = [_by_target(template, code) for template in templates]
     golden = {
         "name": module.name,
         "build_id": module.ko.build_id[2].hex() if module.ko.build_id else "",
@@ -84,7 +58,21 @@ def make(module: Module, series: Series, pointers: list[int]) -> ModuleTables:
         "templates": templates,
         "counts": code.counts(),
     }
-    return ModuleTables(golden, tables)
+    return packed(golden, tables)
+
+
+def _by_target(template: dict[str, Any], code: Code) -> dict[str, Any]:
+    """Addresses in an alternative are named by where they lead, which may move by itself."""
+    data, fixes = bytearray.fromhex(template["code"]), []
+    for offset, kind, argument in template["fixes"]:
+        size = {ADD32: 4, ADD64: 8}.get(kind)
+        if size is None:
+            fixes.append([offset, kind, argument])
+            continue
+        value = int.from_bytes(data[offset : offset + size], "little", signed=True)
+        data[offset : offset + size] = bytes(size)
+        fixes.append([offset, ADDR32 if size == 4 else ADDR64, code.off(value)])
+    return {"code": data.hex(), "fixes": fixes}
 
 
 def _build_id_at(module: Module) -> int:

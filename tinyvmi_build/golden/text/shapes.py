@@ -31,7 +31,7 @@ ALWAYS = 3 * 32 + 21  # X86_FEATURE_ALWAYS: set in every kernel
 _MAX_CONDITIONS = 6
 
 #: Fixes of a template (enum tv_text_fix).
-REL, REL_RETURN, REL_PV, REL_PV_COUNTED, ADD32, SUB32, ADD64 = range(7)
+REL, REL_RETURN, REL_PV, REL_PV_COUNTED, ADD32, SUB32, ADD64, ADDR32, ADDR64 = range(9)
 
 _DELTA = 0x15400000  # of the second run
 _FIELDS = {RelocKind.R32: (4, ADD32), RelocKind.INVERSE32: (4, SUB32), RelocKind.R64: (8, ADD64)}

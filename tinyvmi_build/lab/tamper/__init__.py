@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 class Guest(Protocol):
-    """A target's kernel memory by link address, in a lab or in an image."""
+    """A target's kernel memory by link address, in a lab or in an image.
+
+    Outside of the kernel's image (modules) an address is the running one minus `delta`.
+    """
 
     profile: KernelProfile
     #: Running minus link address.
@@ -40,6 +43,8 @@ class Change:
     #: Commands by which a running guest makes the change and takes it back: what takes many writes
     #: is legitimate only as the kernel itself makes it, in one moment.
     by_guest: tuple[str, str] | None = None
+    #: Modules that must be loaded.
+    modules: tuple[str, ...] = ()
 
     def apply(self, guest: Guest) -> Callable[[], None]:
         """Write the patches; the returned function puts the old bytes back."""
@@ -57,10 +62,10 @@ class Change:
 
 def changes() -> list[Change]:
     """Every change of the list, tampers and benign ones, in the order of the checks."""
-    from tinyvmi_build.lab.tamper import identity, idt, policy_globals, rodata, syscall_table, text
+    from tinyvmi_build.lab.tamper import identity, idt, modules, policy_globals, rodata, syscall_table, text
 
-    modules = (identity, syscall_table, idt, policy_globals, rodata, text)
-    return [change for module in modules for change in module.CHANGES]
+    files = (identity, syscall_table, idt, policy_globals, rodata, text, modules)
+    return [change for file in files for change in file.CHANGES]
 
 
 def change(name: str) -> Change:
