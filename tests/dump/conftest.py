@@ -15,8 +15,8 @@ from tinyvmi_build.config.load import Loaded, load
 from tinyvmi_build.image.build import build_host_checker
 from tinyvmi_build.lab.direct import raw_dump
 from tinyvmi_build.lab.packages import fetch_kernel
-from tinyvmi_build.lab.tamper.walk import physical
 from tinyvmi_build.lab.tamper.policy_globals import ALLOWED_CORE_PATTERN
+from tinyvmi_build.lab.tamper.walk import physical
 from tinyvmi_build.profile.build import build
 from tinyvmi_build.profile.profile import KernelProfile
 from tinyvmi_build.verdict.collector import Collector

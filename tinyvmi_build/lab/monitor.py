@@ -199,7 +199,7 @@ class LiveGuest:
         self._target.write(self._physical(link_va), data)
 
     def _physical(self, link_va: int) -> int:
-        """The kernel image is contiguous in physical memory, from _text on; elsewhere its page tables tell."""
+        """The image is contiguous in physical memory, from _text on; elsewhere its page tables tell."""
         offset = link_va - self.profile.text_va
         if 0 <= offset < self.profile.image_size:
             return self._text_pa + offset
