@@ -125,19 +125,18 @@ def modules(kernel: KernelProfile, include: Iterable[str]) -> dict[str, Any]:
     arrays["shape_numbers"] = ("uint16_t", shapes.numbers.values)
     golden = kernel.golden["modules"]
     apart = {"list", "extra", "unverifiable", "available", "memory"}
-    empty = [bytes(32)]
     return {
         "modules": rows,
         "arrays": arrays,
         "tables": {
-            "digests": (32, digests.values or empty),
-            "sums": (_LINES, sums.values or empty),
+            "digests": (32, digests.values),
+            "sums": (_LINES, sums.values),
         },
         "jumps": jumps.values,
         "templates": shapes.list,
         "shapes": shapes.shapes,
-        "regions": regions.values or [[0, 0, 0, 0]],
-        "classes": classes.values or [[0, 0]],
+        "regions": regions.values,
+        "classes": classes.values,
         "witnesses": witnesses.values,
         "jump_keys": max((row["jump_keys"] for row in rows), default=0),
         "call_keys": max((row["call_keys"] for row in rows), default=0),

@@ -105,12 +105,7 @@ def read_sites(image: KernelImage, series: Series) -> Sites:
         known = section.name in _PASSIVE or section.name in _ACTIVE or section.name.startswith("runtime_")
         if not known:
             raise Unknown(f"the kernel has a section {section.name}, which this generator does not know")
-    trampolines = (
-        (s.address, require(image, KEY + s.name.removeprefix(TRAMPOLINE)))
-        for s in image.symbols
-        if s.name.startswith(TRAMPOLINE)
-    )
-    sites = collect(image, series, lambda name: _table(image, name), trampolines)
+    sites = collect(image, series, lambda name: _table(image, name), _trampolines(image))
     if bool(sites.calls) != bool(series.call_thunks):
         raise Unknown("whether this kernel counts its calls (.call_sites) is not as in its series")
     sites.runtime = list(_runtime(image))
@@ -135,6 +130,12 @@ def collect(image: CodeImage, series: Series, table: Table, trampolines: Iterabl
             raise Unknown(f"the static call trampoline at {va:#x} has an unknown form")
     sites.mcount = _mcount(table)
     return sites
+
+
+def _trampolines(image: KernelImage) -> Iterator[tuple[int, int]]:
+    for symbol in image.symbols:
+        if symbol.name.startswith(TRAMPOLINE):
+            yield symbol.address, require(image, KEY + symbol.name.removeprefix(TRAMPOLINE))
 
 
 #: Tables that a kernel has between two symbols.
