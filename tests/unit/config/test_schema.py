@@ -55,7 +55,9 @@ def test_every_commented_default_is_the_default(tmp_path):
     (tmp_path / "tinyvmi.toml").write_text("\n".join(map(uncommented, text.splitlines())))
     full = load(tmp_path, env={})
     assert full.config == plain.config
-    assert sum(origin == "default" for origin in full.origins.values()) == 2  # the two lists shown as "…"
+    assert (
+        sum(origin == "default" for origin in full.origins.values()) == 3
+    )  # two lists shown as "…", kernel.modules
 
 
 @pytest.mark.parametrize(
