@@ -63,6 +63,24 @@ struct tv_text_records { /* the pass through ftrace's records, which are in addr
     } chunk[64];
 };
 
+/* Code at a link address that is not the kernel's, and where it runs. */
+struct tv_text_region {
+    uint32_t start, size;
+    uint64_t va;
+};
+
+/* A stretch of code and the keys that its places follow: the kernel's, or a module's. */
+struct tv_text_area {
+    const struct tv_text_code *c;
+    const struct tv_text_region *regions;
+    uint32_t region_count;
+    const char *symbol; /* at its begin */
+    uint64_t va;        /* running address of its begin */
+    uint32_t *functions; /* [call keys] */
+    uint64_t *foreign;   /* [call keys] running address, if TV_TEXT_FOREIGN */
+    uint8_t *enabled;    /* [jump keys] */
+};
+
 struct tv_text_state {
     const struct tv_text *t;
     struct tv_result *res; /* of the scan under way */
@@ -71,11 +89,9 @@ struct tv_text_state {
     uint32_t capabilities[TV_TEXT_CAPABILITY_WORDS];
     uint32_t return_thunk;
     bool its_return, k8, uniprocessor, call_depth, default_paravirt;
+    bool in_modules; /* the code that is judged is modules', not the kernel's own */
     bool poking; /* a place was found that the kernel is patching */
     uint32_t *pv;        /* [pointers] */
-    uint32_t *functions; /* [call keys] */
-    uint64_t *foreign;   /* [call keys] running address, if TV_TEXT_FOREIGN */
-    uint8_t *enabled;    /* [jump keys] */
     uint64_t *constants; /* [constants] */
     uint32_t steps;      /* left of TV_TEXT_STEPS */
     uint32_t op_count, direct_count, generated_count, probe_count;
@@ -93,8 +109,9 @@ struct tv_text_state {
 
 /* A place and what stands there. */
 struct tv_text_site {
+    const struct tv_text_area *area;
     enum tv_text_kind kind;
-    uint32_t offset; /* from _text */
+    uint32_t offset; /* from _text, as it runs, modulo 2^32 */
     uint32_t size;
     uint32_t argument;
     const struct tv_text_jump *jump;
@@ -142,16 +159,56 @@ void tv_text_ask(struct tv_text_state *s, uint64_t va);
 void tv_text_answer(struct tv_text_state *s, struct tv_kernel *k);
 const struct tv_text_generated *tv_text_generated(const struct tv_text_state *s, uint64_t va);
 void tv_text_tell_owners(struct tv_text_state *s, struct tv_kernel *k);
-/* Whether `va` is the entry of a function that this scan verifies. */
-bool tv_text_verified(const struct tv_text_state *s, uint64_t va);
+/* Tell of the area's static calls that lead to no function of verified code; those of its own keys. */
+void tv_text_tell_calls(struct tv_text_state *s, const struct tv_text_area *a, struct tv_kernel *k);
+/* Whether `va` is the entry of a function that is verified, the kernel's or a module's. */
+bool tv_text_verified(const struct tv_text_state *s, struct tv_kernel *k, uint64_t va);
 
-/* text_kprobe.c */
+/* text_kprobe.c: the probes in the kernel's own code or, with s->in_modules, those in modules. */
 void tv_text_probes_read(struct tv_text_state *s, struct tv_kernel *k);
-/* Take the probes of the page at `va` out of its copy in `window`, then tell of them and judge their slots. */
-void tv_text_lift_probes(struct tv_text_state *s, struct tv_kernel *k, uint64_t va, uint8_t *window, uint32_t size);
+/* Take the probes of the area's page at `va` out of its copy in `window`, then tell of them and judge their slots. */
+void tv_text_lift_probes(struct tv_text_state *s, const struct tv_text_area *a, struct tv_kernel *k, uint64_t va,
+                         uint8_t *window, uint32_t size);
 
 /* text_poke.c: is the kernel patching the place at running address `va` now, by its own account? */
 bool tv_text_poked(struct tv_text_state *s, struct tv_kernel *k, uint64_t va);
+
+/* The run-time constants of the kernel's own code, likewise. */
+bool tv_text_constants_read(struct tv_text_state *s, struct tv_kernel *k, struct tv_result *res);
+
+/* Memory for the keys of an area that has at most so many.  0 or -TV_ENOMEM. */
+int tv_text_area_open(struct tv_text_area *a, uint32_t jump_keys, uint32_t call_keys);
+void tv_text_area_close(struct tv_text_area *a);
+
+/* Read the keys that the area's places follow; false if one cannot be read. */
+bool tv_text_keys_read(struct tv_text_state *s, struct tv_text_area *a, struct tv_kernel *k);
+
+/* Where what has a link offset runs, as an offset from the running _text; and its whole address. */
+uint32_t tv_text_running(const struct tv_text_state *s, const struct tv_text_area *a, uint32_t offset);
+uint64_t tv_text_address(const struct tv_text_state *s, const struct tv_text_area *a, uint32_t offset);
+
+/* One pass through an area's pages and places. */
+struct tv_text_pass {
+    struct tv_text_state *s;
+    const struct tv_text_area *a;
+    const struct tv_range *range; /* shows the page and, where there are any, its neighbours */
+    uint32_t arg, jump; /* consumed in order */
+    uint32_t carried;   /* bytes at the page's begin that belong to a place of the page before */
+    uint8_t window[TV_TEXT_BEFORE + TV_PAGE_SIZE + TV_TEXT_AFTER]; /* the page, with its neighbours' bytes */
+};
+
+/*
+ * Copy page `i` into the pass's window, judge its places and put zeros there.
+ * False (and counted as missing) if it cannot be read.  The pages come in order.
+ */
+bool tv_text_page(struct tv_text_pass *p, struct tv_kernel *k, uint32_t i, struct tv_result *res);
+
+/* Copy page `i` of a range of `npages` at running address `va`, with its neighbours' bytes; absent ones are zeros. */
+bool tv_text_copy(uint8_t *window, const struct tv_range *range, uint64_t va, uint32_t i, uint32_t npages);
+
+/* The rights of `size` bytes from `va` on: code is never writable, data never executable.  One finding a leaf. */
+void tv_text_rights(struct tv_kernel *k, const char *symbol, uint64_t base, uint64_t va, uint64_t size,
+                    bool executable, struct tv_result *res);
 
 /* One step along a list of the guest; false once there were too many in this scan. */
 bool tv_text_step(struct tv_text_state *s);
@@ -164,17 +221,21 @@ uint32_t tv_text_called_as(const struct tv_text_state *s, uint32_t target); /* t
 bool tv_text_capable(const struct tv_text_state *s, uint32_t feature);
 bool tv_text_is_function(const struct tv_text *t, uint32_t offset);
 
+/* Whether there is a function's entry `offset` bytes into the code. */
+bool tv_text_has_entry(const struct tv_text_code *c, uint32_t offset);
+
 /* The offset of running address `va` as a function's entry, TV_TEXT_NULL or TV_TEXT_FOREIGN. */
 uint32_t tv_text_entry(const struct tv_text_state *s, uint64_t va);
 
 /* A template's bytes at `offset`. */
-void tv_text_fill(const struct tv_text_state *s, const struct tv_text_template *p, uint32_t offset, uint8_t *out);
+void tv_text_fill(const struct tv_text_state *s, const struct tv_text_area *a, const struct tv_text_template *p,
+                  uint32_t offset, uint8_t *out);
 
 /* Whether the call-depth accounting may stand in front of the function at `offset`. */
 bool tv_text_counted(const struct tv_text *t, uint32_t offset);
 
 /* The size of a place; its argument and jump are filled in, in the order of the tables. */
-uint32_t tv_text_size(const struct tv_text *t, const struct tv_text_site *site);
+uint32_t tv_text_size(const struct tv_text *t, const struct tv_text_site *site); /* its area is set */
 
 /*
  * The encoding that the state asks for, into out[site->size].  Where several

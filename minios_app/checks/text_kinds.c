@@ -6,7 +6,7 @@ uint32_t tv_text_size(const struct tv_text *t, const struct tv_text_site *site)
 {
     switch (site->kind) {
     case TV_TEXT_ALTERNATIVE:
-        return t->shapes[site->argument].size;
+        return site->area->c->shapes[site->argument].size;
     case TV_TEXT_RETPOLINE:
         return 5 + (site->argument >> 5 & 1);
     case TV_TEXT_PARAVIRT:

@@ -38,7 +38,7 @@ static bool sound_handler(struct tv_text_state *s, struct tv_kernel *k, uint64_t
 
     if (!read64(k, va, &handler))
         return false;
-    if (!handler || tv_text_verified(s, handler)) {
+    if (!handler || tv_text_verified(s, k, handler)) {
         if (!*first)
             *first = handler;
         return true;
@@ -89,11 +89,12 @@ static bool sound(struct tv_text_state *s, struct tv_kernel *k, uint64_t kp, uin
     return false;
 }
 
-static void tell(struct tv_text_state *s, const struct tv_text_probe *probe, const uint8_t *actual, uint32_t size)
+static void tell(struct tv_text_state *s, const char *symbol, uint64_t base, const struct tv_text_probe *probe,
+                 const uint8_t *actual, uint32_t size)
 {
     bool allowed = probe->sound && tv_config.allow_kprobes;
 
-    tv_attribute(tv_tell(s->res, allowed, "kprobe", "_text", probe->va - s->text, probe->va, probe->original, size,
+    tv_attribute(tv_tell(s->res, allowed, "kprobe", symbol, probe->va - base, probe->va, probe->original, size,
                          actual, size,
                          !probe->sound    ? "a handler of this kprobe is no function of verified code"
                          : probe->on_ftrace ? "a kprobe that is registered in kprobe_table, on ftrace: a tracer may have set it"
@@ -106,6 +107,7 @@ static void read_probe(struct tv_text_state *s, struct tv_kernel *k, uint64_t kp
     const struct tv_text_kprobes *p = &s->t->kprobes;
     struct tv_text_probe *probe = &s->probes[s->probe_count];
     uint32_t flags;
+    bool outside;
 
     memset(probe, 0, sizeof(*probe));
     probe->at = kp;
@@ -115,8 +117,10 @@ static void read_probe(struct tv_text_state *s, struct tv_kernel *k, uint64_t kp
     probe->on_ftrace = flags & FLAG_FTRACE;
     probe->optimized = (flags & FLAG_OPTIMIZED) && tv_read_va(k, kp + p->copied, probe->original + 1, 4);
     probe->sound = sound(s, k, kp, &probe->handler);
-    if (probe->va - s->text >= (uint64_t)s->t->range.npages * TV_PAGE_SIZE) {
-        tell(s, probe, NULL, 0); /* in a module: its code is not judged here */
+    outside = probe->va - s->text >= (uint64_t)s->t->range.npages * TV_PAGE_SIZE;
+    if (outside != s->in_modules) {
+        if (outside && !k->module_entry)
+            tell(s, "_text", s->text, probe, NULL, 0); /* in a module, and nobody judges those */
         return;
     }
     s->probe_count++;
@@ -242,7 +246,8 @@ static bool is_jump_to(const uint8_t *code, uint64_t va, uint64_t target)
     return memcmp(code, want, sizeof(want)) == 0;
 }
 
-void tv_text_lift_probes(struct tv_text_state *s, struct tv_kernel *k, uint64_t va, uint8_t *window, uint32_t size)
+void tv_text_lift_probes(struct tv_text_state *s, const struct tv_text_area *a, struct tv_kernel *k, uint64_t va,
+                         uint8_t *window, uint32_t size)
 {
     uint64_t begin = va - TV_TEXT_BEFORE, slot;
 
@@ -261,7 +266,7 @@ void tv_text_lift_probes(struct tv_text_state *s, struct tv_kernel *k, uint64_t 
                  is_jump_to(window + at, probe->va, slot))
             replaced = sizeof(probe->original);
         if (probe->va - va < TV_PAGE_SIZE)
-            tell(s, probe, window + at, replaced);
+            tell(s, a->symbol, a->va, probe, window + at, replaced);
         memcpy(window + at, probe->original, replaced);
         probe->lifted = replaced;
     }

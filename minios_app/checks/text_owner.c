@@ -14,9 +14,9 @@
 
 static const char bpf_note[] = "code that the kernel made of BPF programs; its bytes cannot be verified";
 
-bool tv_text_verified(const struct tv_text_state *s, uint64_t va)
+bool tv_text_verified(const struct tv_text_state *s, struct tv_kernel *k, uint64_t va)
 {
-    return va && tv_text_entry(s, va) < TV_TEXT_FOREIGN;
+    return va && (tv_text_entry(s, va) < TV_TEXT_FOREIGN || tv_module_entry(k, va));
 }
 
 void tv_text_ask(struct tv_text_state *s, uint64_t va)
@@ -86,21 +86,25 @@ static const char *name_of(const struct tv_text_generated *g)
     return g ? g->name : NULL;
 }
 
-static void tell_calls(struct tv_text_state *s)
+void tv_text_tell_calls(struct tv_text_state *s, const struct tv_text_area *a, struct tv_kernel *k)
 {
-    for (uint32_t i = 0; i < s->t->call_key_count; i++) {
+    for (uint32_t i = 0; i < a->c->call_key_count; i++) {
+        uint64_t key = tv_text_address(s, a, a->c->call_keys[i]);
         const struct tv_text_generated *g;
         bool known;
 
-        if (s->functions[i] != TV_TEXT_FOREIGN)
+        if (a->functions[i] != TV_TEXT_FOREIGN || tv_module_entry(k, a->foreign[i]))
             continue;
-        g = tv_text_generated(s, s->foreign[i]);
+        if (s->in_modules && key - s->text < k->profile->image_size)
+            continue; /* the kernel's: told with its own calls */
+        g = tv_text_generated(s, a->foreign[i]);
         known = g && g->known && starts(g->name, "bpf_dispatcher_");
         tv_attribute(tv_tell(s->res, known && tv_config.allow_bpf, known ? "bpf" : "static-call", "_text",
-                             s->t->call_keys[i], s->text + s->t->call_keys[i], NULL, 0, &s->foreign[i],
-                             sizeof(s->foreign[i]),
-                             known ? bpf_note : "a static call leads to no function of the kernel, and to no BPF dispatcher"),
-                     s->foreign[i], name_of(g));
+                             key - s->text, key, NULL, 0, &a->foreign[i], sizeof(a->foreign[i]),
+                             known ? bpf_note
+                                   : "a static call leads to no function of the kernel or of a verified module, and to no "
+                                     "BPF dispatcher"),
+                     a->foreign[i], name_of(g));
     }
 }
 
@@ -142,7 +146,7 @@ static void tell_ops(struct tv_text_state *s, struct tv_kernel *k)
 
         if (livepatch && !is_livepatch(s, k, op->at))
             note = "a registered ftrace_ops calls livepatch's handler and is none of livepatch's";
-        else if (!tv_text_verified(s, op->func))
+        else if (!tv_text_verified(s, k, op->func))
             note = "a registered ftrace_ops calls no function of verified code: a module may have registered it";
         if (note)
             tv_attribute(tv_find(s->res, "ftrace", "ftrace_ops_list", 0, op->at + s->t->ftrace.func, NULL, 0, &op->func,
@@ -179,7 +183,6 @@ void tv_text_tell_owners(struct tv_text_state *s, struct tv_kernel *k)
     const struct tv_text_registries *r = &s->t->registries;
     uint64_t head = s->text + r->klp_list, at = head;
 
-    tell_calls(s);
     tell_direct(s);
     tell_ops(s, k);
     for (uint32_t i = 0; r->klp_list && i < KLP_MAX && tv_text_step(s) && tv_read_va(k, at, &at, sizeof(at)) && at != head;

@@ -96,7 +96,8 @@ static uint32_t pv_target(const struct tv_text_state *s, uint32_t pointer, const
     return target;
 }
 
-static void fix(const struct tv_text_state *s, const struct tv_text_fix *f, uint32_t site, uint8_t *out)
+static void fix(const struct tv_text_state *s, const struct tv_text_area *a, const struct tv_text_fix *f,
+                uint32_t site, uint8_t *out)
 {
     uint8_t *at = out + f->offset;
     uint32_t here = site + f->offset;
@@ -105,7 +106,7 @@ static void fix(const struct tv_text_state *s, const struct tv_text_fix *f, uint
 
     switch (f->kind) {
     case TV_TEXT_REL:
-        v = f->argument - here;
+        v = tv_text_running(s, a, f->argument) - here;
         memcpy(at, &v, sizeof(v));
         break;
     case TV_TEXT_REL_RETURN:
@@ -123,6 +124,11 @@ static void fix(const struct tv_text_state *s, const struct tv_text_fix *f, uint
         v += f->kind == TV_TEXT_ADD32 ? (uint32_t)s->delta : -(uint32_t)s->delta;
         memcpy(at, &v, sizeof(v));
         break;
+    case TV_TEXT_ADDR32:
+    case TV_TEXT_ADDR64:
+        v64 = tv_text_address(s, a, f->argument);
+        memcpy(at, &v64, f->kind == TV_TEXT_ADDR64 ? 8 : 4);
+        break;
     case TV_TEXT_ADD64:
         memcpy(&v64, at, sizeof(v64));
         v64 += s->delta;
@@ -131,11 +137,12 @@ static void fix(const struct tv_text_state *s, const struct tv_text_fix *f, uint
     }
 }
 
-void tv_text_fill(const struct tv_text_state *s, const struct tv_text_template *p, uint32_t offset, uint8_t *out)
+void tv_text_fill(const struct tv_text_state *s, const struct tv_text_area *a, const struct tv_text_template *p,
+                  uint32_t offset, uint8_t *out)
 {
     memcpy(out, p->code, p->size);
     for (uint32_t i = 0; i < p->fix_count; i++)
-        fix(s, &p->fixes[i], offset, out);
+        fix(s, a, &p->fixes[i], offset, out);
 }
 
 static bool holds(const struct tv_text_state *s, uint32_t condition)
@@ -151,12 +158,13 @@ static bool holds(const struct tv_text_state *s, uint32_t condition)
 
 static void expect_alternative(const struct tv_text_state *s, const struct tv_text_site *site, uint8_t *out)
 {
-    const struct tv_text_shape *shape = &s->t->shapes[site->argument];
+    const struct tv_text_code *c = site->area->c;
+    const struct tv_text_shape *shape = &c->shapes[site->argument];
     uint32_t number = 0;
 
     for (uint32_t i = 0; i < shape->condition_count; i++)
         number |= (uint32_t)holds(s, shape->conditions[i]) << i;
-    tv_text_fill(s, &s->t->templates[shape->templates[number]], site->offset, out);
+    tv_text_fill(s, site->area, &c->templates[shape->templates[number]], site->offset, out);
 }
 
 static const uint8_t plain_return[5] = { RET, INT3, INT3, INT3, INT3 };
@@ -287,28 +295,29 @@ static void expect_paravirt(const struct tv_text_state *s, const struct tv_text_
 static void expect_jump(const struct tv_text_state *s, const struct tv_text_site *site, uint8_t *out)
 {
     const struct tv_text_jump *j = site->jump;
+    uint32_t target = tv_text_running(s, site->area, j->target);
 
-    if (s->enabled[j->key] == j->branch) {
+    if (site->area->enabled[j->key] == j->branch) {
         if (j->size == 2)
             put_nops(s, out, 2);
         else
             put_nop5(s, out);
     } else if (j->size == 2) {
         out[0] = JMP8;
-        out[1] = (uint8_t)(j->target - (site->offset + 2));
+        out[1] = (uint8_t)(target - (site->offset + 2));
     } else {
-        put_branch(out, JMP32, site->offset, j->target);
+        put_branch(out, JMP32, site->offset, target);
     }
 }
 
 /* __static_call_transform() */
 static void expect_static_call(const struct tv_text_state *s, const struct tv_text_site *site, uint8_t *out)
 {
-    uint32_t key = site->argument & 0x7fff, function = s->functions[key];
+    uint32_t key = site->argument & 0x7fff, function = site->area->functions[key];
     bool tail = site->kind == TV_TEXT_TRAMPOLINE || site->argument >> 15;
 
     if (function == TV_TEXT_FOREIGN) /* reported once for all its sites; they must lead there all the same */
-        function = (uint32_t)(s->foreign[key] - s->text);
+        function = (uint32_t)(site->area->foreign[key] - s->text);
     if (function == TV_TEXT_NULL && tail) {
         /* Emptied before the return thunk was chosen, it has kept a plain return. */
         expect_return(s, site->offset, out);

@@ -23,25 +23,27 @@ int tv_text_state_open(struct tv_text_state *s, struct tv_kernel *k)
     s->t = t;
     s->text = t->range.va + k->delta;
     s->delta = k->delta;
-    /* One byte more, so that an empty table is no failure. */
+    /* One more, so that an empty table is no failure. */
     s->pv = tv_alloc((t->paravirt.pointer_count + 1) * sizeof(*s->pv));
-    s->functions = tv_alloc((t->call_key_count + 1) * sizeof(*s->functions));
-    s->foreign = tv_alloc((t->call_key_count + 1) * sizeof(*s->foreign));
-    s->enabled = tv_alloc(t->jump_key_count + 1);
     s->constants = tv_alloc((t->constant_count + 1) * sizeof(*s->constants));
-    if (s->pv && s->functions && s->foreign && s->enabled && s->constants)
+    if (s->pv && s->constants)
         return 0;
     tv_text_state_close(s);
     return -TV_ENOMEM;
 }
 
-void tv_text_state_close(struct tv_text_state *s)
+static void release(void *const *tables, uint32_t count)
 {
-    void *tables[] = { s->pv, s->functions, s->foreign, s->enabled, s->constants };
-
-    for (uint32_t i = 0; i < TV_ARRAY_SIZE(tables); i++)
+    for (uint32_t i = 0; i < count; i++)
         if (tables[i])
             tv_free(tables[i]);
+}
+
+void tv_text_state_close(struct tv_text_state *s)
+{
+    void *tables[] = { s->pv, s->constants };
+
+    release(tables, TV_ARRAY_SIZE(tables));
     memset(s, 0, sizeof(*s));
 }
 
@@ -52,21 +54,65 @@ bool tv_text_step(struct tv_text_state *s)
     return s->steps;
 }
 
+int tv_text_area_open(struct tv_text_area *a, uint32_t jump_keys, uint32_t call_keys)
+{
+    memset(a, 0, sizeof(*a));
+    a->functions = tv_alloc((call_keys + 1) * sizeof(*a->functions));
+    a->foreign = tv_alloc((call_keys + 1) * sizeof(*a->foreign));
+    a->enabled = tv_alloc(jump_keys + 1);
+    if (a->functions && a->foreign && a->enabled)
+        return 0;
+    tv_text_area_close(a);
+    return -TV_ENOMEM;
+}
+
+void tv_text_area_close(struct tv_text_area *a)
+{
+    void *tables[] = { a->functions, a->foreign, a->enabled };
+
+    release(tables, TV_ARRAY_SIZE(tables));
+    memset(a, 0, sizeof(*a));
+}
+
+/* Fields next to a region may be named too: its end, or a displacement that is counted from within an instruction. */
+#define AROUND 4096u
+
+uint64_t tv_text_address(const struct tv_text_state *s, const struct tv_text_area *a, uint32_t offset)
+{
+    for (uint32_t i = 0; i < a->region_count; i++) {
+        const struct tv_text_region *r = &a->regions[i];
+
+        if (offset - (r->start - AROUND) < r->size + 2 * AROUND)
+            return r->va + (uint64_t)(int64_t)(int32_t)(offset - r->start);
+    }
+    return s->text + offset;
+}
+
+uint32_t tv_text_running(const struct tv_text_state *s, const struct tv_text_area *a, uint32_t offset)
+{
+    return a->region_count ? (uint32_t)(tv_text_address(s, a, offset) - s->text) : offset;
+}
+
 bool tv_text_capable(const struct tv_text_state *s, uint32_t feature)
 {
     return s->capabilities[feature / 32 % TV_TEXT_CAPABILITY_WORDS] >> feature % 32 & 1;
 }
 
-bool tv_text_is_function(const struct tv_text *t, uint32_t offset)
+bool tv_text_has_entry(const struct tv_text_code *c, uint32_t offset)
 {
     uint32_t page = offset / TV_PAGE_SIZE;
 
-    if (page >= t->range.npages)
+    if (page >= c->npages)
         return false;
-    for (uint32_t i = t->function_index[page]; i < t->function_index[page + 1]; i++)
-        if (t->functions[i] == offset % TV_PAGE_SIZE)
+    for (uint32_t i = c->function_index[page]; i < c->function_index[page + 1]; i++)
+        if (c->functions[i] == offset % TV_PAGE_SIZE)
             return true;
     return false;
+}
+
+bool tv_text_is_function(const struct tv_text *t, uint32_t offset)
+{
+    return tv_text_has_entry(&t->code, offset);
 }
 
 bool tv_text_counted(const struct tv_text *t, uint32_t offset)
@@ -156,23 +202,25 @@ static bool read_paravirt(struct tv_text_state *s, struct tv_kernel *k, struct t
     return true;
 }
 
-static bool read_keys(struct tv_text_state *s, struct tv_kernel *k)
+bool tv_text_keys_read(struct tv_text_state *s, struct tv_text_area *a, struct tv_kernel *k)
 {
-    const struct tv_text *t = s->t;
+    const struct tv_text_code *c = a->c;
 
-    for (uint32_t i = 0; i < t->jump_key_count; i++) {
+    for (uint32_t i = 0; i < c->jump_key_count; i++) {
         int32_t enabled;
 
-        if (!tv_read_va(k, s->text + t->jump_keys[i], &enabled, sizeof(enabled)))
+        if (!tv_read_va(k, tv_text_address(s, a, c->jump_keys[i]), &enabled, sizeof(enabled)))
             return false;
-        s->enabled[i] = enabled != 0; /* static_key_count(): -1 counts as enabled */
+        a->enabled[i] = enabled != 0; /* static_key_count(): -1 counts as enabled */
     }
-    for (uint32_t i = 0; i < t->call_key_count; i++) {
-        if (!read64(s, k, t->call_keys[i], &s->foreign[i]))
+    for (uint32_t i = 0; i < c->call_key_count; i++) {
+        uint64_t key = tv_text_address(s, a, c->call_keys[i]);
+
+        if (!tv_read_va(k, key, &a->foreign[i], sizeof(a->foreign[i])))
             return false;
-        s->functions[i] = tv_text_entry(s, s->foreign[i]);
-        if (s->functions[i] == TV_TEXT_FOREIGN)
-            tv_text_ask(s, s->foreign[i]);
+        a->functions[i] = tv_text_entry(s, a->foreign[i]);
+        if (a->functions[i] == TV_TEXT_FOREIGN)
+            tv_text_ask(s, a->foreign[i]);
     }
     return true;
 }
@@ -192,16 +240,17 @@ static bool is_slab(struct tv_text_state *s, struct tv_kernel *k, uint64_t value
 static bool first_place(struct tv_text_state *s, struct tv_kernel *k, uint32_t number, uint64_t *v)
 {
     const struct tv_text *t = s->t;
+    const struct tv_text_code *c = &t->code;
     uint32_t arg = 0;
 
     for (uint32_t page = 0; page < t->range.npages; page++) {
-        for (uint32_t i = t->site_index[page]; i < t->site_index[page + 1]; i++) {
-            enum tv_text_kind kind = (enum tv_text_kind)(t->sites[i] >> 12);
+        for (uint32_t i = c->site_index[page]; i < c->site_index[page + 1]; i++) {
+            enum tv_text_kind kind = (enum tv_text_kind)(c->sites[i] >> 12);
             bool has_arg = kind != TV_TEXT_RETURN && kind != TV_TEXT_LOCK && kind != TV_TEXT_ENDBR &&
                            kind != TV_TEXT_FTRACE && kind != TV_TEXT_JUMP_LABEL;
 
-            if (kind == TV_TEXT_RUNTIME_CONST && t->args[arg] == number)
-                return read64(s, k, page * TV_PAGE_SIZE + (t->sites[i] & 0xfff), v);
+            if (kind == TV_TEXT_RUNTIME_CONST && c->args[arg] == number)
+                return read64(s, k, page * TV_PAGE_SIZE + (c->sites[i] & 0xfff), v);
             arg += has_arg;
         }
     }
@@ -221,7 +270,7 @@ static bool plausible(struct tv_text_state *s, struct tv_kernel *k, uint32_t kin
     return v >> 63;
 }
 
-static bool read_constants(struct tv_text_state *s, struct tv_kernel *k, struct tv_result *res)
+bool tv_text_constants_read(struct tv_text_state *s, struct tv_kernel *k, struct tv_result *res)
 {
     for (uint32_t i = 0; i < s->t->constant_count; i++) {
         const struct tv_text_constant *c = &s->t->constants[i];
@@ -243,6 +292,5 @@ bool tv_text_state_read(struct tv_text_state *s, struct tv_kernel *k, struct tv_
     s->res = res;
     s->steps = TV_TEXT_STEPS;
     s->generated_count = 0;
-    return read_processor(s, k, res) && read_paravirt(s, k, res) && read_keys(s, k) &&
-           read_constants(s, k, res);
+    return read_processor(s, k, res) && read_paravirt(s, k, res);
 }

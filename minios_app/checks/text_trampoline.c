@@ -50,9 +50,9 @@ void tv_text_keep_early(struct tv_text_state *s, const struct tv_text_site *site
 
         if (site->kind != TV_TEXT_ALTERNATIVE || at >= c->size || site->size > c->size - at)
             continue;
-        none = &s->t->templates[s->t->shapes[site->argument].templates[0]];
+        none = &site->area->c->templates[site->area->c->shapes[site->argument].templates[0]];
         if (none->size == site->size)
-            tv_text_fill(s, none, site->offset, s->early[i] + at);
+            tv_text_fill(s, site->area, none, site->offset, s->early[i] + at);
     }
 }
 

@@ -8,14 +8,15 @@ int tv_range_open(struct tv_kernel *k, struct tv_range *r, uint64_t link_va, uin
     uint64_t first = va & TV_PAGE_MASK;
 
     r->va = first;
-    return guest_view_reserve(k->gm, &r->view, (uint32_t)((va + size - first + TV_PAGE_SIZE - 1) >> TV_PAGE_SHIFT));
+    r->npages = (uint32_t)((va + size - first + TV_PAGE_SIZE - 1) >> TV_PAGE_SHIFT);
+    return guest_view_reserve(k->gm, &r->view, r->npages);
 }
 
 void tv_range_refresh(struct tv_kernel *k, struct tv_range *r)
 {
     uint32_t i = 0;
 
-    while (i < r->view.npages) {
+    while (i < r->npages) {
         uint64_t va = r->va + (uint64_t)i * TV_PAGE_SIZE;
         struct tv_translation t;
 
@@ -26,15 +27,24 @@ void tv_range_refresh(struct tv_kernel *k, struct tv_range *r)
         /* One walk serves all pages of a large leaf. */
         uint64_t left = (t.size - (va & (t.size - 1))) >> TV_PAGE_SHIFT;
 
-        for (uint64_t gfn = t.pa >> TV_PAGE_SHIFT; left && i < r->view.npages; left--)
+        for (uint64_t gfn = t.pa >> TV_PAGE_SHIFT; left && i < r->npages; left--)
             r->view.gfn[i++] = gfn++;
     }
-    guest_view_map(k->gm, &r->view, 0, r->view.npages);
+    guest_view_map(k->gm, &r->view, 0, r->npages);
+}
+
+void tv_range_show(struct tv_kernel *k, struct tv_range *r, uint64_t va, uint32_t npages)
+{
+    r->va = va & TV_PAGE_MASK;
+    r->npages = npages < r->view.npages ? npages : r->view.npages;
+    tv_range_refresh(k, r);
 }
 
 bool tv_range_read(const struct tv_range *r, uint64_t va, void *dst, size_t n)
 {
-    return va >= r->va && guest_view_read(&r->view, va - r->va, dst, n);
+    uint64_t size = (uint64_t)r->npages * TV_PAGE_SIZE, at = va - r->va;
+
+    return va >= r->va && at <= size && n <= size - at && guest_view_read(&r->view, at, dst, n);
 }
 
 void tv_range_close(struct tv_kernel *k, struct tv_range *r)

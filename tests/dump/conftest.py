@@ -16,6 +16,7 @@ from tinyvmi_build.image.build import build_host_checker
 from tinyvmi_build.lab.direct import raw_dump
 from tinyvmi_build.lab.packages import fetch_kernel
 from tinyvmi_build.lab.tamper.policy_globals import ALLOWED_CORE_PATTERN
+from tinyvmi_build.lab.tamper.walk import physical
 from tinyvmi_build.profile.build import build
 from tinyvmi_build.profile.profile import KernelProfile
 from tinyvmi_build.verdict.collector import Collector
@@ -57,9 +58,15 @@ class Memory:
         self.delta = int(kernel["delta"], 16)
         self.text_pa = int(kernel["text_pa"], 16)
         self.root_pa = int(kernel["root_pa"], 16)
+        self.levels = int(kernel["levels"])
 
     def pa(self, link_va: int) -> int:
-        return self.text_pa + link_va - self.profile.text_va
+        """Outside of the kernel's image its page tables tell."""
+        offset = link_va - self.profile.text_va
+        if 0 <= offset < self.profile.image_size:
+            return self.text_pa + offset
+        running = link_va + self.delta & (1 << 64) - 1
+        return physical(lambda pa, n: self.bytes[pa : pa + n], self.root_pa, running, self.levels)
 
     def read(self, link_va: int, size: int) -> bytes:
         return self.bytes[self.pa(link_va) : self.pa(link_va) + size]

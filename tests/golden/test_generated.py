@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.golden_values import small_boot, small_text
+from tests.unit.golden_values import small_boot, small_modules, small_text
 from tests.unit.golden_values.fake import TEXT, FakeImage, FakeSymbols
 from tests.unit.golden_values.test_idt import image as idt_image
 from tinyvmi_build.config.model import Config, PolicyGlobals
@@ -42,6 +42,7 @@ class SmallKernel:
         symbols = FakeSymbols({"__start_rodata": RODATA, "__start_ro_after_init": RODATA + 4200})
         image = FakeImage(symbols, {RODATA: bytes(range(256))}, relocs)
         self._blobs = rodata.blobs(image) | small_text.blobs() | small_boot.blobs()  # type: ignore[arg-type]
+        self._blobs |= small_modules.blobs()
         facts = ("image_size", "build_id_va", "phys_base_va", "root_va", "la57_va", "system_state_va")
         self.golden: dict[str, Any] = {
             "kernel": dict.fromkeys(facts, TEXT)
@@ -59,6 +60,7 @@ class SmallKernel:
             "rodata": rodata.golden(image),  # type: ignore[arg-type]
             "text": small_text.golden(),
             **small_boot.golden(),
+            "modules": small_modules.golden(),
         }
         for check, reason in unknown.items():
             self.golden[check.replace("_", "-")] = {"unknown": reason}

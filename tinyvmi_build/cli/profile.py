@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +26,46 @@ def command() -> None:
 @click.option(
     "-o", "--output", metavar="FILE", required=True, type=click.Path(path_type=Path), help="Profile to write."
 )
+@click.option(
+    "--include",
+    metavar="PATTERN",
+    multiple=True,
+    help="Modules to make tables of (default: @usual, what guests usually load; '*' for all).",
+)
+@click.option(
+    "--modules",
+    metavar="PATH",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="More modules: a .ko, a package, or a folder of such; all of them are taken.",
+)
+@click.option("--no-modules", is_flag=True, help="The kernel alone.")
 @click.pass_obj
-def build(progress: Progress, kernels: tuple[Path, ...], output: Path) -> None:
+def build(
+    progress: Progress,
+    kernels: tuple[Path, ...],
+    output: Path,
+    include: tuple[str, ...],
+    modules: tuple[Path, ...],
+    no_modules: bool,
+) -> None:
     """Build one profile from each KERNEL: a .deb, a vmlinuz, a vmlinux, or a folder with one of them.
+
+    Modules are taken from the package or folder of the kernel, and from packages that have modules alone.
 
     \b
     Examples:
       apt-get download linux-image-6.1.0-56-cloud-amd64
       tinyvmi-build profile build linux-image-6.1.0-56-cloud-amd64_*.deb -o guest.profile
       tinyvmi-build profile build /boot/vmlinuz-* -o all.profile
+      tinyvmi-build profile build linux-binary-7*.deb linux-modules-7*.deb -o guest.profile
+      tinyvmi-build profile build linux-image-6*.deb --modules dkms/ -o guest.profile
     """
+    from ..profile.build import Wanted
     from ..profile.build import build as build_profiles
 
-    profiles = build_profiles(kernels, progress)
+    wanted = None if no_modules else Wanted(include or ("@usual",), modules)
+    profiles = build_profiles(kernels, progress, wanted)
     profiles.save(output)
     for kernel in profiles.kernels:
         click.echo(f"{kernel.build_id}  {kernel.release}")
@@ -181,6 +209,7 @@ def _table(kernel: Any) -> list[str]:
         f"relocations  {relocs:,} ({counts['relocs64']:,} 64-bit, {counts['relocs32']:,} 32-bit, "
         f"{counts['inverse32']:,} inverse 32-bit)",
         f"BTF types    {counts['btf_types']:,}",
+        *_modules(kernel),
         "",
         f"{'section':<24} {'address':<18} {'bytes':>12}  SHA-256",
     ]
@@ -190,6 +219,17 @@ def _table(kernel: Any) -> list[str]:
     for name, value in sorted(kernel.golden.items()):
         lines.append(f"{name:<24} {len(json.dumps(value)):>12,}  {_summary(value)}")
     return [*lines, ""]
+
+
+def _modules(kernel: Any) -> list[str]:
+    """Which modules have tables, and why others that were wanted have none."""
+    golden = kernel.golden["modules"]
+    if not golden.get("list"):
+        return ["modules      none"]
+    names = ", ".join(golden["list"])
+    lines = textwrap.wrap(f"{len(golden['list'])} of {len(golden['available']):,}: {names}", 96)
+    rows = [f"{'modules' if i == 0 else '':<12} {line}" for i, line in enumerate(lines)]
+    return rows + [f"  without    {name}: {why}" for name, why in golden["unverifiable"].items()]
 
 
 def _summary(value: Any) -> str:

@@ -53,6 +53,9 @@ class Kernel:
     packages: tuple[Path, ...] = _key(
         FilePaths(), (), "Packages (.deb), vmlinuz files or folders, relative to this file."
     )
+    modules: tuple[Path, ...] = _key(
+        FilePaths(), (), "More modules: .ko files, packages, or folders of such; all of them are verified."
+    )
     profile: Path | None = _key(FilePath(), None, "Or a profile that `profile build` has made of them.")
 
 
@@ -69,6 +72,7 @@ class Checks:
     function_pointers: bool = _key(Bool(), True, "Every static pointer to a function, or to a table of them.")
     page_tables: bool = _key(Bool(), True, "That every task sees the same kernel: the roots of page tables.")
     ro_after_init: bool = _key(Bool(), True, "What the kernel writes at boot and never again.")
+    modules: bool = _key(Bool(), True, "Every byte of the code and read-only data of loaded modules.")
 
     @property
     def enabled(self) -> tuple[str, ...]:
@@ -105,6 +109,22 @@ class PolicyGlobals:
 
 
 @dataclass(frozen=True)
+class Modules:
+    """Which modules can be verified, and what becomes of others."""
+
+    include: tuple[str, ...] = _key(
+        Strings(128),
+        ("@usual",),
+        "Names or patterns; what they depend on comes by itself. `@usual`: what guests usually load.",
+    )
+    unknown: str = _key(
+        Choice(("unverifiable", "tampered")),
+        "unverifiable",
+        "Of a loaded module that is none of them: the verdict, with its name.",
+    )
+
+
+@dataclass(frozen=True)
 class MiniOS:
     """The Mini-OS underneath."""
 
@@ -130,6 +150,7 @@ class Config:
         default=PolicyGlobals(), metadata={"path": ("checks", "policy-globals")}
     )
     text_policy: TextPolicy = field(default=TextPolicy(), metadata={"path": ("checks", "text")})
+    modules: Modules = field(default=Modules(), metadata={"path": ("checks", "modules")})
     minios: MiniOS = MiniOS()
     privilege: Privilege = Privilege()
 

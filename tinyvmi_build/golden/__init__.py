@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 #: Checks that a monitor can make, in the order in which it makes them.
 CHECKS = (
     *("identity", "syscall-table", "idt", "policy-globals", "rodata", "text"),
-    *("function-pointers", "page-tables", "ro-after-init"),
+    *("function-pointers", "page-tables", "ro-after-init", "modules"),
 )
 
 
@@ -32,6 +32,7 @@ def compute(image: KernelImage) -> tuple[dict[str, Any], dict[str, bytes]]:
         function_pointers,
         identity,
         idt,
+        modules,
         page_tables,
         policy_globals,
         ro_after_init,
@@ -42,7 +43,7 @@ def compute(image: KernelImage) -> tuple[dict[str, Any], dict[str, bytes]]:
 
     golden: dict[str, Any] = {"kernel": identity.kernel(image)}
     blobs: dict[str, bytes] = {}
-    modules = {
+    makers = {
         "identity": identity,
         "syscall-table": syscall_table,
         "idt": idt,
@@ -52,11 +53,12 @@ def compute(image: KernelImage) -> tuple[dict[str, Any], dict[str, bytes]]:
         "function-pointers": function_pointers,
         "page-tables": page_tables,
         "ro-after-init": ro_after_init,
+        "modules": modules,
     }
     for check in CHECKS:
         try:
-            golden[check] = modules[check].golden(image)
-            blobs.update(getattr(modules[check], "blobs", lambda _: {})(image))
+            golden[check] = makers[check].golden(image)
+            blobs.update(getattr(makers[check], "blobs", lambda _: {})(image))
         except Unknown as why:
             golden[check] = {"unknown": str(why)}
     return golden, blobs

@@ -48,9 +48,10 @@ def profiles_of(config: Config, progress: Progress) -> ProfileFile:
     """The profiles that the configuration names: loaded, or built from the packages."""
     if config.kernel.profile is not None:
         return ProfileFile.load(config.kernel.profile)
-    from ..profile.build import build
+    from ..profile.build import Wanted, build
 
-    return build(config.kernel.packages, progress)
+    wanted = Wanted(config.modules.include, config.kernel.modules) if config.checks.modules else None
+    return build(config.kernel.packages, progress, wanted)
 
 
 def render_monitor(loaded: Loaded, profiles: ProfileFile, folder: Path | None = None) -> list[Change]:

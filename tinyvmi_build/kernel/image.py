@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from array import array
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
@@ -115,6 +116,13 @@ class KernelImage:
             if nul:
                 return out.decode("ascii", "backslashreplace")
         raise UsageError(f"{self.name}: no string ends within {_MAX_CSTR} bytes of {va:#x}")
+
+    def pieces(self, start: int, end: int) -> Iterator[tuple[int, bytes]]:
+        """(address, bytes) of what the file has at start <= address < end, segment by segment."""
+        for segment in self.elf.segments:
+            first, last = max(segment.vaddr, start), min(segment.vaddr + segment.filesz, end)
+            if first < last:
+                yield first, self.read(first, last - first)
 
     def section(self, name: str) -> Section:
         """The ELF section `name`; MissingFact if there is none."""

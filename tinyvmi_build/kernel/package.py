@@ -6,11 +6,13 @@ used on a host without dpkg.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import lzma
 import re
 import tarfile
 import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,10 @@ _IN_PACKAGE = re.compile(
 )
 _GLOBS = ("vmlinuz*", "vmlinux*", "boot/vmlinuz-*", "usr/lib/modules/*/vmlinuz", "lib/modules/*/vmlinuz")
 _MAX_KERNEL = 1 << 30
+
+
+class NoKernel(UsageError):
+    """A sound package without a kernel in it."""
 
 
 @dataclass(frozen=True)
@@ -92,29 +98,52 @@ def _kernel_in_folder(folder: Path) -> Path:
     return candidates[0]
 
 
-def _from_deb(data: bytes, where: str) -> KernelFile:
+def is_package(data: bytes) -> bool:
+    """Whether `data` is a Debian package."""
+    return data.startswith(_AR_MAGIC)
+
+
+def package_entries(data: bytes, where: str) -> Iterator[tuple[tarfile.TarInfo, Callable[[], bytes]]]:
+    """Each file in the Debian package `data`, with what reads it, which works until the next is asked for.
+
+    UsageError, naming `where`, if the package is damaged.
+    """
     name, member = _data_member(data, where)
+    # A stream: the kernel comes first in Debian's packages, hundreds of megabytes of modules after it.
+    with _damage(where), _unpacked(member, name) as plain, tarfile.open(fileobj=plain, mode="r|") as tar:
+        for entry in tar:
+
+            def read(entry: tarfile.TarInfo = entry) -> bytes:
+                with _damage(where):
+                    content = tar.extractfile(entry)
+                    return content.read() if content else b""
+
+            yield entry, read
+
+
+@contextlib.contextmanager
+def _damage(where: str) -> Iterator[None]:
     try:
-        # A stream: the kernel comes first in Debian's packages, hundreds of megabytes of modules after it.
-        with _unpacked(member, name) as plain, tarfile.open(fileobj=plain, mode="r|") as tar:
-            for entry in tar:
-                match = _IN_PACKAGE.match(entry.name)
-                if not match or not entry.isfile():
-                    continue
-                if entry.size > _MAX_KERNEL:
-                    raise UsageError(
-                        f"{where}: {entry.name} claims {entry.size} bytes", hint="is the package damaged?"
-                    )
-                content = tar.extractfile(entry)
-                assert content is not None  # isfile()
-                return KernelFile(where, content.read(), match["a"] or match["b"])
+        yield
     except UsageError:
         raise
     except (tarfile.TarError, lzma.LZMAError, zlib.error, OSError, EOFError, ValueError) as error:
         raise UsageError(
             f"{where}: the package is damaged or truncated: {error}", hint="fetch the package again"
         ) from None
-    raise UsageError(
+
+
+def _from_deb(data: bytes, where: str) -> KernelFile:
+    for entry, read in package_entries(data, where):
+        match = _IN_PACKAGE.match(entry.name)
+        if not match or not entry.isfile():
+            continue
+        if entry.size > _MAX_KERNEL:
+            raise UsageError(
+                f"{where}: {entry.name} claims {entry.size} bytes", hint="is the package damaged?"
+            )
+        return KernelFile(where, read(), match["a"] or match["b"])
+    raise NoKernel(
         f"{where}: no kernel in this package",
         hint="a metapackage holds none: give the linux-image-VERSION package that it depends on",
     )

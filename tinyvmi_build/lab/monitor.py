@@ -17,6 +17,7 @@ from ..verdict.model import Verdict
 from ..verdict.protocol import Broken, Record, Text
 from ..xen.launch import Reporter
 from ..xen.patience import VARIABLE, timeout
+from .tamper.walk import physical
 from .target import Target
 
 if TYPE_CHECKING:
@@ -188,6 +189,8 @@ class LiveGuest:
         self.delta = int(kernel["delta"], 16)
         self._target = target
         self._text_pa = int(kernel["text_pa"], 16)
+        self._root_pa = int(kernel["root_pa"], 16)
+        self._levels = int(kernel["levels"])
 
     def read(self, link_va: int, size: int) -> bytes:
         return self._target.read(self._physical(link_va), size)
@@ -196,8 +199,9 @@ class LiveGuest:
         self._target.write(self._physical(link_va), data)
 
     def _physical(self, link_va: int) -> int:
-        """The kernel image is contiguous in physical memory, from _text on."""
+        """The image is contiguous in physical memory, from _text on; elsewhere its page tables tell."""
         offset = link_va - self.profile.text_va
-        if not 0 <= offset < self.profile.image_size:
-            raise ValueError(f"{link_va:#x} is not in the kernel image")
-        return self._text_pa + offset
+        if 0 <= offset < self.profile.image_size:
+            return self._text_pa + offset
+        running = link_va + self.delta & (1 << 64) - 1
+        return physical(self._target.read, self._root_pa, running, self._levels)

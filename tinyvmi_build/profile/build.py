@@ -5,8 +5,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
+import zlib
 from array import array
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +18,8 @@ import tinyvmi_build
 
 from ..errors import UsageError
 from ..kernel.image import KernelImage
-from ..kernel.package import kernel_in, kernel_path, read_bytes
+from ..kernel.modules import module_of, modules_in
+from ..kernel.package import NoKernel, is_package, kernel_in, kernel_path, package_entries, read_bytes
 from ..paths import cache_dir
 from ..progress import Progress
 from .container import PackedSection
@@ -23,35 +28,172 @@ from .profile import KernelProfile, ProfileFile
 _TOOL_PARTS = ("kernel", "profile", "golden")  # what a profile's content depends on
 
 
-def build(packages: Iterable[Path], progress: Progress | None = None) -> ProfileFile:
-    """Profiles of `packages` (.deb, vmlinuz, vmlinux or folder each); UsageError if one is no kernel."""
+@dataclass(frozen=True)
+class Wanted:
+    """Which modules get tables: those whose name a pattern of `include` matches, and what they need.
+
+    `extra` are more places of modules: .ko files, folders, packages.
+    """
+
+    include: tuple[str, ...]
+    extra: tuple[Path, ...] = ()
+
+
+def build(
+    packages: Iterable[Path], progress: Progress | None = None, wanted: Wanted | None = None
+) -> ProfileFile:
+    """Profiles of `packages` (.deb, vmlinuz, vmlinux or folder each); UsageError if one is no kernel.
+
+    A package that has modules alone goes to the kernel of its release.  Without `wanted` no module is read.
+    """
     progress = progress or Progress()
-    kernels = [_build_one(path, progress) for path in packages]
+    kernels, others = [], list[Path]()
+    for path in packages:
+        try:
+            kernels.append(_Source(kernel_path(path), path, progress))
+        except NoKernel:
+            if wanted is None or not _has_modules(path):
+                raise
+            others.append(path)
     if not kernels:
         raise UsageError("no kernel was given", hint="name a kernel package, a vmlinuz or a folder")
-    return ProfileFile(kernels)
+    return ProfileFile([source.profile(wanted, others) for source in kernels])
 
 
-def _build_one(path: Path, progress: Progress) -> KernelProfile:
-    path = kernel_path(path)
-    with progress.step(f"profile of {path.name}"):
-        data = read_bytes(path)
-        key = hashlib.sha256(
-            _tool_hash() + path.name.encode() + b"\0" + hashlib.sha256(data).digest()
+def _has_modules(path: Path) -> bool:
+    return any(module_of(entry) for entry, _ in package_entries(read_bytes(path), path.name))
+
+
+class _Source:
+    """One kernel that was given."""
+
+    def __init__(self, path: Path, given: Path, progress: Progress):
+        self.path = path
+        self.given = given
+        self.progress = progress
+        self.data = read_bytes(path)
+        self.key = hashlib.sha256(
+            _tool_hash() + path.name.encode() + b"\0" + hashlib.sha256(self.data).digest()
         ).hexdigest()
-        cached = cache_dir("profiles") / f"{key}.profile"
-        profile = _cached(cached)
-        if profile:
-            progress.note(f"{profile.release}, known already")
-        else:
-            profile = profile_of(KernelImage(kernel_in(data, path)))
-            ProfileFile([profile]).save(cached)
-            progress.note(f"{profile.release}, {profile.counts['symbols']:,} symbols")
-        if profile.compression == "none" and not profile.counts["relocs64"]:
-            progress.warn(
-                f"{path.name} carries no relocations: the profile holds only without KASLR (give the vmlinuz)"
-            )
+        self._cached = _cached(self._file(self.key))
+        self.file = None if self._cached else kernel_in(self.data, path)
+
+    @staticmethod
+    def _file(key: str) -> Path:
+        return cache_dir("profiles") / f"{key}.profile"
+
+    @cached_property
+    def image(self) -> KernelImage:
+        return KernelImage(self.file or kernel_in(self.data, self.path))
+
+    def profile(self, wanted: Wanted | None, others: list[Path]) -> KernelProfile:
+        with self.progress.step(f"profile of {self.path.name}"):
+            profile = self._profile(wanted, others)
+            if profile.compression == "none" and not profile.counts["relocs64"]:
+                self.progress.warn(
+                    f"{self.path.name} carries no relocations:"
+                    " the profile holds only without KASLR (give the vmlinuz)"
+                )
+            return profile
+
+    def _profile(self, wanted: Wanted | None, others: list[Path]) -> KernelProfile:
+        places = self._places(wanted, others) if wanted else []
+        if not wanted or not places:
+            return self._told(self._bare())
+        whole = self._file(self._whole_key(wanted, places))
+        known = _cached(whole)
+        if known:
+            self.progress.note(f"{known.release}, known already")
+            return known
+        profile = with_modules(self.image, wanted, places, self._bare)
+        ProfileFile([profile]).save(whole)
+        return self._told(profile)
+
+    def _told(self, profile: KernelProfile) -> KernelProfile:
+        modules = len(profile.golden["modules"].get("list", ()))
+        more = f", {modules} modules" if modules else ""
+        self.progress.note(f"{profile.release}, {profile.counts['symbols']:,} symbols{more}")
         return profile
+
+    def _bare(self) -> KernelProfile:
+        """Without any module."""
+        if self._cached is None:
+            self._cached = profile_of(self.image)
+            ProfileFile([self._cached]).save(self._file(self.key))
+        return self._cached
+
+    def _places(self, wanted: Wanted, others: list[Path]) -> list[Path]:
+        """Where modules are looked for, in order: what comes later replaces."""
+        own = [self.given] if self.given.is_dir() or is_package(self.data) else []
+        if not own and self.path.parent.name and (self.path.parent / "kernel").is_dir():
+            own = [self.path.parent / "kernel"]  # usr/lib/modules/RELEASE/vmlinuz
+        return [*own, *others, *wanted.extra]
+
+    def _whole_key(self, wanted: Wanted, places: list[Path]) -> str:
+        digest = hashlib.sha256(self.key.encode() + json.dumps(wanted.include).encode())
+        for place in places:
+            files = sorted(place.rglob("*.ko*")) if place.is_dir() else [place]
+            for file in files:
+                if file.is_file():
+                    state = file.stat()
+                    digest.update(f"{file}\0{state.st_size}\0{state.st_mtime_ns}\0".encode())
+        return digest.hexdigest()
+
+
+def with_modules(
+    image: KernelImage, wanted: Wanted, places: list[Path], bare: Callable[[], KernelProfile]
+) -> KernelProfile:
+    """The profile that `bare` makes, with the tables of the modules in `places` that are `wanted`."""
+    from ..golden.modules import collect, usual
+    from ..golden.unknown import Unknown
+
+    files: dict[str, bytes] = {}
+    for place in places:
+        files.update(modules_in(place, image.release))
+    names = usual.wanted(files, wanted.include)
+    extra: set[str] = set()
+    for place in wanted.extra:
+        found_there = modules_in(place, image.release)
+        if not found_there:
+            raise UsageError(
+                f"{place}: no modules of Linux {image.release} in it",
+                hint="it was searched for *.ko, *.ko.xz, *.ko.zst and *.ko.gz",
+            )
+        extra.update(found_there)
+    names = sorted({*names, *extra})
+    try:
+        # Under way in other processes while this one makes the kernel's own.
+        collection = collect.Collection(image, files, names, partial(_module_cache, image.build_id))
+    except Unknown:
+        return bare()  # whose golden values say why
+    profile = bare()
+    found = collection.result()
+    values = dict(profile.golden)
+    if "unknown" not in values["modules"]:
+        values["modules"] = values["modules"] | {
+            "list": sorted(found.tables),
+            "extra": sorted(extra),
+            "unverifiable": dict(sorted(found.unknown.items())),
+            "available": sorted(files),
+        }
+    sections = dict(profile.packed)
+    sections["golden"] = PackedSection.pack(_json(values))
+    for name, tables in found.tables.items():
+        sections[f"blob/modules/{name}"] = PackedSection.pack(tables)
+    return KernelProfile(sections, image.name)
+
+
+def _module_cache(build_id: str, key: str, make: Callable[[], bytes]) -> bytes:
+    """A module's tables, computed once for a kernel and the files that they depend on."""
+    name = hashlib.sha256(_tool_hash() + build_id.encode() + key.encode()).hexdigest()
+    file = cache_dir("modules") / name
+    with contextlib.suppress(OSError, zlib.error):
+        return zlib.decompress(file.read_bytes())
+    tables = make()
+    partial_file = file.with_suffix(f".{os.getpid()}")
+    partial_file.write_bytes(zlib.compress(tables, 1))
+    partial_file.replace(file)
+    return tables
 
 
 def _cached(path: Path) -> KernelProfile | None:
@@ -110,6 +252,7 @@ def _u64s(values: array[int]) -> bytes:
     return b"".join(value.to_bytes(8, "little") for value in values)
 
 
+@cache
 def _tool_hash() -> bytes:
     """Of the sources that decide what a profile says, so that no old cache outlives a change of them."""
     root = Path(tinyvmi_build.__file__).parent

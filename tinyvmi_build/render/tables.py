@@ -7,6 +7,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from ..config.model import ALL_CHECKS, Config
+from .modules import modules
 
 if TYPE_CHECKING:
     from ..profile.profile import KernelProfile
@@ -45,6 +46,7 @@ def table_contexts(config: Config, kernel: KernelProfile) -> dict[str, dict[str,
         "function-pointers": lambda: _function_pointers(kernel),
         "page-tables": lambda: _page_tables(kernel),
         "ro-after-init": lambda: _ro_after_init(kernel),
+        "modules": lambda: modules(kernel, config.modules.include),
     }
     return {check: make() for check, make in makers.items() if "unknown" not in kernel.golden[check]}
 
@@ -135,9 +137,9 @@ TEXT_TABLES = {
     "call_keys": "I",
     "function_index": "I",
     "functions": "H",
-    "call_index": "I",
-    "calls": "H",
 }
+#: Those that only the kernel's own code has.
+CALL_TABLES = {"call_index": "I", "calls": "H"}
 
 
 def _text(kernel: KernelProfile) -> dict[str, Any]:
@@ -156,7 +158,7 @@ def _text(kernel: KernelProfile) -> dict[str, Any]:
         "ftrace_functions": ("uint32_t", golden["ftrace"]["functions"]),
         "ftrace_graph": ("uint32_t", golden["ftrace"]["graph"]),
     }
-    for name, code in TEXT_TABLES.items():
+    for name, code in (TEXT_TABLES | CALL_TABLES).items():
         arrays[name] = (c_types[code], _numbers(code, kernel.blob(f"text.{name}")))
     return {
         "golden": golden,

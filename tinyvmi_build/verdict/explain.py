@@ -103,6 +103,8 @@ class Explainer:
     def finding(self, body: dict[str, Any]) -> Explanation:
         """What is known about a `finding` or `notice` record."""
         known = self._place(body)
+        if body["check"] == "modules":
+            known = replace(known, symbol=self._in_module(body["symbol"], body["offset"]) or known.symbol)
         said = meaning(body["check"], body["kind"])
         known = replace(known, meaning=said.what, attribution=said.who)
         if not is_code(body["check"], body["kind"]) or _is_pointer(body):
@@ -116,6 +118,18 @@ class Explainer:
 
     def _link(self, address: int) -> int:
         return (address - self._delta) & _MASK
+
+    def _in_module(self, module: str, offset: int) -> str:
+        """`module:function+0xOFFSET`; "" if the profile has no tables of the module, or it is no code."""
+        from ..golden.modules.packed import nearest, unpacked
+
+        if self._kernel is None or module not in self._kernel.golden.get("modules", {}).get("list", ()):
+            return ""
+        golden, tables = unpacked(self._kernel.blob(f"modules/{module}"))
+        if offset >= golden["sizes"]["TEXT"]:
+            return ""
+        found = nearest(tables, offset)
+        return f"{module}:{found[0]}+0x{found[1]:x}" if found else ""
 
     def _place(self, body: dict[str, Any]) -> Explanation:
         """Where it is, what should be there, and where pointers lead."""

@@ -112,7 +112,9 @@ _MEANINGS = {
     ),
     ("ro-after-init", "boot-value"): Meaning("a value of the boot leads to where none leads", _NOBODY),
     ("ro-after-init", ""): Meaning("what was written at boot and made read-only has changed", _NOBODY),
-    ("page-tables", "pointer"): Meaning("init_mm names another root of page tables than init_top_pgt", "nobody"),
+    ("page-tables", "pointer"): Meaning(
+        "init_mm has another root of page tables than init_top_pgt", "nobody"
+    ),
     ("page-tables", "page-table"): Meaning(
         "this address space has another view of the kernel than init_top_pgt", "nobody"
     ),

@@ -60,6 +60,7 @@ extern const uint32_t tv_check_count;
 extern const struct tv_check tv_check_identity;
 extern const struct tv_check tv_check_rodata;
 extern const struct tv_check tv_check_text;
+extern const struct tv_check tv_check_modules;
 extern const struct tv_check tv_check_syscall_table;
 extern const struct tv_check tv_check_idt;
 extern const struct tv_check tv_check_policy_globals;

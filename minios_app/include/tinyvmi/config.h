@@ -13,6 +13,7 @@ struct tv_config {
     uint32_t heartbeat_ms;
     /* What changes the kernel's code by the kernel's own means: told as notices, not as findings. */
     bool allow_kprobes, allow_bpf, allow_livepatch;
+    bool unknown_modules; /* a module without a known .ko is a finding, not unverifiable */
 };
 
 extern const struct tv_config tv_config;

@@ -18,6 +18,8 @@ struct tv_kernel {
     uint32_t levels;  /* 4 or 5 */
     bool was_running; /* booted once: system_state cannot talk us out of it */
     struct guest_view pt; /* page tables and single pages, each in the slot of its gfn */
+    /* Set by the check that verifies modules: is `va` the entry of a function in one that is loaded? */
+    bool (*module_entry)(struct tv_kernel *k, uint64_t va);
 };
 
 /* Leaf of a page-table walk. */
@@ -55,10 +57,17 @@ void tv_pt_cache_flush(struct tv_kernel *k);
 /* Walk the kernel's page tables.  0; -TV_EFAULT: not mapped; -TV_EIO: a table could not be read. */
 int tv_translate(struct tv_kernel *k, uint64_t va, struct tv_translation *t);
 
+/* Is running address `va` the entry of a function in a module that is loaded and verified? */
+static inline bool tv_module_entry(struct tv_kernel *k, uint64_t va)
+{
+    return k->module_entry && k->module_entry(k, va);
+}
+
 /* A view of consecutive kernel-virtual pages of the running kernel. */
 struct tv_range {
     struct guest_view view;
-    uint64_t va; /* running address of the first page */
+    uint64_t va;     /* running address of the first page */
+    uint32_t npages; /* of the view's, how many it shows */
 };
 
 /* Reserve a view for `size` bytes at link address `link_va`.  0 or -TV_ENOMEM. */
@@ -66,6 +75,9 @@ int tv_range_open(struct tv_kernel *k, struct tv_range *r, uint64_t link_va, uin
 
 /* Walk every page again and revalidate each mapping. */
 void tv_range_refresh(struct tv_kernel *k, struct tv_range *r);
+
+/* Show `npages` pages (no more than were reserved) from running address `va` on instead. */
+void tv_range_show(struct tv_kernel *k, struct tv_range *r, uint64_t va, uint32_t npages);
 
 /* Copy from running address `va`; false if a page is not present. */
 bool tv_range_read(const struct tv_range *r, uint64_t va, void *dst, size_t n);

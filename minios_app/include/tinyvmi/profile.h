@@ -107,7 +107,7 @@ enum tv_text_condition { /* below: a capability of boot_cpu_data */
     TV_TEXT_PV_NOP = 0x8000,    /* | pointer: it leads to the function that does nothing */
 };
 
-enum tv_text_fix_kind { /* what is put into a template, 4 bytes but for ADD64 */
+enum tv_text_fix_kind { /* what is put into a template, 4 bytes but for ADD64 and ADDR64 */
     TV_TEXT_REL = 0,            /* argument - own offset */
     TV_TEXT_REL_RETURN = 1,     /* displacement to x86_return_thunk */
     TV_TEXT_REL_PV = 2,         /* displacement to what the pointer leads to */
@@ -115,6 +115,8 @@ enum tv_text_fix_kind { /* what is put into a template, 4 bytes but for ADD64 */
     TV_TEXT_ADD32 = 4,          /* the KASLR delta */
     TV_TEXT_SUB32 = 5,
     TV_TEXT_ADD64 = 6,
+    TV_TEXT_ADDR32 = 7,         /* where argument runs (a module's; 4 bytes) */
+    TV_TEXT_ADDR64 = 8,
 };
 
 struct tv_text_fix {
@@ -170,8 +172,9 @@ struct tv_text_paravirt {
     uint32_t patch, patch_default; /* pv_ops.init.patch, or 0 */
 };
 
-struct tv_text {
-    struct tv_digest_range range;
+/* The places of a stretch of code, the kernel's .text or a module's. */
+struct tv_text_code {
+    uint32_t npages;
     const uint32_t *site_index; /* [npages + 1] into sites */
     const uint16_t *sites;      /* kind << 12 | offset in the page, in address order */
     const uint16_t *args;       /* of the sites that have one, in their order */
@@ -179,10 +182,16 @@ struct tv_text {
     const uint32_t *jump_keys, *call_keys; /* struct static_key, struct static_call_key */
     const uint32_t *function_index;        /* [npages + 1] into functions */
     const uint16_t *functions;             /* entries of functions, offsets in the page */
-    const uint32_t *call_index; /* [npages + 1] into calls */
-    const uint16_t *calls;      /* what call-depth accounting changes: kind << 14 | offset from 16 bytes before */
     const struct tv_text_shape *shapes;
     const struct tv_text_template *templates;
+    uint32_t jump_key_count, call_key_count;
+};
+
+struct tv_text {
+    struct tv_digest_range range;
+    struct tv_text_code code;
+    const uint32_t *call_index; /* [npages + 1] into calls */
+    const uint16_t *calls;      /* what call-depth accounting changes: kind << 14 | offset from 16 bytes before */
     const struct tv_text_constant *constants;
     const uint32_t *return_thunks;
     struct tv_text_template call_pad; /* the accounting in front of a function; size 0: none */
@@ -192,7 +201,7 @@ struct tv_text {
     struct tv_text_registries registries;
     struct tv_text_poke poke;
     struct tv_text_features features;
-    uint32_t jump_key_count, call_key_count, constant_count, return_thunk_count;
+    uint32_t constant_count, return_thunk_count;
     uint32_t capabilities, capability_words; /* boot_cpu_data.x86_capability */
     uint32_t x86_return_thunk, its_return_thunk;
     uint32_t indirect_thunks, call_thunks, jump_thunks; /* 32 bytes a register */
@@ -285,6 +294,92 @@ struct tv_ro_after_init {
     uint64_t nr_cpu_ids;           /* link address */
 };
 
+/*
+ * Kernel modules.  Link addresses of a module's memory are from a space of its
+ * own; everything is an offset from _text, modulo 2^32, as in struct tv_text.
+ * docs/modules-check.md tells the whole.
+ */
+enum tv_module_area { /* a kind of a module's memory */
+    TV_MODULE_TEXT = 0,
+    TV_MODULE_RODATA = 1,
+    TV_MODULE_RO_AFTER_INIT = 2,
+    TV_MODULE_DATA = 3,
+    TV_MODULE_INIT_TEXT = 4, /* the three are freed once the module is initialised */
+    TV_MODULE_INIT_RODATA = 5,
+    TV_MODULE_INIT_DATA = 6,
+    TV_MODULE_PERCPU = 7,
+    TV_MODULE_AREAS = 8,
+};
+
+enum tv_module_field { /* how a value counts from a region */
+    TV_MODULE_ABS64 = 0,
+    TV_MODULE_ABS32 = 1,
+    TV_MODULE_PC32 = 2, /* from its own address */
+    TV_MODULE_PC64 = 3,
+};
+
+#define TV_MODULE_KERNEL   0 /* regions that are no module's; others count from TV_MODULE_REGION on */
+#define TV_MODULE_ABSOLUTE 1
+#define TV_MODULE_REGION   2
+
+struct tv_module_region { /* memory that moves as one */
+    uint32_t start, size;
+    uint8_t area;   /* at its begin */
+    uint8_t module; /* 0: this one; n: needs[n - 1] */
+};
+
+struct tv_module_class {
+    uint8_t field, region;
+};
+
+struct tv_module_witness { /* a value from which the address of a region that was freed follows */
+    uint8_t region, area, field;
+    uint32_t offset; /* in the area */
+    uint32_t target; /* where it leads at link addresses */
+};
+
+#define TV_MODULE_LINE 128 /* bytes of a line that has a sum of its own */
+#define TV_MODULE_ROW  0x80 /* in a class: values at equal distances */
+
+struct tv_module_pages { /* of one area, at link addresses, with zeros at patched places */
+    uint32_t npages;
+    const uint16_t *order; /* [2][npages] entries, for each order of the tables that the loader sorts; NULL: as they are */
+    const uint8_t (*digests)[32];
+    const uint8_t (*sums)[TV_PAGE_SIZE / TV_MODULE_LINE]; /* low byte of the CRC-32 of each line: where, not whether */
+    const uint32_t *reloc_index; /* into relocs, which golden/modules/pages.py describes */
+    const uint8_t *relocs;
+};
+
+struct tv_module {
+    const char *name;
+    uint8_t build_id[TV_BUILD_ID_SIZE];
+    uint32_t build_id_at; /* in its rodata */
+    uint32_t sizes[TV_MODULE_AREAS]; /* whole pages */
+    uint32_t starts[TV_MODULE_AREAS];
+    struct tv_module_pages text, rodata;
+    struct tv_text_code code;
+    const uint16_t *needs; /* numbers of modules */
+    const struct tv_module_region *regions;
+    const struct tv_module_class *classes;
+    const struct tv_module_witness *witnesses; /* two a region: for each order of the sorted tables */
+    uint8_t need_count, region_count, class_count, witness_count;
+};
+
+struct tv_modules {
+    const struct tv_module *list; /* [count] sorted by name */
+    uint32_t count;
+    uint32_t jump_keys, call_keys; /* the most that one has */
+    uint32_t head;                 /* the list of modules */
+    /* struct module, linux/module.h: offsets of members */
+    uint32_t next, name, state, percpu;
+    bool split;                        /* mem[] (since 6.4), else core_layout */
+    uint32_t layout;                   /* mem or core_layout */
+    uint32_t base, size;               /* of struct module_memory or module_layout */
+    uint32_t text_size, ro_size, ro_after_init_size;
+    uint32_t memory_size;              /* of struct module_memory */
+    uint8_t memory[TV_MODULE_AREAS];   /* index in mem[] of each area but the last */
+};
+
 struct tv_kernel_profile {
     uint8_t build_id[TV_BUILD_ID_SIZE];
     const char *release;
@@ -303,6 +398,8 @@ struct tv_kernel_profile {
     const char *rodata_reason;
     const struct tv_text *text;
     const char *text_reason;
+    const struct tv_modules *modules;
+    const char *modules_reason;
     const struct tv_pointer_table *pointer_tables;
     uint32_t pointer_table_count;
     const char *syscall_table_reason;

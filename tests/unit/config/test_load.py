@@ -71,7 +71,9 @@ def test_environment_and_flags_take_toml_or_bare_text(project):
     }
     config = load(env=env, sets=['target.domain="7"', "monitor.name=web"]).config
     assert config.policy_globals.core_pattern == ("core", "|/x %p")
-    assert config.checks.enabled == ("identity", "syscall-table", "policy-globals", "rodata", "text", *BOOT)
+    assert config.checks.enabled == (
+        *("identity", "syscall-table", "policy-globals", "rodata", "text", *BOOT, "modules"),
+    )
     assert (config.target.domain, config.monitor.name) == ("7", "web")
 
 

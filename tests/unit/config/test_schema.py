@@ -8,7 +8,7 @@ import pytest
 
 from tinyvmi_build.config.load import load
 from tinyvmi_build.config.locate import line_of
-from tinyvmi_build.config.model import KEYS
+from tinyvmi_build.config.model import KEYS, sections
 from tinyvmi_build.config.schema import schema, schema_text
 from tinyvmi_build.config.write import commented
 from tinyvmi_build.errors import UsageError
@@ -41,13 +41,13 @@ def test_a_value_of_a_check_stands_in_its_own_table(tmp_path):
 
 def test_every_commented_default_is_the_default(tmp_path):
     names = {key.path[-1] for key in KEYS.values()}
+    tables = {path for path in sections() if len(path) > 1}  # each instead of a switch of its name
+    headers = {f"[{'.'.join(path)}]" for path in tables}
+    names -= {path[-1] for path in tables}
 
     def uncommented(line: str) -> str:
         bare = line.removeprefix("# ")
-        if bare == "[checks.text]":  # its keys all have a default to show; a table excludes the plain switch
-            return bare
-        shown = bare.split(" = ")[0] in names and "…" not in bare
-        return bare if shown and bare != "text = true" else line
+        return bare if bare in headers or bare.split(" = ")[0] in names and "…" not in bare else line
 
     text = commented(VALUES)
     (tmp_path / "tinyvmi.toml").write_text(text)
@@ -55,7 +55,9 @@ def test_every_commented_default_is_the_default(tmp_path):
     (tmp_path / "tinyvmi.toml").write_text("\n".join(map(uncommented, text.splitlines())))
     full = load(tmp_path, env={})
     assert full.config == plain.config
-    assert sum(origin == "default" for origin in full.origins.values()) == 2  # the two lists shown as "…"
+    assert (
+        sum(origin == "default" for origin in full.origins.values()) == 3
+    )  # two lists shown as "…", kernel.modules
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from .series import Series
 from .sites import Sites
 
 if TYPE_CHECKING:
-    from tinyvmi_build.kernel.image import KernelImage
+    from .source import CodeImage
 
 
 class Memory:
@@ -24,13 +24,11 @@ class Memory:
         self.data = bytearray(data)
 
     @classmethod
-    def of(cls, image: KernelImage, start: int, end: int) -> Memory:
-        """The file's bytes at start <= address < end, zeros between its segments."""
+    def of(cls, image: CodeImage, start: int, end: int) -> Memory:
+        """The file's bytes at start <= address < end, zeros where it has none."""
         memory = cls(start, bytes(end - start))
-        for segment in image.elf.segments:
-            first, last = max(segment.vaddr, start), min(segment.vaddr + segment.filesz, end)
-            if first < last:
-                memory.write(first, image.read(first, last - first))
+        for va, data in image.pieces(start, end):
+            memory.write(va, data)
         return memory
 
     def read(self, va: int, size: int) -> bytes:
@@ -62,13 +60,17 @@ class Choices:
 
 
 class Facts:
-    """Addresses that the patchers know by name; the same for every run."""
+    """Addresses that the patchers know by name; the same for every run.
 
-    def __init__(self, image: KernelImage, series: Series):
+    `base` is _text, from which offsets count; the code that is judged lies at
+    text <= address < etext: the kernel's, or with `bounds` a module's.
+    """
+
+    def __init__(self, image: CodeImage, series: Series, bounds: tuple[int, int] | None = None):
         self.image = image
         self.series = series
-        self.text = require(image, "_text")
-        self.etext = require(image, "_etext")
+        self.base = require(image, "_text")
+        self.text, self.etext = bounds or (self.base, require(image, "_etext"))
         self.thunks = require(image, "__x86_indirect_thunk_array")
         self.return_thunk = require(image, "__x86_return_thunk")
         self.its_return_thunk = require(image, "its_return_thunk")

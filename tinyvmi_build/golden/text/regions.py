@@ -13,10 +13,12 @@ from .facts import Facts, pv_pointers
 from .patch import runs
 from .series import Series, series_of
 from .shapes import Index, Shape, ShapeMaker, Template, subset
-from .sites import Alternative, read_sites
+from .sites import Alternative, Sites, read_sites
 
 if TYPE_CHECKING:
     from tinyvmi_build.kernel.image import KernelImage
+
+    from .source import CodeImage
 
 
 class Kind(IntEnum):
@@ -48,19 +50,29 @@ class Region:
 
 
 class Regions:
-    """The places of one kernel and the tables that their arguments lead to."""
+    """The places of one kernel, or of one module, and the tables that their arguments lead to.
 
-    def __init__(self, image: KernelImage):
+    `pointers` are those of pv_ops that the kernel's own places go through.
+    """
+
+    def __init__(self, image: CodeImage, facts: Facts, sites: Sites, pointers: list[int]):
         self.image = image
-        self.series: Series = series_of(image)
-        self.facts = Facts(image, self.series)
-        self.sites = read_sites(image, self.series)
-        self.pointers = pv_pointers(self.facts, self.sites)
+        self.series: Series = facts.series
+        self.facts = facts
+        self.sites = sites
+        self.pointers = pointers
         self.jump_keys = sorted({j.key for j in self.sites.jumps if self._in_text(j.code)})
         keys = {c.key for c in self.sites.static_calls if self._in_text(c.site)}
         self.call_keys = sorted(keys | {key for _, key in self.sites.trampolines})
         self.constants = sorted({r.symbol for r in self.sites.runtime})
         self.regions = self._merge(sorted(self._all(), key=lambda r: (r.va, -r.size)))
+
+    @classmethod
+    def of_kernel(cls, image: KernelImage) -> Regions:
+        series = series_of(image)
+        facts = Facts(image, series)
+        sites = read_sites(image, series)
+        return cls(image, facts, sites, pv_pointers(facts, sites))
 
     def _in_text(self, va: int) -> bool:
         return self.facts.text <= va < self.facts.etext
@@ -79,7 +91,9 @@ class Regions:
         yield from (self._retpoline(va) for va in sites.retpolines if self._in_text(va))
         index = {va: i for i, va in enumerate(self.pointers)}
         for va, slot, size in sites.paravirt:
-            pointer = index[self.facts.pv_ops + 8 * slot]
+            pointer = index.get(self.facts.pv_ops + 8 * slot)
+            if pointer is None:
+                raise Unknown("a paravirt call goes through a pointer that the kernel itself does not use")
             yield Region(va, size, Kind.PARAVIRT, (pointer | size << 8,))
         # A record may point at another prefix in front of the lock: such a place is never changed.
         yield from (
@@ -133,7 +147,7 @@ class Regions:
         from .series import XENPV
         from .shapes import REL
 
-        target = require(self.image, "xen_iret") - 4 - self.facts.text
+        target = require(self.image, "xen_iret") - 4 - self.facts.base
         xen = Template(b"\xe9\0\0\0\0", ((1, REL, target & 0xFFFFFFFF),))
         return Shape(5, (XENPV,), (Template(self.image.read(va, 5), ()), xen))
 

@@ -48,6 +48,7 @@ class Series:
     ret0                static calls of __static_call_return0 become `xor eax, eax`
     warn_trap           static calls of __WARN_trap become `ud1`
     int3_in_slot        INT3 behind a kprobe's copied instruction (prepare_singlestep)
+    static_calls_ro     a module's .static_call_sites are read-only after its init (module_mark_ro_after_init)
     """
 
     name: str
@@ -66,6 +67,7 @@ class Series:
     ret0: bool = True
     warn_trap: bool = False
     int3_in_slot: bool = True
+    static_calls_ro: bool = False
 
 
 _5_10 = Series(
@@ -76,7 +78,7 @@ _6_1 = Series("6.1", _feature(21, 5), 24, 8, paravirt="first", relocates=False)
 _6_12 = Series("6.12", _feature(21, 6), 24, 11, call_thunks="after")
 _7_2 = Series(
     "7.2", _feature(21, 10), 24, 11, one_choice=True, call_thunks="before", pads_jumps=True,
-    endbr_poison=bytes.fromhex("0f1f40d6"), warn_trap=True,
+    endbr_poison=bytes.fromhex("0f1f40d6"), warn_trap=True, static_calls_ro=True,
 )  # fmt: skip
 SERIES = {series.name: series for series in (_5_10, _6_1, _6_12, _7_2)}
 

@@ -21,7 +21,7 @@ from .series import CALL_DEPTH, RETHUNK
 from .sites import Alternative, Sites
 
 if TYPE_CHECKING:
-    from tinyvmi_build.kernel.image import KernelImage
+    from .source import CodeImage
 
 #: Conditions that are no capability of the processor (enum tv_text_condition).
 ITS_RETURN = 0x400
@@ -31,7 +31,7 @@ ALWAYS = 3 * 32 + 21  # X86_FEATURE_ALWAYS: set in every kernel
 _MAX_CONDITIONS = 6
 
 #: Fixes of a template (enum tv_text_fix).
-REL, REL_RETURN, REL_PV, REL_PV_COUNTED, ADD32, SUB32, ADD64 = range(7)
+REL, REL_RETURN, REL_PV, REL_PV_COUNTED, ADD32, SUB32, ADD64, ADDR32, ADDR64 = range(9)
 
 _DELTA = 0x15400000  # of the second run
 _FIELDS = {RelocKind.R32: (4, ADD32), RelocKind.INVERSE32: (4, SUB32), RelocKind.R64: (8, ADD64)}
@@ -74,25 +74,26 @@ class _Scratch(Memory):
 class ShapeMaker:
     """Makes the shape of a place from the alternatives and other sites in it."""
 
-    def __init__(self, image: KernelImage, facts: Facts, sites: Sites, pointers: list[int]):
+    def __init__(self, image: CodeImage, facts: Facts, sites: Sites, pointers: list[int]):
         self.facts = facts
         self.image = image
         self.pointers = {va: i for i, va in enumerate(pointers)}
-        end = max((a.repl + a.repl_size for a in sites.alternatives), default=facts.etext) + 16
+        end = max([facts.etext, *(a.repl + a.repl_size for a in sites.alternatives)]) + 16
         self.plain = _Scratch.of(image, facts.text, end)
         self.moved = _Scratch.of(image, facts.text, end)
         assert isinstance(self.plain, _Scratch) and isinstance(self.moved, _Scratch)
         replacements = min((a.repl for a in sites.alternatives), default=end)
         relocate(self.moved, image, facts.text, facts.etext, _DELTA)
-        relocate(self.moved, image, replacements, end, _DELTA)
+        if replacements >= facts.etext:
+            relocate(self.moved, image, replacements, end, _DELTA)
         if facts.series.call_thunks:
             template, size = facts.call_thunk
             relocate(self.moved, image, template, template + size + 8, _DELTA)
         self.plain.log.clear()
         self.moved.log.clear()
         self.used: dict[int, int] = {}  # the pointers that the present place may call through
-        self.fakes = facts.text + 0x30000000, facts.text + 0x38001000
-        self.proof_targets = [self.fakes[1] + 0x1000 * (i + 1) - facts.text for i in range(len(pointers))]
+        self.fakes = facts.base + 0x30000000, facts.base + 0x38001000
+        self.proof_targets = [self.fakes[1] + 0x1000 * (i + 1) - facts.base for i in range(len(pointers))]
 
     def shape(self, start: int, end: int, inside: Sites) -> Shape:
         """The shape of start <= address < end; `inside` are the sites in it and in its replacements."""
@@ -160,7 +161,7 @@ class ShapeMaker:
         return template
 
     def _proof(self, template: Template, start: int) -> bytes:
-        site, thunk = start - self.facts.text, self.fakes[1] - self.facts.text
+        site, thunk = start - self.facts.base, self.fakes[1] - self.facts.base
         return fill(template, site, _DELTA, thunk, self.proof_targets)
 
     def _generalise(self, start: int, code: bytes, inside: Sites) -> Template:
@@ -178,7 +179,7 @@ class ShapeMaker:
                 number, rest = divmod(base + 4 - self.fakes[0], 0x1000)
                 if not insn.branches or rest or not 0 <= number <= len(self.pointers):
                     if not start <= base + 4 <= start + len(code):
-                        fixes.append((where, REL, base - self.facts.text & 0xFFFFFFFF))
+                        fixes.append((where, REL, base - self.facts.base & 0xFFFFFFFF))
                         out[where : where + 4] = bytes(4)
                 elif number == 0:
                     fixes.append((where, REL_RETURN, 0))
@@ -211,7 +212,7 @@ class ShapeMaker:
         return found
 
 
-def relocate(memory: Memory, image: KernelImage, start: int, end: int, delta: int) -> None:
+def relocate(memory: Memory, image: CodeImage, start: int, end: int, delta: int) -> None:
     """Add the KASLR delta as the decompressor does."""
     for va, kind in image.relocs_in(start, end - 8):
         size, fix = _FIELDS[kind]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,14 @@ from .series import Series
 
 if TYPE_CHECKING:
     from tinyvmi_build.kernel.image import KernelImage
+
+    from .source import CodeImage
+
+#: A section's name → its address and bytes; (0, b"") if there is none.
+Table = Callable[[str], tuple[int, bytes]]
+
+#: What the names of static calls' trampolines and keys begin with.
+TRAMPOLINE, KEY = "__SCT__", "__SCK__"
 
 #: Sections that hold no record of a patch site.  One that is not known may, so the kernel is not judged.
 _PASSIVE = frozenset(
@@ -97,40 +105,69 @@ def read_sites(image: KernelImage, series: Series) -> Sites:
         known = section.name in _PASSIVE or section.name in _ACTIVE or section.name.startswith("runtime_")
         if not known:
             raise Unknown(f"the kernel has a section {section.name}, which this generator does not know")
-    sites = Sites()
-    sites.alternatives = list(_alternatives(image, series))
-    sites.paravirt = list(_paravirt(image, series))
-    sites.retpolines = _relative(image, ".retpoline_sites")
-    sites.returns = _relative(image, ".return_sites")
-    sites.calls = _relative(image, ".call_sites")
-    sites.endbrs = _relative(image, ".ibt_endbr_seal")
-    sites.locks = _relative(image, ".smp_locks")
+    sites = collect(image, series, lambda name: _table(image, name), _trampolines(image))
     if bool(sites.calls) != bool(series.call_thunks):
         raise Unknown("whether this kernel counts its calls (.call_sites) is not as in its series")
-    sites.jumps = list(_jumps(image))
-    sites.static_calls = list(_static_calls(image))
-    sites.trampolines = list(_trampolines(image))
-    sites.mcount = _mcount(image)
     sites.runtime = list(_runtime(image))
     return sites
 
 
+def collect(image: CodeImage, series: Series, table: Table, trampolines: Iterable[tuple[int, int]]) -> Sites:
+    """The sites in the sections that `table` gives; `trampolines` are of static calls, with their keys."""
+    sites = Sites()
+    sites.alternatives = list(_alternatives(image, series, table))
+    sites.paravirt = list(_paravirt(image, series, table))
+    sites.retpolines = _relative(table, ".retpoline_sites")
+    sites.returns = _relative(table, ".return_sites")
+    sites.calls = _relative(table, ".call_sites")
+    sites.endbrs = _relative(table, ".ibt_endbr_seal")
+    sites.locks = _relative(table, ".smp_locks")
+    sites.jumps = list(_jumps(image, table))
+    sites.static_calls = list(_static_calls(image, table))
+    sites.trampolines = list(trampolines)
+    for va, _ in sites.trampolines:
+        if image.read(va, 1)[0] not in (0xC3, 0xE9):
+            raise Unknown(f"the static call trampoline at {va:#x} has an unknown form")
+    sites.mcount = _mcount(table)
+    return sites
+
+
+def _trampolines(image: KernelImage) -> Iterator[tuple[int, int]]:
+    for symbol in image.symbols:
+        if symbol.name.startswith(TRAMPOLINE):
+            yield symbol.address, require(image, KEY + symbol.name.removeprefix(TRAMPOLINE))
+
+
+#: Tables that a kernel has between two symbols.
+_BOUNDS = {
+    "__jump_table": ("__start___jump_table", "__stop___jump_table"),
+    ".static_call_sites": ("__start_static_call_sites", "__stop_static_call_sites"),
+    "__mcount_loc": ("__start_mcount_loc", "__stop_mcount_loc"),
+}
+
+
 def _table(image: KernelImage, name: str) -> tuple[int, bytes]:
+    if bounds := _BOUNDS.get(name):
+        if name == ".static_call_sites" and image.symbols.get(bounds[0]) is None:
+            return 0, b""
+        first, end = require(image, bounds[0]), require(image, bounds[1])
+        if first > end:
+            raise Unknown(f"the table at {bounds[0]} ends before it begins")
+        return first, image.read(first, end - first)
     if not image.elf.has_section(name):
         return 0, b""
     section = image.section(name)
     return section.addr, image.elf.section_bytes(section)
 
 
-def _bounded(image: KernelImage, start: str, stop: str, entry: int) -> tuple[int, bytes]:
-    """A table between two symbols."""
-    first, end = require(image, start), require(image, stop)
-    if first > end or (end - first) % entry:
-        raise Unknown(f"the table at {start} does not consist of entries of {entry} bytes")
-    return first, image.read(first, end - first)
+def _entries(table: Table, name: str, size: int) -> tuple[int, bytes]:
+    va, data = table(name)
+    if len(data) % size:
+        raise Unknown(f"{name} has {len(data)} bytes, which are no entries of {size}")
+    return va, data
 
 
-def _size(image: KernelImage, struct_name: str, expected: int) -> int:
+def _size(image: CodeImage, struct_name: str, expected: int) -> int:
     try:
         size = image.btf.sizeof(f"struct {struct_name}")
     except KeyError as why:
@@ -140,21 +177,17 @@ def _size(image: KernelImage, struct_name: str, expected: int) -> int:
     return size
 
 
-def _relative(image: KernelImage, name: str) -> list[int]:
+def _relative(table: Table, name: str) -> list[int]:
     """A section of s32, each counted from itself.  0 is padding."""
-    va, data = _table(image, name)
-    if len(data) % 4:
-        raise Unknown(f"{name} has {len(data)} bytes, which are no 32-bit entries")
+    va, data = _entries(table, name, 4)
     offsets = struct.unpack(f"<{len(data) // 4}i", data)
     return [va + 4 * i + offset for i, offset in enumerate(offsets) if offset]
 
 
-def _alternatives(image: KernelImage, series: Series) -> Iterator[Alternative]:
-    va, data = _table(image, ".altinstructions")
+def _alternatives(image: CodeImage, series: Series, table: Table) -> Iterator[Alternative]:
     wide = series.relocates
     size = _size(image, "alt_instr", 14 if wide else 12)
-    if len(data) % size:
-        raise Unknown(f".altinstructions has {len(data)} bytes, which are no entries of {size}")
+    va, data = _entries(table, ".altinstructions", size)
     for at in range(0, len(data), size):
         instr, repl = struct.unpack_from("<ii", data, at)
         if wide:
@@ -177,8 +210,8 @@ def _alternatives(image: KernelImage, series: Series) -> Iterator[Alternative]:
         )
 
 
-def _paravirt(image: KernelImage, series: Series) -> Iterator[tuple[int, int, int]]:
-    _, data = _table(image, ".parainstructions")
+def _paravirt(image: CodeImage, series: Series, table: Table) -> Iterator[tuple[int, int, int]]:
+    _, data = table(".parainstructions")
     if not data:
         return
     if series.paravirt == "alternatives":
@@ -190,9 +223,9 @@ def _paravirt(image: KernelImage, series: Series) -> Iterator[tuple[int, int, in
         yield va, slot, length
 
 
-def _jumps(image: KernelImage) -> Iterator[Jump]:
+def _jumps(image: CodeImage, table: Table) -> Iterator[Jump]:
     size = _size(image, "jump_entry", 16)
-    va, data = _bounded(image, "__start___jump_table", "__stop___jump_table", size)
+    va, data = _entries(table, "__jump_table", size)
     for at in range(0, len(data), size):
         code, target, key = struct.unpack_from("<iiq", data, at)
         code += va + at
@@ -202,36 +235,31 @@ def _jumps(image: KernelImage) -> Iterator[Jump]:
         yield Jump(code, target + va + at + 4, address & ~3, bool(address & 1), length)
 
 
-def _static_calls(image: KernelImage) -> Iterator[StaticCall]:
-    if image.symbols.get("__start_static_call_sites") is None:
+def _static_calls(image: CodeImage, table: Table) -> Iterator[StaticCall]:
+    if not table(".static_call_sites")[1]:
         return
     size = _size(image, "static_call_site", 8)
-    va, data = _bounded(image, "__start_static_call_sites", "__stop_static_call_sites", size)
+    va, data = _entries(table, ".static_call_sites", size)
     for at in range(0, len(data), size):
         site, key = struct.unpack_from("<ii", data, at)
         key += va + at + 4
         yield StaticCall(va + at + site, key & ~3, bool(key & 1))
 
 
-def _trampolines(image: KernelImage) -> Iterator[tuple[int, int]]:
-    for symbol in image.symbols:
-        if symbol.name.startswith("__SCT__"):
-            if image.read(symbol.address, 1)[0] not in (0xC3, 0xE9):
-                raise Unknown(f"the static call trampoline {symbol.name} has an unknown form")
-            yield symbol.address, require(image, "__SCK__" + symbol.name.removeprefix("__SCT__"))
-
-
-def _mcount(image: KernelImage) -> list[int]:
-    _, data = _bounded(image, "__start_mcount_loc", "__stop_mcount_loc", 8)
+def _mcount(table: Table) -> list[int]:
+    _, data = _entries(table, "__mcount_loc", 8)
     return list(struct.unpack(f"<{len(data) // 8}Q", data))
 
 
 def _runtime(image: KernelImage) -> Iterator[Runtime]:
+    def section_table(name: str) -> tuple[int, bytes]:
+        return _table(image, name)
+
     for section in image.elf.loaded_sections:
         if not section.name.startswith("runtime_"):
             continue
         kind, _, symbol = section.name.removeprefix("runtime_").partition("_")
         if kind not in ("ptr", "shift"):
             raise Unknown(f"the kernel has run-time constants of an unknown kind ({section.name})")
-        for where in _relative(image, section.name):
+        for where in _relative(section_table, section.name):
             yield Runtime(where, 8 if kind == "ptr" else 1, symbol)

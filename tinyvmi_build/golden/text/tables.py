@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-import struct
-import zlib
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Any
 
 from tinyvmi_build.golden.rodata import BIAS, KINDS, LINE, PAGE
 from tinyvmi_build.golden.unknown import Unknown, require
 
-from .facts import Memory
-from .regions import Kind, Regions
+from .code import Code, u16, u32
+from .facts import Facts, Memory
+from .regions import Regions
 from .series import CALL_DEPTH, RETHUNK, RETPOLINE, RETPOLINE_LFENCE
-from .shapes import ADD32, REL, SUB32, Sorted, Template
+from .shapes import ADD32, REL, SUB32, Sorted
 from .state import constants, poke
 from .tracing import ftrace, kprobes, registries
 
@@ -29,45 +27,40 @@ _PARAVIRT = re.compile(
     r"(__raw_callee_save_|native_|__native_|xen_|kvm_|__kvm_|hv_|vmware_|pv_native_|_?paravirt_|__paravirt_"
     r"|__ptep_|tlb_remove_|default_|nop_func$|BUG_func$|__pv_)"
 )
-_NO_ENTRY = ("__pfx_", "__cfi_", "__SCT__")
+NO_ENTRY = ("__pfx_", "__cfi_", "__SCT__")
 
 
-class Tables:
+def kernel_functions(image: KernelImage, facts: Facts) -> list[int]:
+    """Entries of the functions in the kernel's .text, sorted."""
+    found = {
+        symbol.address
+        for symbol in image.symbols
+        if symbol.type in "tTwW"
+        and facts.text <= symbol.address < facts.etext
+        and not symbol.name.startswith(NO_ENTRY)
+    }
+    return sorted(found)
+
+
+class Tables(Code):
     """All that the monitor needs of one kernel's .text."""
 
     def __init__(self, image: KernelImage):
         self.image = image
-        self.r = Regions(image)
-        self.text, self.etext = self.r.facts.text, self.r.facts.etext
-        if self.text % PAGE or not self.text < self.etext:
-            raise Unknown("the bounds of .text are not what this generator expects")
-        self.npages = (self.etext - self.text + PAGE - 1) // PAGE
-        self.functions = self._functions()
-
-    def _off(self, va: int) -> int:
-        return va - self.text
-
-    def _functions(self) -> list[int]:
-        found = {
-            symbol.address
-            for symbol in self.image.symbols
-            if symbol.type in "tTwW"
-            and self.text <= symbol.address < self.etext
-            and not symbol.name.startswith(_NO_ENTRY)
-        }
-        return sorted(found)
+        regions = Regions.of_kernel(image)
+        super().__init__(regions, kernel_functions(image, regions.facts))
 
     def golden(self) -> dict[str, Any]:
         """Offsets are from _text, modulo 2^32; `templates` are numbered, `shapes` refer to them."""
         image, r = self.image, self.r
         series = r.series
-        shapes, templates = self._shapes()
+        shapes, templates = self.shapes()
         return {
             "symbol": "_text",
             "va": self.text,
             "size": self.npages * PAGE,
             "series": series.name,
-            "capabilities": self._off(
+            "capabilities": self.off(
                 require(image, "boot_cpu_data") + image.btf.offset("struct cpuinfo_x86", "x86_capability")
             ),
             "capability_words": series.capability_words,
@@ -78,17 +71,17 @@ class Tables:
                 "its": series.its,
                 "call_depth": CALL_DEPTH if series.call_thunks else 0,
             },
-            "x86_return_thunk": self._off(require(image, "x86_return_thunk")),
+            "x86_return_thunk": self.off(require(image, "x86_return_thunk")),
             "return_thunks": self._return_thunks(),
-            "its_return_thunk": self._off(r.facts.its_return_thunk),
-            "thunks": self._off(r.facts.thunks),
+            "its_return_thunk": self.off(r.facts.its_return_thunk),
+            "thunks": self.off(r.facts.thunks),
             "call_thunks": self._array("__x86_indirect_call_thunk_array"),
             "jump_thunks": self._array("__x86_indirect_jump_thunk_array"),
-            "its_thunks": self._off(require(image, "__x86_indirect_its_thunk_array")),
-            "uniproc_patched": self._off(require(image, "uniproc_patched")),
-            "ideal_nops": self._off(require(image, "ideal_nops")) if series.k8_nops else 0,
-            "k8_nops": self._off(require(image, "k8_nops")) if series.k8_nops else 0,
-            "p6_nops": self._off(require(image, "p6_nops")) if series.k8_nops else 0,
+            "its_thunks": self.off(require(image, "__x86_indirect_its_thunk_array")),
+            "uniproc_patched": self.off(require(image, "uniproc_patched")),
+            "ideal_nops": self.off(require(image, "ideal_nops")) if series.k8_nops else 0,
+            "k8_nops": self.off(require(image, "k8_nops")) if series.k8_nops else 0,
+            "p6_nops": self.off(require(image, "p6_nops")) if series.k8_nops else 0,
             "pads_jumps": series.pads_jumps,
             "int3_after_jump": series.int3_after_jump,
             "one_nop": series.relocates,
@@ -107,20 +100,12 @@ class Tables:
             "counts": self.counts(),
         }
 
-    def counts(self) -> dict[str, int]:
-        """Places by kind."""
-        counts: dict[str, int] = {}
-        for region in self.r.regions:
-            name = region.kind.name.lower().replace("_", "-")
-            counts[name] = counts.get(name, 0) + 1
-        return dict(sorted(counts.items()))
-
     def _array(self, name: str) -> int:
-        return self._off(require(self.image, name)) if self.r.series.call_thunks else 0
+        return self.off(require(self.image, name)) if self.r.series.call_thunks else 0
 
     def _return_thunks(self) -> list[int]:
         found = {
-            self._off(s.address)
+            self.off(s.address)
             for s in self.image.symbols
             if s.name.endswith("_return_thunk") and s.type in "tT" and self.text <= s.address < self.etext
             and not s.name.startswith(("__pfx_", "set_", "__pi_"))
@@ -139,26 +124,26 @@ class Tables:
         for slot, (code, function) in sorted(facts.native.items()):
             pointer = facts.pv_ops + 8 * slot
             if pointer in r.pointers:
-                needs = self._off(function) if function else 0
+                needs = self.off(function) if function else 0
                 native.append({"pointer": r.pointers.index(pointer), "code": code.hex(), "function": needs})
         iret = facts.pv_ops + 8 * facts.pv_iret if facts.pv_iret is not None else 0
         return {
-            "pointers": [self._off(va) for va in r.pointers],
-            "functions": sorted(self._off(va) for va in allowed),
-            "nop": self._off(facts.pv_nop),
-            "bug": self._off(facts.pv_bug) if facts.pv_bug else 0,
+            "pointers": [self.off(va) for va in r.pointers],
+            "functions": sorted(self.off(va) for va in allowed),
+            "nop": self.off(facts.pv_nop),
+            "bug": self.off(facts.pv_bug) if facts.pv_bug else 0,
             "native": native,
-            "ident": self._off(facts.pv_ident) if facts.pv_ident else 0,
+            "ident": self.off(facts.pv_ident) if facts.pv_ident else 0,
             "iret": r.pointers.index(iret) if iret in r.pointers else 0xFFFF,
             "patch": self._patch_pointer(),
-            "patch_default": self._off(require(self.image, "paravirt_patch_default")) if facts.native else 0,
+            "patch_default": self.off(require(self.image, "paravirt_patch_default")) if facts.native else 0,
         }
 
     def _patch_pointer(self) -> int:
         if not self.r.series.native_patch:
             return 0
         member = self.image.btf.offset("struct paravirt_patch_template", "init.patch")
-        return self._off(self.r.facts.pv_ops + member)
+        return self.off(self.r.facts.pv_ops + member)
 
     def _static_calls(self) -> dict[str, int]:
         get = self.image.symbols.get
@@ -172,26 +157,10 @@ class Tables:
             if offset:
                 raise Unknown(f"{struct_name}.{member} does not come first")
         return {
-            "ret0": self._off(ret0) if ret0 and series.ret0 else 0,
-            "warn": self._off(warn) if warn and series.warn_trap else 0,
-            "empty": self._off(empty) if empty else 0,
+            "ret0": self.off(ret0) if ret0 and series.ret0 else 0,
+            "warn": self.off(warn) if warn and series.warn_trap else 0,
+            "empty": self.off(empty) if empty else 0,
         }
-
-    def _shapes(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        numbers: dict[Template, int] = {}
-        shapes: list[dict[str, Any]] = []
-        self.shape_numbers: dict[Any, int] = {}
-        for region in self.r.regions:
-            shape = region.shape
-            if shape is None or shape in self.shape_numbers:
-                continue
-            self.shape_numbers[shape] = len(shapes)
-            indices = [numbers.setdefault(t, len(numbers)) for t in shape.templates]
-            shapes.append({"size": shape.size, "conditions": list(shape.conditions), "templates": indices})
-        if max(len(shapes), len(numbers)) > 0xFFFF:
-            raise Unknown("the kernel has too many different alternatives")
-        templates = [{"code": t.code.hex(), "fixes": [list(fix) for fix in t.fixes]} for t in numbers]
-        return shapes, templates
 
     def _pad_template(self) -> dict[str, Any]:
         """What stands in front of counted functions, as a template for offset 0."""
@@ -230,46 +199,12 @@ class Tables:
         `.functions` (u16 offsets in page); `.call_index` (u32, pages + 1) and `.calls` (u16: kind
         << 14 | offset from 16 bytes before the page).
         """
-        if not hasattr(self, "shape_numbers"):
-            self._shapes()
         # The rest of the last page is as executable as the page's begin; nothing ever writes it.
         data = self.image.read(self.text, self.npages * PAGE)
-        found = {"text": data} | self._digests(data) | self._relocations()
-        found |= self._sites() | self._jumps()
-        found["text.jump_keys"] = self._u32(self._off(va) for va in self.r.jump_keys)
-        found["text.call_keys"] = self._u32(self._off(va) for va in self.r.call_keys)
-        index, offsets = self._paged([(va, va % PAGE) for va in self.functions])
-        found |= {"text.function_index": index, "text.functions": offsets}
+        digests, lines = self.digests(self.blank(data))
+        found = {"text": data, "text.digests": digests, "text.lines": lines} | self._relocations()
+        found |= {f"text.{name}": table for name, table in self.sites().items()}
         return found | self._calls(data)
-
-    @staticmethod
-    def _u32(values: Any) -> bytes:
-        values = [value & 0xFFFFFFFF for value in values]
-        return struct.pack(f"<{len(values)}I", *values)
-
-    def _paged(self, entries: list[tuple[int, int]]) -> tuple[bytes, bytes]:
-        """(address, u16) in address order → (index by page, numbers)."""
-        index = [0] * (self.npages + 1)
-        for va, _ in entries:
-            index[(va - self.text) // PAGE + 1] += 1
-        for i in range(self.npages):
-            index[i + 1] += index[i]
-        return self._u32(index), struct.pack(f"<{len(entries)}H", *(number for _, number in entries))
-
-    def _digests(self, data: bytes) -> dict[str, bytes]:
-        canonical = bytearray(data)
-        for region in self.r.regions:
-            at = region.va - self.text
-            if at + region.size > len(data):
-                raise Unknown("a patch site reaches beyond .text")
-            canonical[at : at + region.size] = bytes(region.size)
-        digests, lines = bytearray(), bytearray()
-        for at in range(0, len(canonical), PAGE):
-            page = bytes(canonical[at : at + PAGE])
-            digests += hashlib.sha256(page).digest()
-            sums = [zlib.crc32(page[i : i + LINE]) & 0xFFFF for i in range(0, len(page), LINE)]
-            lines += struct.pack("<64H", *(sums + [0] * (64 - len(sums))))
-        return {"text.digests": bytes(digests), "text.lines": bytes(lines)}
 
     def _relocations(self) -> dict[str, bytes]:
         """Those outside of all places."""
@@ -291,36 +226,9 @@ class Tables:
             flat += sorted(entries, key=lambda entry: entry & 0x3FFF)
             index.append(len(flat))
         return {
-            "text.reloc_index": self._u32(index),
-            "text.relocs": struct.pack(f"<{len(flat)}H", *flat),
+            "text.reloc_index": u32(index),
+            "text.relocs": u16(flat),
         }
-
-    def _sites(self) -> dict[str, bytes]:
-        entries, args = [], []
-        for region in self.r.regions:
-            if region.size > LINE:
-                raise Unknown(f"the patch site at {region.va:#x} has {region.size} bytes")
-            entries.append((region.va, region.kind << 12 | region.va % PAGE))
-            args += [self.shape_numbers[region.shape]] if region.shape else list(region.args)
-        index, sites = self._paged(entries)
-        return {
-            "text.site_index": index,
-            "text.sites": sites,
-            "text.args": struct.pack(f"<{len(args)}H", *args),
-        }
-
-    def _jumps(self) -> dict[str, bytes]:
-        keys = {va: i for i, va in enumerate(self.r.jump_keys)}
-        by_code = {jump.code: jump for jump in self.r.sites.jumps}
-        out = bytearray()
-        for region in self.r.regions:
-            if region.kind == Kind.JUMP_LABEL:
-                jump = by_code[region.va]
-                target = self._off(jump.target)
-                if not 0 <= target < self.etext - self.text:
-                    raise Unknown(f"the jump label at {jump.code:#x} leads out of .text")
-                out += struct.pack("<IHBB", target, keys[jump.key], jump.size, jump.branch)
-        return {"text.jumps": bytes(out)}
 
     def _calls(self, data: bytes) -> dict[str, bytes]:
         """What call-depth accounting changes: calls, and the padding in front of what they call."""
@@ -335,7 +243,7 @@ class Tables:
         for numbers in per_page:
             flat += numbers
             index.append(len(flat))
-        return {"text.call_index": self._u32(index), "text.calls": struct.pack(f"<{len(flat)}H", *flat)}
+        return {"text.call_index": u32(index), "text.calls": u16(flat)}
 
     def _counted(self, data: bytes) -> list[tuple[int, int, int]]:
         facts = self.r.facts

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 class Guest(Protocol):
-    """A target's kernel memory by link address, in a lab or in an image."""
+    """A target's kernel memory by link address, in a lab or in an image.
+
+    Outside of the kernel's image (modules) an address is the running one minus `delta`.
+    """
 
     profile: KernelProfile
     #: Running minus link address.
@@ -40,6 +43,8 @@ class Change:
     #: Commands by which a running guest makes the change and takes it back: what takes many writes
     #: is legitimate only as the kernel itself makes it, in one moment.
     by_guest: tuple[str, str] | None = None
+    #: Modules that must be loaded.
+    modules: tuple[str, ...] = ()
 
     def apply(self, guest: Guest) -> Callable[[], None]:
         """Write the patches; the returned function puts the old bytes back."""
@@ -61,6 +66,7 @@ def changes() -> list[Change]:
         function_pointers,
         identity,
         idt,
+        modules,
         page_tables,
         policy_globals,
         ro_after_init,
@@ -69,11 +75,11 @@ def changes() -> list[Change]:
         text,
     )
 
-    modules = (
+    files = (
         *(identity, syscall_table, idt, policy_globals, rodata, text),
-        *(function_pointers, page_tables, ro_after_init),
+        *(function_pointers, page_tables, ro_after_init, modules),
     )
-    return [change for module in modules for change in module.CHANGES]
+    return [change for file in files for change in file.CHANGES]
 
 
 def change(name: str) -> Change:

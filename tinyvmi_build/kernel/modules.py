@@ -1,0 +1,64 @@
+"""The module files of a kernel: those in its package, its folder, or a folder of one's own."""
+
+from __future__ import annotations
+
+import re
+import tarfile
+from pathlib import Path
+
+from .ko import plain_name
+from .package import is_package, package_entries, read_bytes
+
+_KO = re.compile(r"([^/]+)\.ko(\.(xz|zst|gz))?$")
+_IN_PACKAGE = re.compile(r"^(?:\./)?(?:usr/)?lib/modules/([^/]+)/.*\.ko(\.(xz|zst|gz))?$")
+_RELEASE = re.compile(r"(?:^|/)lib/modules/([^/]+)/")
+_MAX_MODULE = 1 << 28
+
+
+def module_name(path: str) -> str | None:
+    """The module's name by its file's, None for a file that is none."""
+    match = _KO.search(path)
+    return plain_name(match[1]) if match else None
+
+
+def modules_in(path: Path, release: str | None = None) -> dict[str, bytes]:
+    """Name → content (perhaps compressed) of the modules in `path`: a .ko, a folder, or a package.
+
+    With `release`, of what lies under lib/modules only that kernel's.  UsageError if it cannot be read.
+    """
+    if path.is_dir():
+        found = {}
+        for file in sorted(path.rglob("*.ko*")):
+            name = module_name(file.name)
+            if name and file.is_file() and _fits(file.as_posix(), release):
+                found[name] = read_bytes(file)
+        for deb in sorted(path.glob("*.deb")):
+            found |= package_modules(read_bytes(deb), deb.name, release)
+        return found
+    data = read_bytes(path)
+    if is_package(data):
+        return package_modules(data, path.name, release)
+    name = module_name(path.name)
+    return {name: data} if name else {}
+
+
+def package_modules(data: bytes, where: str, release: str | None = None) -> dict[str, bytes]:
+    """Name → content of the modules in the Debian package `data`."""
+    found = {}
+    for entry, read in package_entries(data, where):
+        name = module_of(entry)
+        if name is not None and _fits(entry.name, release):
+            found[name] = read()
+    return found
+
+
+def _fits(path: str, release: str | None) -> bool:
+    match = _RELEASE.search(path)
+    return release is None or match is None or match[1] == release
+
+
+def module_of(entry: tarfile.TarInfo) -> str | None:
+    """The module's name if a package's entry is one."""
+    if not entry.isfile() or not _IN_PACKAGE.match(entry.name) or entry.size > _MAX_MODULE:
+        return None
+    return module_name(entry.name)
