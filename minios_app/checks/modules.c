@@ -16,7 +16,7 @@ static struct tv_modules_state state;
 /* tv_kernel.module_entry: other checks ask before this one has run in a scan. */
 static bool module_entry(struct tv_kernel *k, uint64_t va)
 {
-    if (!state.walked || tv_now_ns() - state.walked > STALE_NS)
+    if (!state.judging && (!state.walked || tv_now_ns() - state.walked > STALE_NS))
         tv_modules_walk(&state, k, NULL);
     for (uint32_t i = 0; i < state.m->count; i++) {
         uint64_t offset = va - state.seen[i].base[TV_MODULE_TEXT];
@@ -83,12 +83,8 @@ static void read_books(struct tv_kernel *k)
     tv_text_probes_read(&state.text, k);
 }
 
-static void run(struct tv_kernel *k, struct tv_result *res)
+static void judge(struct tv_kernel *k, struct tv_result *res)
 {
-    if (!possible(k)) {
-        tv_settle(res, k->profile->modules ? k->profile->text_reason : k->profile->modules_reason);
-        return;
-    }
     tv_modules_walk(&state, k, res);
     if (!tv_text_state_read(&state.text, k, res)) {
         res->missing++;
@@ -114,6 +110,17 @@ static void run(struct tv_kernel *k, struct tv_result *res)
         res->verdict = TV_UNVERIFIABLE;
         res->reason = state.names;
     }
+}
+
+static void run(struct tv_kernel *k, struct tv_result *res)
+{
+    if (!possible(k)) {
+        tv_settle(res, k->profile->modules ? k->profile->text_reason : k->profile->modules_reason);
+        return;
+    }
+    state.judging = true;
+    judge(k, res);
+    state.judging = false;
 }
 
 const struct tv_check tv_check_modules = { "modules", attach, run, detach };

@@ -21,6 +21,7 @@ struct tv_modules_state {
     const struct tv_modules *m;
     struct tv_module_seen *seen; /* [count] */
     uint64_t walked;             /* when the list was read last, 0: never */
+    bool judging;                /* what was read holds until all modules are judged */
     uint32_t listed;             /* modules on it */
     uint32_t strange;            /* of them, without tables or with others */
     uint32_t busy;               /* of them, being loaded or unloaded */

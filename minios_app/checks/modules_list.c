@@ -154,6 +154,7 @@ static void see(struct tv_modules_state *s, struct tv_kernel *k, const struct en
     uint32_t i = number_of(s->m, e->name);
     const struct tv_module *module = &s->m->list[i];
     uint8_t id[TV_BUILD_ID_SIZE];
+    uint64_t rodata;
     bool fits, same;
 
     if (e->state != STATE_LIVE) {
@@ -167,7 +168,8 @@ static void see(struct tv_modules_state *s, struct tv_kernel *k, const struct en
         return;
     }
     fits = laid_out(module, e);
-    same = tv_read_va(k, e->base[TV_MODULE_RODATA] + module->build_id_at, id, sizeof(id)) &&
+    rodata = s->m->split ? e->base[TV_MODULE_RODATA] : e->base[TV_MODULE_TEXT] + module->sizes[TV_MODULE_TEXT];
+    same = tv_read_va(k, rodata + module->build_id_at, id, sizeof(id)) &&
            memcmp(id, module->build_id, sizeof(id)) == 0;
     if (!fits && !same) {
         strange(s, e, "another build than the package's", res);

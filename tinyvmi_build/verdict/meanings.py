@@ -118,6 +118,20 @@ _MEANINGS = {
     ("page-tables", "page-table"): Meaning(
         "this address space has another view of the kernel than init_top_pgt", "nobody"
     ),
+    ("modules", "unknown-module"): Meaning(
+        "a module is loaded that the packages given do not explain",
+        "an administrator or DKMS: if so, give its .ko with [kernel] modules or --modules",
+    ),
+    ("modules", "module"): Meaning("the kernel's own book of its modules is not as it must be", "nobody"),
+    ("modules", "text-bytes"): Meaning(
+        "a module's code was changed where the kernel never patches it",
+        "nobody: debuggers and rootkits do this",
+    ),
+    ("modules", "bytes"): Meaning("a module's constant data was changed", "nobody once it is loaded"),
+    ("modules", "page-digest"): Meaning(
+        "a page of a module was changed so that its sums by lines are the same",
+        "nobody: it was made to deceive",
+    ),
     ("modules", ""): Meaning(
         "a module's code or constant data is not that of its package", "nobody after the module was loaded"
     ),
@@ -127,7 +141,10 @@ _NONE = Meaning("", "")
 
 def meaning(check: str, kind: str) -> Meaning:
     """About findings of this kind; empty texts if there is nothing to say."""
-    return _MEANINGS.get((check, kind)) or _MEANINGS.get((check, "")) or _NONE
+    found = _MEANINGS.get((check, kind))
+    if found is None and check == "modules":  # its patched places are judged as the kernel's own
+        found = _MEANINGS.get(("text", kind))
+    return found or _MEANINGS.get((check, "")) or _NONE
 
 
 def is_told(check: str, kind: str) -> bool:

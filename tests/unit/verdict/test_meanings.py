@@ -8,7 +8,6 @@ from pathlib import Path
 from tinyvmi_build.verdict.meanings import is_told, meaning
 
 CHECKS = Path(__file__).parents[3] / "minios_app/checks"
-NAMES = {"text_kinds": "text", "text_state": "text"}
 
 
 def kinds() -> set[tuple[str, str]]:
@@ -16,7 +15,8 @@ def kinds() -> set[tuple[str, str]]:
     found = set()
     for source in CHECKS.glob("*.c"):
         text = source.read_text()
-        check = "text" if source.stem.startswith("text") else source.stem.replace("_", "-")
+        family = source.stem.partition("_")[0]
+        check = family if family in ("text", "modules") else source.stem.replace("_", "-")
         calls = re.findall(r"tv_(?:find|tell)\(([^;]*?);", text, re.DOTALL)
         calls += re.findall(r"foreign\(([^;]*?);", text, re.DOTALL)
         for call in calls:
@@ -25,7 +25,7 @@ def kinds() -> set[tuple[str, str]]:
             found |= {(check, kind) for kind in re.findall(r'"([a-z]+(?:-[a-z]+)*)"', before)[:2]}
         if source.stem == "text_kinds":
             found |= {(check, kind) for kind in re.findall(r'= \{ "([a-z-]+)",', text)}
-    symbols = {"ftrace_trace_function", "ftrace_ops_list", "idt_table"}
+    symbols = {"ftrace_trace_function", "ftrace_ops_list", "idt_table", "modules"}
     return {(check, kind) for check, kind in found if kind not in symbols}
 
 

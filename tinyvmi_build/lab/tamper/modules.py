@@ -76,9 +76,9 @@ def _pointer(guest: Guest) -> Patches:
 
 
 def _data(guest: Guest) -> Patches:
-    """What the module writes itself, as it runs."""
+    """Behind the module's variables in their last page lie its symbols, which nothing here reads."""
     module = LoadedModule(guest, MODULE)
-    at = module.base[Area.DATA]
+    at = module.base[Area.DATA] + module.golden["sizes"]["DATA"] - 1
     return [(at, bytes([guest.read(at, 1)[0] ^ 1]))]
 
 
