@@ -211,7 +211,7 @@ void tv_module_judge(struct tv_modules_state *s, struct tv_kernel *k, uint32_t i
     tv_text_answer(&s->text, k);
     tv_text_tell_calls(&s->text, &s->area, k);
     if (s->text.op_count)
-        tv_text_records_begin(&s->text, k); /* those of modules lie in no order */
+        tv_text_records_seek(&s->text, k, text, text + m->sizes[TV_MODULE_TEXT]);
     tv_text_rights(k, m->name, text, text, m->sizes[TV_MODULE_TEXT], true, res);
     tv_text_rights(k, m->name, text, rodata, m->sizes[TV_MODULE_RODATA], false, res);
     s->pass.s = &s->text;

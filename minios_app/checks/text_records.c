@@ -61,6 +61,17 @@ void tv_text_records_begin(struct tv_text_state *s, struct tv_kernel *k)
         r->page = 0;
 }
 
+void tv_text_records_seek(struct tv_text_state *s, struct tv_kernel *k, uint64_t low, uint64_t high)
+{
+    uint64_t ip;
+
+    tv_text_records_begin(s, k);
+    while (next_page(s, k))
+        if (tv_read_va(k, s->records.records, &ip, sizeof(ip)) && ip >= low && ip < high)
+            return;
+    s->records.left = 0;
+}
+
 bool tv_text_record(struct tv_text_state *s, struct tv_kernel *k, uint64_t ip, uint64_t *flags)
 {
     struct tv_text_records *r = &s->records;
