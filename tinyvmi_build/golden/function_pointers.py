@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinyvmi_build.golden.code_stores import Written, static_call_updates, stores
 from tinyvmi_build.golden.pointer_rules import APIC, RULES, Rule
+from tinyvmi_build.golden.pv_templates import copied
 from tinyvmi_build.golden.unknown import Unknown, require
 
 if TYPE_CHECKING:
@@ -110,6 +111,9 @@ class Pointers:
         """Slot → what is allowed; slots that nothing may change are left out."""
         found: dict[int, Allowed] = {}
         written = stores(self.image, self.functions, self.is_function)
+        for va, template in copied(self.image).items():
+            if va in self.functions:
+                written.setdefault(va, Written()).values |= template.values
         keys = {va: self._symbol(va) for va in self.functions if self._symbol(va).startswith(KEY)}
         for key, update in static_call_updates(self.image, keys, self.is_function).items():
             old = written.setdefault(key, Written())

@@ -62,12 +62,6 @@ RULES = (
         null=True,
     ),
     Rule(
-        r"pv_ops\w*",
-        "xen/enlighten_pv.c and others copy whole structures",
-        r"(__raw_callee_save_)?_?_?(pv_)?(native|xen|kvm|hv|vmware|paravirt)_\w+|nop_func|BUG_func|tlb_remove_\w+",
-        typed=True,
-    ),
-    Rule(
         r"kvm_posted_intr_wakeup_handler|__SCK____perf_guest_\w+",
         "kernel/irq.c, kernel/events/core.c: set by the KVM module",
         foreign=True,

@@ -55,6 +55,11 @@ def _platform(guest: Guest) -> list[tuple[int, bytes]]:
     return _set(guest, guest.profile.symbols.lookup("pcibios_enable_irq"), "acpi_pci_irq_disable")
 
 
+def _cleared(guest: Guest) -> list[tuple[int, bytes]]:
+    """A pointer that may change, but is never cleared."""
+    return [(guest.profile.symbols.lookup("pcibios_enable_irq"), bytes(8))]
+
+
 def _other_hypervisor(guest: Guest) -> list[tuple[int, bytes]]:
     """What the kernel itself writes there under another hypervisor."""
     return _set(guest, guest.profile.symbols.lookup("machine_ops") + 0x28, "xen_emergency_restart")
