@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from ..config.kinds import BUILT_IN
 from ..config.model import Config
+from ..minios.source import NAME, source
 from ..paths import data_dir
 
 ABI = 1
@@ -19,14 +21,17 @@ NOTE_TYPE = 1
 
 def descriptor(config: Config, build_ids: Iterable[str]) -> dict[str, Any]:
     """What an image of `config` for the kernels `build_ids` (hex) is made from; no path, no time."""
+    own = tree_hash(data_dir("minios_app"), data_dir("toolchain"))
+    tree = source(config.minios.tree)
+    # The built-in base is a part of our own sources; a tree is one thing, our sources another.
+    base = {"base": BUILT_IN, "base_rev": own} if tree is None else {"base": NAME, "base_rev": tree.rev, "core": own}
     return {
         "abi": ABI,
         "version": __version__,
         "name": config.monitor.name,
         "config": config.digest(),
         "templates": tree_hash(data_dir("templates")),
-        "base": config.minios.tree,
-        "base_rev": tree_hash(data_dir("minios_app"), data_dir("toolchain")),
+        **base,
         "build_ids": list(build_ids),
         "checks": list(config.checks.enabled),
     }

@@ -8,6 +8,8 @@
 
 #include <tinyvmi/platform.h>
 
+#include "base.h"
+
 uint64_t tv_now_ns(void)
 {
     return (uint64_t)NOW();
@@ -43,7 +45,7 @@ void tv_console_write(const char *s, size_t n)
             s += sent;
             n -= (size_t)sent;
         } else {
-            msleep(1);
+            base_console_wait();
         }
     }
 }
