@@ -9,7 +9,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .kinds import BUILT_IN, Bool, Choice, Duration, FilePath, FilePaths, GitTree, Int, Kind, Strings, Text, Tree
+from .kinds import (
+    BUILT_IN,
+    Bool,
+    Choice,
+    Duration,
+    FilePath,
+    FilePaths,
+    GitTree,
+    Int,
+    Kind,
+    Strings,
+    Text,
+    Tree,
+)
 
 NAME = Text(r"[a-z0-9][a-z0-9-]{0,30}", "1 to 31 lower-case letters, digits and dashes")
 
@@ -116,7 +129,7 @@ class Config:
     privilege: Privilege = Privilege()
 
     def digest(self) -> str:
-        """SHA-256 (hex) of everything but where things are: build-ids stand for kernels, `base_rev` for a tree."""
+        """SHA-256 (hex) of everything but places: build-ids stand for kernels, `base_rev` for a tree."""
         values = {
             key.dotted: getattr(getattr(self, key.section), key.attribute)
             for key in KEYS.values()

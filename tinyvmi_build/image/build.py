@@ -103,9 +103,7 @@ def build_monitor(
 def _compiled(config: Config, folder: Path) -> Compiled:
     tree = source(config.minios.tree)
     if tree is None:
-        return compile_target(
-            ELF_TARGET, folder=folder / "meson", generated=folder / "generated", cross=True
-        )
+        return compile_target(ELF_TARGET, folder=folder / "meson", generated=folder / "generated", cross=True)
     return build_on_tree(tree, folder)
 
 

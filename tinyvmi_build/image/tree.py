@@ -15,7 +15,7 @@ import subprocess
 from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
-from elftools.elf.sections import SymbolTableSection
+from elftools.elf.sections import Symbol, SymbolTableSection
 
 from ..errors import MissingEnvironment, UsageError
 from ..minios.source import Source
@@ -25,7 +25,12 @@ from .meson import TAIL, Compiled, compile_target, run_tool
 APP_TARGET = "tree/monitor.o"
 _STAMP = "tree.json"
 _MAKE_VARIABLES = {"MINIOS_TARGET_ARCH": "x86_64", "XEN_ROOT": "", "XEN_TARGET_ARCH": "", "stubdom": ""}
-_KEPT = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH")  # of the environment: the rest could change what make does
+_KEPT = (
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+)  # of the environment: the rest could change what make does
 _INCLUDES = ("include", "include/x86", "include/x86/x86_64")  # as the tree's own Config.mk has them
 
 
@@ -65,7 +70,9 @@ def build_on_tree(source: Source, folder: Path) -> Compiled:
     )
     linked = next((p for p in (obj / "mini-os-debug", obj / "mini-os") if p.is_file()), None)
     if linked is None:
-        raise MissingEnvironment(f"{src}: its make leaves no mini-os", hint="docs/minios-tree.md says what is needed")
+        raise MissingEnvironment(
+            f"{src}: its make leaves no mini-os", hint="docs/minios-tree.md says what is needed"
+        )
     _require_one_app_main(linked)
     image = room / "image.elf"
     run_tool(
@@ -87,7 +94,7 @@ def _copied(source: Source, room: Path) -> Path:
 
 
 def _flags(src: Path, room: Path, config: Path) -> Path:
-    """The file with the flags that a program on this tree is compiled with: `make config` tells the definitions."""
+    """The file with the flags of a program on this tree; `make config` tells the definitions."""
     told = room / "definitions"
     _make(src, ["config", f"CONFIG_FILE={told}"], config)
     definitions = [word for word in shlex.split(told.read_text()) if word.startswith("-D")]
@@ -99,16 +106,13 @@ def _flags(src: Path, room: Path, config: Path) -> Path:
 
 def _shared_names(app: Path) -> list[str]:
     """The names that tie our object to the tree: what it gives and what it takes."""
-    table = ELFFile(io.BytesIO(app.read_bytes())).get_section_by_name(".symtab")
-    assert isinstance(table, SymbolTableSection)
-    names = {s.name for s in table.iter_symbols() if s.name and s["st_info"]["bind"] != "STB_LOCAL"}
+    names = {s.name for s in _symbols(app) if s.name and s["st_info"]["bind"] != "STB_LOCAL"}
     return sorted(names | {"_start"})
 
 
 def _require_one_app_main(image: Path) -> None:
     """A tree whose own dummy app_main stands beside ours would start that one, and watch nothing."""
-    table = ELFFile(io.BytesIO(image.read_bytes())).get_section_by_name(".symtab")
-    found = [s.name for s in table.iter_symbols() if s.name == "app_main"] if table is not None else []
+    found = [symbol for symbol in _symbols(image) if symbol.name == "app_main"]
     if len(found) != 1:
         raise MissingEnvironment(
             f"{image}: {len(found)} functions app_main, so this tree would not start the monitor",
@@ -116,8 +120,15 @@ def _require_one_app_main(image: Path) -> None:
         )
 
 
+def _symbols(path: Path) -> list[Symbol]:
+    table = ELFFile(io.BytesIO(path.read_bytes())).get_section_by_name(".symtab")
+    return list(table.iter_symbols()) if isinstance(table, SymbolTableSection) else []
+
+
 def _make(src: Path, arguments: list[str], config: Path) -> None:
-    variables = [f"{name}={value}" for name, value in (_MAKE_VARIABLES | {"MINIOS_CONFIG": str(config)}).items()]
+    variables = [
+        f"{name}={value}" for name, value in (_MAKE_VARIABLES | {"MINIOS_CONFIG": str(config)}).items()
+    ]
     command = ["make", "-C", str(src), *arguments, *variables]
     env = {name: os.environ[name] for name in _KEPT if name in os.environ} | {"LC_ALL": "C", "TZ": "UTC"}
     done = subprocess.run(
@@ -133,6 +144,13 @@ def _make(src: Path, arguments: list[str], config: Path) -> None:
         lines = done.stdout.strip().splitlines()
         cut = ["…"] if len(lines) > TAIL else []
         raise MissingEnvironment(
-            "\n".join(["this tree of Mini-OS does not build:", *cut, *lines[-TAIL:], f"(command: {shlex.join(command)})"]),
+            "\n".join(
+                [
+                    "this tree of Mini-OS does not build:",
+                    *cut,
+                    *lines[-TAIL:],
+                    f"(command: {shlex.join(command)})",
+                ]
+            ),
             hint="docs/minios-tree.md says which trees do, and with which compilers",
         )

@@ -33,7 +33,9 @@ def clean_head(tree: Path) -> str:
     """The commit that is checked out in `tree`; UsageError if tracked files differ from it."""
     try:
         commit = _git(tree, "rev-parse", "--verify", "HEAD^{commit}").decode().strip()
-        changed = _git(tree, "status", "--porcelain", "--untracked-files=no").decode(errors="replace").splitlines()
+        changed = (
+            _git(tree, "status", "--porcelain", "--untracked-files=no").decode(errors="replace").splitlines()
+        )
     except _Failed as error:
         raise MissingEnvironment(f"minios.tree: {tree}: git cannot read it: {error}") from error
     if changed:
@@ -57,7 +59,7 @@ def pinned(rev: str) -> Path | None:
 def fetch(url: str, rev: str) -> Path:
     """Bring commit `rev` from `url` into the cache; its repository there.
 
-    UsageError: there is no such commit.  MissingEnvironment: the repository cannot be reached, or arrived damaged.
+    UsageError: there is no such commit.  MissingEnvironment: it cannot be reached, or arrived damaged.
     """
     there = pinned(rev)
     if there is not None:
@@ -79,7 +81,8 @@ def fetch(url: str, rev: str) -> Path:
             kind = "nothing"
         if kind != "commit":
             raise UsageError(
-                f"minios.tree: {url} has no commit {rev}", hint="a full commit id that a branch or a tag leads to"
+                f"minios.tree: {url} has no commit {rev}",
+                hint="a full commit id that a branch or a tag leads to",
             )
         _verify(new, rev)
         _git(new, "update-ref", "refs/pinned", rev)
@@ -92,13 +95,21 @@ def extract(repository: Path, rev: str, folder: Path) -> None:
     try:
         archive = _git(repository, "archive", "--format=tar", rev)
     except _Failed as error:
-        raise MissingEnvironment(f"minios.tree: {repository}: commit {rev} cannot be read: {error}") from error
+        raise MissingEnvironment(
+            f"minios.tree: {repository}: commit {rev} cannot be read: {error}"
+        ) from error
     folder.mkdir(parents=True)
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         for member in tar:
             path = PurePosixPath(member.name)
             link = PurePosixPath(member.linkname) if member.issym() else path
-            if path.is_absolute() or ".." in path.parts or link.is_absolute() or len(link.parts) > 1 and ".." in link.parts:
+            if (
+                path.is_absolute()
+                or ".." in path.parts
+                or link.is_absolute()
+                or len(link.parts) > 1
+                and ".." in link.parts
+            ):
                 raise UsageError(f"minios.tree: commit {rev}: {member.name} leads out of the tree")
             new = folder / path
             new.parent.mkdir(parents=True, exist_ok=True)
@@ -133,5 +144,6 @@ def _git(folder: Path, *arguments: str) -> bytes:
     done = subprocess.run(command, cwd=folder, env=env, stdin=subprocess.DEVNULL, capture_output=True)
     if done.returncode:
         text = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()
-        raise _Failed(text[-1] if text else f"exit status {done.returncode}")
+        told = [line for line in text if line.startswith(("fatal:", "error:"))] or text
+        raise _Failed(told[0] if told else f"exit status {done.returncode}")
     return done.stdout

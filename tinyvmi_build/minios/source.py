@@ -17,6 +17,8 @@ NAME = "mini-os"  # what note, manifest and hello call any tree of the Xen Proje
 # What a build leaves in a tree that is no git work tree; none of it is source.
 _PRODUCTS = (".o", ".a", ".d")
 _PRODUCT_NAMES = {"mini-os", "mini-os.gz", "mini-os-debug", "mini-os-debug.gz", "minios-config.mk"}
+# What a build sets or relies on, where it has to be (docs/minios-tree.md).
+_VARIABLES = {"Makefile": ("APP_OBJS", "CONFIG_FILE", "GLOBAL_PREFIX"), "Config.mk": ("MINIOS_CONFIG", "MINIOS_ROOT")}
 _LARGEST = 64 << 20  # bytes of a tree; the real one has two million
 
 
@@ -67,14 +69,18 @@ def source(tree: str | Path | GitTree) -> Source | None:
 
 def _require_minios(folder: Path, what: str) -> None:
     """Whether this is a Mini-OS that can be built by itself: those that were part of Xen's tree cannot."""
-    missing = [n for n in ("Makefile", "Config.mk", "minios.mk", "include", "arch/x86") if not (folder / n).exists()]
+    missing = [
+        n for n in ("Makefile", "Config.mk", "minios.mk", "include", "arch/x86") if not (folder / n).exists()
+    ]
     if not missing:
-        makefiles = "".join((folder / name).read_text(errors="replace") for name in ("Makefile", "Config.mk"))
-        missing = [name for name in ("APP_OBJS", "MINIOS_CONFIG", "MINIOS_ROOT") if name not in makefiles]
+        text = {name: (folder / name).read_text(errors="replace") for name in _VARIABLES}
+        missing = [
+            f"{v} in {name}" for name, names in _VARIABLES.items() for v in names if v not in text[name]
+        ]
     if missing:
         raise UsageError(
             f"minios.tree: {what}: not a tree of Mini-OS: it lacks {', '.join(missing)}",
-            hint="the Xen Project's tree since 2015: https://xenbits.xen.org/git-http/mini-os.git",
+            hint="the Xen Project's tree since August 2016: https://xenbits.xen.org/git-http/mini-os.git",
         )
 
 
@@ -94,7 +100,9 @@ def _files(folder: Path) -> Iterator[tuple[Path, str, bytes | str]]:
             elif path.is_file():
                 total += path.stat().st_size
                 if total > _LARGEST:
-                    raise UsageError(f"minios.tree: {folder}: more than {_LARGEST >> 20} MiB: not a tree of Mini-OS")
+                    raise UsageError(
+                        f"minios.tree: {folder}: more than {_LARGEST >> 20} MiB: not a tree of Mini-OS"
+                    )
                 yield path.relative_to(folder), "file", path.read_bytes()
 
 

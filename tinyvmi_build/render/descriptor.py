@@ -21,20 +21,31 @@ NOTE_TYPE = 1
 
 def descriptor(config: Config, build_ids: Iterable[str]) -> dict[str, Any]:
     """What an image of `config` for the kernels `build_ids` (hex) is made from; no path, no time."""
-    own = tree_hash(data_dir("minios_app"), data_dir("toolchain"))
-    tree = source(config.minios.tree)
+    base, base_rev = base_of(config)
     # The built-in base is a part of our own sources; a tree is one thing, our sources another.
-    base = {"base": BUILT_IN, "base_rev": own} if tree is None else {"base": NAME, "base_rev": tree.rev, "core": own}
+    core = {} if base == BUILT_IN else {"core": _own_hash()}
     return {
         "abi": ABI,
         "version": __version__,
         "name": config.monitor.name,
         "config": config.digest(),
         "templates": tree_hash(data_dir("templates")),
-        **base,
+        "base": base,
+        "base_rev": base_rev,
+        **core,
         "build_ids": list(build_ids),
         "checks": list(config.checks.enabled),
     }
+
+
+def base_of(config: Config) -> tuple[str, str]:
+    """(name, revision) of the Mini-OS underneath: a hash of our own sources, or a tree's commit or digest."""
+    tree = source(config.minios.tree)
+    return (BUILT_IN, _own_hash()) if tree is None else (NAME, tree.rev)
+
+
+def _own_hash() -> str:
+    return tree_hash(data_dir("minios_app"), data_dir("toolchain"))
 
 
 def canonical(description: dict[str, Any]) -> bytes:

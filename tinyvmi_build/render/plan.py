@@ -50,7 +50,8 @@ def monitor_items(config: Config, build_ids: Sequence[str]) -> list[Item]:
         Item(
             "c/config.c.j2",
             "generated/config.c",
-            {"config": config, "image_id": image_id(description)} | {k: description[k] for k in ("base", "base_rev")},
+            {"config": config, "image_id": image_id(description)}
+            | {k: description[k] for k in ("base", "base_rev")},
         ),
         Item(
             "c/note.c.j2",

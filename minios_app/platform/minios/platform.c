@@ -10,9 +10,15 @@
 
 #include "base.h"
 
+/* A base may let its clock step back a little when Xen gives it a new scale. */
 uint64_t tv_now_ns(void)
 {
-    return (uint64_t)NOW();
+    static uint64_t last;
+    uint64_t now = (uint64_t)NOW();
+
+    if (now > last)
+        last = now;
+    return last;
 }
 
 void tv_sleep_ns(uint64_t ns)
