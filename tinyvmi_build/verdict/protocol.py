@@ -228,6 +228,7 @@ SHAPES: dict[str, dict[str, Callable[[Any], bool]]] = {
     "bye": {"scan": _count, "verdict": _verdict, "reason": _text},
 }
 OPTIONAL: dict[str, dict[str, Callable[[Any], bool]]] = {
+    "hello": {"base_rev": _text},
     "check": {"reason": _text},
     "finding": {"note": _text},
 }
