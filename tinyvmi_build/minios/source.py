@@ -16,9 +16,18 @@ from . import git
 NAME = "mini-os"  # what note, manifest and hello call any tree of the Xen Project's
 # What a build leaves in a tree that is no git work tree; none of it is source.
 _PRODUCTS = (".o", ".a", ".d")
-_PRODUCT_NAMES = {"mini-os", "mini-os.gz", "mini-os-debug", "mini-os-debug.gz", "minios-config.mk"}
+_PRODUCT_NAMES = {
+    "mini-os",
+    "mini-os.gz",
+    "mini-os-debug",
+    "mini-os-debug.gz",
+    "minios-config.mk",
+}  # a link, too
 # What a build sets or relies on, where it has to be (docs/minios-tree.md).
-_VARIABLES = {"Makefile": ("APP_OBJS", "CONFIG_FILE", "GLOBAL_PREFIX"), "Config.mk": ("MINIOS_CONFIG", "MINIOS_ROOT")}
+_VARIABLES = {
+    "Makefile": ("APP_OBJS", "CONFIG_FILE", "GLOBAL_PREFIX"),
+    "Config.mk": ("MINIOS_CONFIG", "MINIOS_ROOT"),
+}
 _LARGEST = 64 << 20  # bytes of a tree; the real one has two million
 
 
