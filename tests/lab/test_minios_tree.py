@@ -5,12 +5,14 @@ Runs if TINYVMI_MINIOS_TREE names such a tree.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 
 from tinyvmi_build.image.build import BuildResult
+from tinyvmi_build.lab.agent import Remote
 from tinyvmi_build.lab.monitor import LiveGuest
 from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.lab.tamper import Change, changes
@@ -80,34 +82,56 @@ def test_the_same_findings(stage: tuple[Lab, Target], built: dict[str, BuildResu
     assert theirs == ours
 
 
+def heartbeat(remote: Remote, seconds: float = 120) -> None:
+    """Wait until the monitor has done a scan."""
+    for _, line in remote.messages(seconds):
+        if '"t": "heartbeat"' in line:
+            return
+    raise AssertionError(f"launch ended with {remote.status} before the first heartbeat")
+
+
 def test_the_console_may_be_typed_at(stage: tuple[Lab, Target]) -> None:
     """What comes in on the console is not echoed into a record."""
     lab, _ = stage
-    script = (
-        "tinyvmi-build launch /lab/mini-os --json --scans 40 --period 10ms > /tmp/typed & "
-        "pid=$!; sleep 8; for i in 1 2 3 4 5 6 7 8 9; do "
-        "(echo abcabcabcabcabc; sleep 0.3) | timeout 1 xl console tinyvmi-lab > /dev/null; done; wait $pid"
-    )
-    result = lab.run(["sh", "-c", script], 240)
-    assert result.status == 0, lab.run(["tail", "/tmp/typed"]).out
+    remote = lab.spawn(["tinyvmi-build", "launch", "/lab/mini-os", "--json", "--period", "10ms"])
+    heartbeat(remote)
+    domid = domid_of(lab, "tinyvmi-lab")
+    where = lab.run(["xenstore-read", f"/local/domain/{domid}/console/tty"]).check().out.strip()
+    before = len(monitor_log(lab))
+    lab.run(["sh", "-c", f"for i in $(seq 40); do echo abcabcabc > {where}; sleep 0.1; done"]).check()
+    heartbeat(remote)
+    told = monitor_log(lab)[before:]
+    lab.run(["xl", "destroy", "tinyvmi-lab"]).check()
+    lines = [line for _, line in remote.messages(60)]
+    assert "heartbeat" in told
+    assert "abc" not in told
+    assert not [line for line in lines if '"event": "broken"' in line], lines
 
 
 def test_xl_shutdown_ends_it(stage: tuple[Lab, Target]) -> None:
     """The tree's own shutdown thread works beside the monitor, and launch says that the monitor went."""
     lab, _ = stage
-    script = "tinyvmi-build launch /lab/mini-os & pid=$!; sleep 8; xl shutdown tinyvmi-lab; wait $pid"
-    result = lab.run(["sh", "-c", script], 120)
-    assert result.status == 6, result
+    remote = lab.spawn(["tinyvmi-build", "launch", "/lab/mini-os", "--json"])
+    heartbeat(remote)
+    lab.run(["xl", "shutdown", "tinyvmi-lab"]).check()
+    assert remote.wait(60).status == 6
     assert domid_of(lab, "tinyvmi-lab") == -1
 
 
-def test_the_target_goes(stage: tuple[Lab, Target], tmp_path: Path) -> None:
+def test_the_target_goes(stage: tuple[Lab, Target]) -> None:
     """The last test: it takes the target away."""
     lab, target = stage
     remote = lab.spawn(["tinyvmi-build", "launch", "/lab/mini-os", "--period", "50ms", "--json"])
-    for _, line in remote.messages(90):
-        if '"heartbeat"' in line:
-            break
+    heartbeat(remote)
     lab.run(["xl", "destroy", target.name]).check()
-    lines = [line for _, line in remote.messages(60)]
-    assert any('"reason": "target-gone"' in line or '"reason":"target-gone"' in line for line in lines), lines
+    result = remote.wait(60)
+    assert [t["record"] for t in map(json.loads, result.out.splitlines()) if "record" in t][-1] == {
+        "t": "bye",
+        "scan": ANY,
+        "verdict": "intact",
+        "reason": "target-gone",
+    }
+
+
+def monitor_log(lab: Lab) -> str:
+    return lab.run(["cat", "/var/log/xen/console/guest-tinyvmi-lab.log"]).check().out
