@@ -20,6 +20,7 @@ static void hello(const struct tv_run *run)
     tv_rec_str("run", run->nonce);
     tv_rec_uint("target", run->target);
     tv_rec_str("base", tv_config.base);
+    tv_rec_str("base_rev", tv_config.base_rev);
     tv_rec_open_array("profiles");
     for (uint32_t i = 0; i < tv_profile_count; i++) {
         tv_rec_open_object();

@@ -25,6 +25,7 @@ VERBS = {
     "init": "Write a commented tinyvmi.toml for a kernel.",
     "profile": "Build and show kernel profiles.",
     "config": "Check and show the configuration, print its JSON Schema.",
+    "minios": "Fetch and show the tree of Mini-OS that a monitor is built on.",
     "render": "Write the generated C and xl config, say what changed.",
     "build": "Render and cross-build a monitor.",
     "inspect": "Show what is inside a monitor's image.",

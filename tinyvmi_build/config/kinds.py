@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+BUILT_IN = "built-in"
 _UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
 
 
@@ -171,3 +172,48 @@ class FilePaths:
 
     def schema(self) -> dict[str, Any]:
         return {"type": "array", "items": {"type": "string", "minLength": 1}}
+
+
+@dataclass(frozen=True)
+class GitTree:
+    """A commit (40 hex digits, or 64) of a git repository."""
+
+    url: str
+    rev: str
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A Mini-OS: "built-in", a folder, or a commit of a repository."""
+
+    def parse(self, value: Any, base: Path) -> str | Path | GitTree:
+        if value == BUILT_IN:
+            return BUILT_IN
+        if isinstance(value, str) and value and "\0" not in value:
+            return base / value
+        if not isinstance(value, dict) or set(value) != {"git", "rev"}:
+            raise ValueError('"built-in", a folder, or { git = "URL", rev = "COMMIT" }')
+        url, rev = value["git"], value["rev"]
+        if not isinstance(url, str) or not re.fullmatch(r"[^-\0-\x20][^\0-\x20]*", url):
+            raise ValueError("the URL of a repository in 'git'")
+        if not isinstance(rev, str) or not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", rev):
+            raise ValueError("a whole commit id in 'rev', 40 hex digits: branches and tags can move")
+        is_path = ":" not in url
+        return GitTree(str(base / url) if is_path else url, rev)
+
+    def show(self, value: str | Path | GitTree) -> str:
+        if isinstance(value, GitTree):
+            return f"{{ git = {toml_string(value.url)}, rev = {toml_string(value.rev)} }}"
+        return toml_string(str(value))
+
+    def schema(self) -> dict[str, Any]:
+        commit = {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                "git": {"type": "string", "minLength": 1},
+                "rev": {"type": "string", "pattern": "^([0-9a-f]{40}|[0-9a-f]{64})$"},
+            },
+            "required": ["git", "rev"],
+        }
+        return {"anyOf": [{"type": "string", "minLength": 1}, commit]}

@@ -9,7 +9,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .kinds import Bool, Choice, Duration, FilePath, FilePaths, Int, Kind, Strings, Text
+from .kinds import (
+    BUILT_IN,
+    Bool,
+    Choice,
+    Duration,
+    FilePath,
+    FilePaths,
+    GitTree,
+    Int,
+    Kind,
+    Strings,
+    Text,
+    Tree,
+)
 
 NAME = Text(r"[a-z0-9][a-z0-9-]{0,30}", "1 to 31 lower-case letters, digits and dashes")
 
@@ -128,7 +141,11 @@ class Modules:
 class MiniOS:
     """The Mini-OS underneath."""
 
-    tree: str = _key(Choice(("built-in",)), "built-in", "Only the built-in one, so far.")
+    tree: str | Path | GitTree = _key(
+        Tree(),
+        BUILT_IN,
+        '"built-in", or a tree of the Xen Project\'s: its folder, or { git = "URL", rev = "COMMIT" }.',
+    )
 
 
 @dataclass(frozen=True)
@@ -155,12 +172,14 @@ class Config:
     privilege: Privilege = Privilege()
 
     def digest(self) -> str:
-        """SHA-256 (hex) of everything but where the kernels come from: their build-ids stand for them."""
+        """SHA-256 (hex) of everything but places: build-ids stand for kernels, `base_rev` for a tree."""
         values = {
             key.dotted: getattr(getattr(self, key.section), key.attribute)
             for key in KEYS.values()
             if key.section != "kernel"
         }
+        if values["minios.tree"] != BUILT_IN:
+            values["minios.tree"] = "mini-os"
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 

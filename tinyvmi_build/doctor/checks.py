@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import platform
 import re
@@ -38,6 +39,8 @@ def rows() -> list[Row]:
         _program("ld", ["ld", "--version"], "2.35", "apt-get install binutils"),
         _program("strip", ["strip", "--version"], "2.35", "apt-get install binutils"),
         _xen_headers(),
+        _optional("make", ["make", "--version"], "4", "apt-get install make: only minios.tree needs it"),
+        _optional("git", ["git", "--version"], "2.20", "apt-get install git: only minios.tree needs it"),
         _program("apt-get", ["apt-get", "--version"], "2", "the lab needs Debian's apt"),
         _program("dpkg-deb", ["dpkg-deb", "--version"], "1.20", "the lab needs Debian's dpkg"),
         *_qemu(),
@@ -64,6 +67,11 @@ def _python_packages() -> list[Row]:
 
 def _program(name: str, command: list[str], needed: str, fix: str) -> Row:
     return _version(name, _output(command), needed, fix)
+
+
+def _optional(name: str, command: list[str], needed: str, fix: str) -> Row:
+    row = _program(name, command, needed, fix)
+    return row if row.status == "ok" else dataclasses.replace(row, status="absent")
 
 
 def _output(command: list[str]) -> str:

@@ -11,13 +11,16 @@ from typing import Any
 from ..config.load import Loaded
 from ..config.model import Config
 from ..errors import MissingEnvironment
+from ..minios.source import source
 from ..profile.profile import ProfileFile
 from ..progress import Progress
+from ..render.descriptor import image_id
 from ..render.plan import artifact, plan, rendered
 from ..render.tree import Change, write, write_tree
 from .inspect import inspect
-from .meson import compile_target, run_tool
+from .meson import Compiled, compile_target, run_tool
 from .toolchain import require_toolchain
+from .tree import build_on_tree
 
 MANIFEST_VERSION = 1
 ELF_TARGET = "base/tinyvmi.elf"
@@ -72,20 +75,18 @@ def build_monitor(
         changes = render_monitor(loaded, profiles, folder)
         progress.note(summary(changes))
     with progress.step("compile for Xen"):
-        compiled = compile_target(
-            ELF_TARGET, folder=folder / "meson", generated=folder / "generated", cross=True
-        )
+        compiled = _compiled(config, folder)
         progress.note(f"{compiled.objects} C files compiled" if compiled.objects else "nothing to compile")
     name = artifact(config)
     paths = {suffix: folder / f"{name}.{suffix}" for suffix in ("elf", "gz", "cfg", "profile", "json")}
     outputs = {paths["elf"]: compiled.path.read_bytes(), paths["gz"]: _packed(compiled.path)}
-    image = inspect(compiled.path).image_id
-    if image is None:
+    note = inspect(compiled.path).tinyvmi
+    if note is None:
         raise MissingEnvironment(
             f"{compiled.path} has no TinyVMI note", hint="the linker script must keep .note.TinyVMI"
         )
     outputs[paths["profile"]] = _saved(profiles, folder)
-    outputs[paths["json"]] = manifest(config, profiles, image)
+    outputs[paths["json"]] = manifest(config, profiles, note)
     changes += [Change(path.name, write(path, data)) for path, data in outputs.items()]
     return BuildResult(
         folder=folder,
@@ -94,10 +95,17 @@ def build_monitor(
         xl_config=paths["cfg"],
         profile=paths["profile"],
         manifest=paths["json"],
-        image_id=image,
+        image_id=image_id(note),
         changes=changes,
         objects=compiled.objects,
     )
+
+
+def _compiled(config: Config, folder: Path) -> Compiled:
+    tree = source(config.minios.tree)
+    if tree is None:
+        return compile_target(ELF_TARGET, folder=folder / "meson", generated=folder / "generated", cross=True)
+    return build_on_tree(tree, folder)
 
 
 def build_host_checker(
@@ -117,15 +125,17 @@ def build_host_checker(
         ).path
 
 
-def manifest(config: Config, profiles: ProfileFile, image: str) -> bytes:
-    """What `launch` reads: how the image is to be started and what it will say of itself."""
+def manifest(config: Config, profiles: ProfileFile, note: dict[str, Any]) -> bytes:
+    """What `launch` reads: how the image is to be started and what it will say of itself (its `note`)."""
     name = artifact(config)
     value: dict[str, Any] = {
         "v": MANIFEST_VERSION,
         "name": config.monitor.name,
         "domain": name,
         "target": config.target.domain,
-        "image_id": image,
+        "image_id": image_id(note),
+        "base": note["base"],
+        "base_rev": note["base_rev"],
         "image": f"{name}.gz",
         "config": f"{name}.cfg",
         "profile": f"{name}.profile",

@@ -32,7 +32,7 @@ _UNWANTED = (
     "CPATH",
     "C_INCLUDE_PATH",
 )
-_TAIL = 60  # lines of a failure that are shown
+TAIL = 60  # lines of a failure that are shown
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,20 @@ class Compiled:
     objects: int
 
 
-def compile_target(target: str, *, folder: Path, generated: Path, cross: bool) -> Compiled:
-    """Build `target` of minios_app in `folder` with the C in `generated`: for Xen (`cross`) or for here."""
+def compile_target(
+    target: str, *, folder: Path, generated: Path, cross: bool, tree: Path | None = None
+) -> Compiled:
+    """Build `target` of minios_app in `folder` with the C in `generated`: for Xen (`cross`) or for here.
+
+    `tree`: the file of flags of a Mini-OS tree that the monitor is compiled for.
+    """
     source = data_dir("minios_app")
     cross_file = data_dir("toolchain") / CROSS_FILE
     stamp = {
         "source": str(source),
         "generated": str(generated),
         "cross": cross_file.read_text() if cross else None,
+        "tree": str(tree) if tree else None,
         "python": sys.executable,
         "sources": (generated / "sources.txt").read_text(),
     }
@@ -62,6 +68,8 @@ def compile_target(target: str, *, folder: Path, generated: Path, cross: bool) -
         else:
             shutil.rmtree(folder, ignore_errors=True)
         arguments = [*mode, str(folder), str(source), f"-Dgenerated={generated}"]
+        if tree:
+            arguments += [f"-Dtree={tree}"]
         if cross:
             arguments += ["--cross-file", str(cross_file)]
         _run(
@@ -110,9 +118,9 @@ def _run(command: list[str], what: str) -> str:
         raise MissingEnvironment(f"{command[0]}: {error.strerror}") from error
     if done.returncode:
         lines = done.stdout.strip().splitlines()
-        cut = ["…"] if len(lines) > _TAIL else []
+        cut = ["…"] if len(lines) > TAIL else []
         raise MissingEnvironment(
-            "\n".join([f"{what}:", *cut, *lines[-_TAIL:], f"(command: {shlex.join(command)})"]),
+            "\n".join([f"{what}:", *cut, *lines[-TAIL:], f"(command: {shlex.join(command)})"]),
             hint="tinyvmi-build doctor checks the toolchain",
         )
     return done.stdout

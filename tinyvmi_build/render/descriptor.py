@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from ..config.kinds import BUILT_IN
 from ..config.model import Config
+from ..minios.source import NAME, source
 from ..paths import data_dir
 
 ABI = 1
@@ -19,17 +21,31 @@ NOTE_TYPE = 1
 
 def descriptor(config: Config, build_ids: Iterable[str]) -> dict[str, Any]:
     """What an image of `config` for the kernels `build_ids` (hex) is made from; no path, no time."""
+    base, base_rev = base_of(config)
+    # The built-in base is a part of our own sources; a tree is one thing, our sources another.
+    core = {} if base == BUILT_IN else {"core": _own_hash()}
     return {
         "abi": ABI,
         "version": __version__,
         "name": config.monitor.name,
         "config": config.digest(),
         "templates": tree_hash(data_dir("templates")),
-        "base": config.minios.tree,
-        "base_rev": tree_hash(data_dir("minios_app"), data_dir("toolchain")),
+        "base": base,
+        "base_rev": base_rev,
+        **core,
         "build_ids": list(build_ids),
         "checks": list(config.checks.enabled),
     }
+
+
+def base_of(config: Config) -> tuple[str, str]:
+    """(name, revision) of the Mini-OS underneath: a hash of our own sources, or a tree's commit or digest."""
+    tree = source(config.minios.tree)
+    return (BUILT_IN, _own_hash()) if tree is None else (NAME, tree.rev)
+
+
+def _own_hash() -> str:
+    return tree_hash(data_dir("minios_app"), data_dir("toolchain"))
 
 
 def canonical(description: dict[str, Any]) -> bytes:

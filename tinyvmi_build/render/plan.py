@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..config.kinds import BUILT_IN
 from ..config.model import Config
 from ..paths import data_dir
 from . import sha256
@@ -32,6 +33,7 @@ def plan(config: Config, profiles: Any) -> list[Item]:
         *monitor_items(config, [k.build_id for k in profiles.kernels]),
         *check_items(config),
         *kernel_items(config, profiles.kernels),
+        *minios_items(config),
     ]
 
 
@@ -45,13 +47,25 @@ def monitor_items(config: Config, build_ids: Sequence[str]) -> list[Item]:
             {"config": config, "image": f"{artifact(config)}.gz"},
         ),
         Item("flask/monitor.te.j2", f"{artifact(config)}.te", flask_types(config)),
-        Item("c/config.c.j2", "generated/config.c", {"config": config, "image_id": image_id(description)}),
+        Item(
+            "c/config.c.j2",
+            "generated/config.c",
+            {"config": config, "image_id": image_id(description)}
+            | {k: description[k] for k in ("base", "base_rev")},
+        ),
         Item(
             "c/note.c.j2",
             "generated/note.c",
             {"owner": NOTE_OWNER, "type": NOTE_TYPE, "descriptor": canonical(description)},
         ),
     ]
+
+
+def minios_items(config: Config) -> list[Item]:
+    """What a tree of the Xen Project's is configured with."""
+    if config.minios.tree == BUILT_IN:
+        return []
+    return [Item("minios/config.mk.j2", "generated/minios.mk", {})]
 
 
 def flask_types(config: Config) -> dict[str, str]:

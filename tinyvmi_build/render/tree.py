@@ -21,9 +21,9 @@ class Change:
 
 
 def write_tree(folder: Path, files: Mapping[str, str | bytes]) -> list[Change]:
-    """Write `files` (path in `folder` → content); remove generated C that is no longer among them."""
+    """Write `files` (path in `folder` → content); remove generated files that are no longer among them."""
     changes = [Change(name, write(folder / name, content)) for name, content in sorted(files.items())]
-    for path in sorted((folder / "generated").glob("*.[ch]")):
+    for path in sorted(p for suffix in ("c", "h", "mk") for p in (folder / "generated").glob(f"*.{suffix}")):
         name = f"generated/{path.name}"
         if name not in files and is_ours(path):
             path.unlink()

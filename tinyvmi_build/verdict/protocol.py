@@ -238,6 +238,7 @@ SHAPES: dict[str, dict[str, Callable[[Any], bool]]] = {
     "bye": {"scan": _count, "verdict": _verdict, "reason": _text},
 }
 OPTIONAL: dict[str, dict[str, Callable[[Any], bool]]] = {
+    "hello": {"base_rev": _text},
     "check": {"reason": _text, "notices": _count},
     "finding": {"note": _text, "owner": _text, "target": _address},
     "notice": {"note": _text, "owner": _text, "target": _address},

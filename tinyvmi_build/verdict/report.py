@@ -99,8 +99,12 @@ class Terminal:
         self._explain.see(body)
         if kind == "hello":
             kernels = ", ".join(safe(p["release"]) for p in body["profiles"]) or "no kernel"
+            rev = body.get("base_rev")
+            base = safe(body["base"])
+            if isinstance(rev, str) and base != "built-in":
+                base += f" {safe(rev[:19])}"
             self._line(
-                f"monitor {body['image']} on base {safe(body['base'])} watches domain {body['target']},"
+                f"monitor {body['image']} on base {base} watches domain {body['target']},"
                 f" every {body['period_ms'] / 1000:g} s, for {kernels}"
             )
         elif kind == "kernel":

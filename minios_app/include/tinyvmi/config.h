@@ -7,7 +7,8 @@
 
 struct tv_config {
     const char *image_id; /* 16 hex digits: names this image in every run's hello */
-    const char *base;     /* the Mini-OS underneath: "built-in" */
+    const char *base;     /* the Mini-OS underneath: "built-in" or "mini-os" */
+    const char *base_rev; /* which one: a digest in hex, or a tree's commit */
     uint32_t period_ms;   /* from the start of one scan to the next */
     uint32_t jitter_pct;  /* each period varies by up to this much, either way */
     uint32_t heartbeat_ms;

@@ -11,6 +11,7 @@
 
 #include <tinyvmi/platform.h>
 
+#include "base.h"
 #include "guest_mem.h"
 
 #define BATCH 128 /* requests a hypercall: past 64 nothing is gained */
@@ -25,7 +26,7 @@ struct window {
 int guest_view_reserve(struct guest_mem *gm, struct guest_view *v, uint32_t npages)
 {
     struct window *w = tv_alloc(sizeof(*w));
-    unsigned long va = allocate_ondemand(npages, 1);
+    unsigned long va = base_reserve(npages);
 
     (void)gm;
     if (w)
@@ -49,6 +50,8 @@ int guest_view_reserve(struct guest_mem *gm, struct guest_view *v, uint32_t npag
     return 0;
 
 no_memory:
+    if (va)
+        base_release(va, npages);
     if (w)
         tv_free(w->pte);
     tv_free(w);
@@ -120,7 +123,7 @@ void guest_view_release(struct guest_mem *gm, struct guest_view *v)
     for (uint32_t i = 0; i < v->npages; i++)
         v->gfn[i] = GFN_NONE;
     guest_view_map(gm, v, 0, v->npages);
-    unmap_frames((unsigned long)v->base, v->npages);
+    base_release((unsigned long)v->base, v->npages);
     tv_free(w->pte);
     tv_free(w);
     tv_free(v->gfn);

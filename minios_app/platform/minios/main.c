@@ -2,13 +2,13 @@
 /* The monitor's domain: one thread that learns its target, scans it, and ends. */
 #include <mini-os/os.h>
 #include <mini-os/hypervisor.h>
-#include <mini-os/kernel.h>
-#include <mini-os/lib.h>
 #include <mini-os/sched.h>
 
-#include <tinyvmi/config.h>
+#include <xen/sched.h>
+
 #include <tinyvmi/monitor.h>
 
+#include "base.h"
 #include "guest_mem.h"
 #include "params.h"
 
@@ -17,21 +17,20 @@
 static void monitor_thread(void *unused)
 {
     struct tv_run run = { .patience_ms = PATIENCE_MS };
+    struct sched_shutdown poweroff = { .reason = SHUTDOWN_poweroff };
     static struct guest_mem gm;
 
     (void)unused;
+    base_start();
     params_wait(&run);
     gm.target = (domid_t)run.target;
     tv_monitor(&gm, &run);
-    stop_kernel();
-    HYPERVISOR_shutdown(SHUTDOWN_poweroff);
+    base_stop();
+    HYPERVISOR_sched_op(SCHEDOP_shutdown, &poweroff);
 }
 
 /* Nothing that waits may run in app_main itself: there is no thread yet. */
-int app_main(start_info_t *si);
-int app_main(start_info_t *si)
+void monitor_start(void)
 {
-    (void)si;
     create_thread("monitor", monitor_thread, NULL);
-    return 0;
 }

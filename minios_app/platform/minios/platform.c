@@ -8,9 +8,17 @@
 
 #include <tinyvmi/platform.h>
 
+#include "base.h"
+
+/* A base may let its clock step back a little when Xen gives it a new scale. */
 uint64_t tv_now_ns(void)
 {
-    return (uint64_t)NOW();
+    static uint64_t last;
+    uint64_t now = (uint64_t)NOW();
+
+    if (now > last)
+        last = now;
+    return last;
 }
 
 void tv_sleep_ns(uint64_t ns)
@@ -43,7 +51,7 @@ void tv_console_write(const char *s, size_t n)
             s += sent;
             n -= (size_t)sent;
         } else {
-            msleep(1);
+            base_console_wait();
         }
     }
 }

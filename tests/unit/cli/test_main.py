@@ -17,6 +17,8 @@ SUBVERBS = [
     ["profile", "show"],
     ["profile", "export"],
     ["profile", "import"],
+    ["minios", "fetch"],
+    ["minios", "show"],
 ]
 
 
@@ -32,7 +34,7 @@ def helped(capsys, monkeypatch, *words: str) -> str:
 def test_help(words, capsys, monkeypatch, golden):
     text = helped(capsys, monkeypatch, *words)
     golden(f"help/{'-'.join(words) or 'root'}.txt", text)
-    group = words in (["config"], ["profile"], ["lab"])
+    group = words in (["config"], ["profile"], ["minios"], ["lab"])
     assert "Example" in text or group
 
 

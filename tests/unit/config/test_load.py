@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tinyvmi_build.config.kinds import GitTree
 from tinyvmi_build.config.load import load
 from tinyvmi_build.config.model import ALL_CHECKS, Config
 from tinyvmi_build.errors import Exit, TinyVMIError
@@ -104,7 +105,10 @@ def test_a_check_is_a_switch_or_a_table(project):
         (GOOD + '[monitor]\nname = "A b"\n', "must be 1 to 31 lower-case letters", ""),
         (GOOD + "[target]\ndomain = 3\n", "a domain's name or number, in quotes, not 3", ""),
         (GOOD + "[checks]\nidt = 1\n", "'checks.idt' must be true or false, not 1", ""),
-        (GOOD + '[minios]\ntree = "x"\n', "'minios.tree' must be \"built-in\", not 'x'", ""),
+        (GOOD + "[minios]\ntree = 3\n", "'minios.tree' must be \"built-in\", a folder, or { git", ""),
+        (GOOD + '[minios]\ntree = { git = "u" }\n', "tinyvmi.toml:4: 'minios.tree' must be", ""),
+        (GOOD + '[minios]\ntree = { git = "u", rev = "master" }\n', "a whole commit id in 'rev', 40 hex", ""),
+        (GOOD + f'[minios.tree]\ngit = "--x"\nrev = "{"a" * 40}"\n', "the URL of a repository in 'git'", ""),
         (GOOD + "[checks.policy-globals]\ncore_pattern = []\n", "must be a list of strings", ""),
         (GOOD + f'[checks.policy-globals]\ncore_pattern = ["{"x" * 128}"]\n', "fewer than 128 bytes", ""),
         (GOOD + "[checks]\n" + "".join(f"{c} = false\n" for c in ALL_CHECKS), "every check is off", "proves"),
@@ -146,3 +150,21 @@ def test_the_digest_knows_values_and_not_places(project, tmp_path):
     first = load(env={}).config
     assert first.digest() == load(env={}, sets=['kernel.packages=["/other/k.deb"]']).config.digest()
     assert first.digest() != load(env={}, sets=["monitor.period=3s"]).config.digest()
+
+
+@pytest.mark.parametrize("text, value", [
+    ('tree = "built-in"', "built-in"),
+    ('tree = "../mini-os"', "HERE/../mini-os"),
+    (f'tree = {{ git = "https://x/m.git", rev = "{"a" * 40}" }}', GitTree("https://x/m.git", "a" * 40)),
+    (f'tree = {{ git = "m.git", rev = "{"a" * 40}" }}', GitTree("HERE/m.git", "a" * 40)),
+])  # fmt: skip
+def test_the_tree_of_mini_os(project, tmp_path, text, value):
+    project(f"{GOOD}[minios]\n{text}\n")
+    found = load(env={}).config.minios.tree
+    told = (
+        GitTree(found.url.replace(str(tmp_path), "HERE"), found.rev) if isinstance(found, GitTree) else found
+    )
+    assert told == value or str(told).replace(str(tmp_path), "HERE") == value
+    # Where a tree is makes no difference to what the image says of itself: its revision does.
+    other = load(env={}, sets=["minios.tree=/elsewhere"]).config
+    assert (other.digest() == load(env={}).config.digest()) == (found != "built-in")

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the two bases do differently: base_built_in.c is linked with minios_app/base/,
+ * base_tree.c with a tree of the Xen Project's Mini-OS (docs/minios-tree.md).
+ */
+#ifndef TINYVMI_MINIOS_BASE_H
+#define TINYVMI_MINIOS_BASE_H
+
+#include <tinyvmi/types.h>
+
+/* Address space for `npages` pages that nothing else will use, with nothing mapped; 0 if there is none. */
+unsigned long base_reserve(uint32_t npages);
+
+/* Give it back.  The pages show nothing any more. */
+void base_release(unsigned long va, uint32_t npages);
+
+/* Wait about a millisecond for room in the console, without letting anybody else write to it. */
+void base_console_wait(void);
+
+/* Before the first record. */
+void base_start(void);
+
+/* Wait until the console's reader has everything (two seconds at most), then hold events back for good. */
+void base_stop(void);
+
+/* main.c: starts the monitor's thread.  Each base's app_main() calls it. */
+void monitor_start(void);
+
+#endif

@@ -1,0 +1,121 @@
+"""The same monitor on two bases in one lab: run, compared, measured.
+
+TINYVMI_MINIOS_TREE=TREE python -m tests.lab.bases      prints the figures of docs/minios-tree.md
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tinyvmi_build.config.load import load
+from tinyvmi_build.image.build import BuildResult, build_monitor
+from tinyvmi_build.image.inspect import inspect
+from tinyvmi_build.lab.play import monitor_files
+from tinyvmi_build.lab.project import own_project
+from tinyvmi_build.lab.session import Lab
+from tinyvmi_build.lab.target import Target
+from tinyvmi_build.progress import Progress
+
+VARIABLE = "TINYVMI_MINIOS_TREE"
+BASES = ("built-in", "mini-os")
+# What two runs of one monitor may differ in: times, and who it is.
+_OWN = {"us", "uptime_ms", "image", "run", "base", "base_rev"}
+
+
+def tree() -> Path | None:
+    """The tree that the environment names."""
+    return Path(os.environ[VARIABLE]).resolve() if os.environ.get(VARIABLE) else None
+
+
+def build_both(root: Path, folder: Path) -> dict[str, BuildResult]:
+    """The lab's own monitor on the built-in base and on the tree `root`."""
+    project = own_project(Progress(quiet=True))
+    trees = dict(zip(BASES, ("built-in", str(root)), strict=True))
+    return {
+        base: build_monitor(load(project, [f"minios.tree={where}"], env={}), folder=folder / base)
+        for base, where in trees.items()
+    }
+
+
+@contextmanager
+def both_in_a_lab(built: dict[str, BuildResult]) -> Iterator[tuple[Lab, Target]]:
+    """A lab with a target and both monitors' folders, /lab/BASE."""
+    files: dict[str, Path | bytes] = {}
+    for base, result in built.items():
+        files |= monitor_files(result, f"/lab/{base}")
+    with Lab(files) as lab:
+        yield lab, lab.create_target()
+
+
+def launch(lab: Lab, base: str, *options: str) -> tuple[int, list[dict[str, Any]]]:
+    """(exit status, records) of a whole run; AssertionError if the stream was broken."""
+    result = lab.run(["tinyvmi-build", "launch", f"/lab/{base}", "--json", *options], 300)
+    told = [json.loads(line) for line in result.out.splitlines()]
+    assert not [t for t in told if t["event"] in ("broken", "lost")], result
+    records = [t for t in told if t["event"] == "record"]
+    assert [r["seq"] for r in records] == list(range(len(records))), result
+    return result.status, [r["record"] for r in records]
+
+
+def comparable(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: value for name, value in record.items() if name not in _OWN} for record in records]
+
+
+def _measure(lab: Lab, runs: int = 4, scans: int = 5) -> dict[str, dict[str, float]]:
+    """The least time over alternating runs, ms: to find the kernel, of the first scan, of a later one."""
+    seen: dict[str, dict[str, list[float]]] = {base: {} for base in BASES}
+    for _ in range(runs):
+        for base in BASES:
+            status, records = launch(lab, base, "--scans", str(scans), "--period", "10ms")
+            assert status == 0, records
+            beats = [r["uptime_ms"] for r in records if r["t"] == "heartbeat"]
+            take = {
+                "find": [r["us"] / 1000 for r in records if r["t"] == "kernel"],
+                "first": [sum(r["us"] for r in records if r["t"] == "check") / 1000],
+                "scan": [b - a for a, b in zip(beats, beats[1:], strict=False)],
+            }
+            for name, values in take.items():
+                seen[base].setdefault(name, []).extend(values)
+    return {base: {n: min(v) for n, v in values.items()} for base, values in seen.items()}
+
+
+def _least_memory(lab: Lab, base: str) -> str:
+    """The smallest of some sizes in which a scan is intact."""
+    for mib in (3, 4, 5, 6, 8, 12, 16, 32):
+        change = f"sed -i -E 's/^(memory|maxmem) = .*/\\1 = {mib}/' /lab/{base}/*.cfg"
+        lab.run(["sh", "-c", change]).check()
+        try:
+            if launch(lab, base, "--scans", "1")[0] == 0:
+                return f"{mib} MiB"
+        except AssertionError:  # it died of it
+            continue
+    return "more than 32 MiB"
+
+
+def main() -> None:
+    root = tree()
+    if root is None:
+        sys.exit(f"{VARIABLE} names no tree")
+    with tempfile.TemporaryDirectory() as folder:
+        built = build_both(root, Path(folder))
+        for base, result in built.items():
+            image = inspect(result.image)
+            code = sum(s.size for s in image.sections if "x" in s.flags)
+            sizes = f"gz {image.file_size} ELF {image.elf_size} in memory {image.memory_size}"
+            print(f"{base}: {sizes} executable {code}")
+        with both_in_a_lab(built) as (lab, _):
+            for base, values in _measure(lab).items():
+                print(base, {name: round(value, 1) for name, value in values.items()})
+            for base in BASES:
+                print(base, "least memory", _least_memory(lab, base))
+
+
+if __name__ == "__main__":
+    main()

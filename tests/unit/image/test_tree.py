@@ -1,0 +1,62 @@
+"""Building on a tree of Mini-OS: what goes wrong, and how it is told."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.unit.minios.test_source import FILES
+from tinyvmi_build.errors import MissingEnvironment, UsageError
+from tinyvmi_build.image.tree import _require_one_app_main, build_on_tree
+from tinyvmi_build.minios.source import Source, source
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Source:
+    for name, text in FILES.items():
+        path = tmp_path / "tree" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    found = source(tmp_path / "tree")
+    assert found is not None
+    return found
+
+
+def test_a_tree_that_does_not_build(tree: Source, tmp_path: Path) -> None:
+    with pytest.raises(MissingEnvironment) as caught:
+        build_on_tree(tree, tmp_path / "build")
+    assert "this tree of Mini-OS does not build:\n" in caught.value.message
+    assert "No rule to make target 'links'" in caught.value.message
+    assert "(command: make -C " in caught.value.message
+
+
+def test_without_make(tree: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MissingEnvironment, match="needs make") as caught:
+        build_on_tree(tree, tmp_path / "build")
+    assert caught.value.hint == "apt-get install make"
+
+
+@pytest.mark.parametrize("name", ["with space", "co:lon", "dol$lar"])
+def test_a_folder_that_make_cannot_name(tree: Source, tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="make cannot work in a folder of this name"):
+        build_on_tree(tree, tmp_path / name)
+
+
+@pytest.mark.parametrize("definitions", [0, 1, 2])
+def test_there_is_one_app_main(tmp_path: Path, definitions: int) -> None:
+    """`static` stands for a function that the tree has hidden."""
+    objects = []
+    for i in range(2):
+        text = f"{'static ' if i else ''}__attribute__((used)) int app_main(void) {{ return {i}; }}\n"
+        (tmp_path / f"{i}.c").write_text(text if i < definitions else f"int other_{i};\n")
+        objects.append(tmp_path / f"{i}.o")
+        subprocess.run(["gcc", "-c", tmp_path / f"{i}.c", "-o", objects[-1]], check=True)
+    subprocess.run(["ld", "-r", *objects, "-o", tmp_path / "image"], check=True)
+    if definitions == 1:
+        _require_one_app_main(tmp_path / "image")
+        return
+    with pytest.raises(MissingEnvironment, match=f"{definitions} functions app_main"):
+        _require_one_app_main(tmp_path / "image")

@@ -1,0 +1,156 @@
+"""The monitor on a tree of the Xen Project's Mini-OS: a copy of it, its own make, our one object.
+
+What of that tree's makefiles this relies on is listed in docs/minios-tree.md.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import Symbol, SymbolTableSection
+
+from ..errors import MissingEnvironment, UsageError
+from ..minios.source import Source
+from ..render.tree import write
+from .meson import TAIL, Compiled, compile_target, run_tool
+
+APP_TARGET = "tree/monitor.o"
+_STAMP = "tree.json"
+_MAKE_VARIABLES = {"MINIOS_TARGET_ARCH": "x86_64", "XEN_ROOT": "", "XEN_TARGET_ARCH": "", "stubdom": ""}
+_KEPT = (
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+)  # of the environment: the rest could change what make does
+_INCLUDES = ("include", "include/x86", "include/x86/x86_64")  # as the tree's own Config.mk has them
+
+
+def build_on_tree(source: Source, folder: Path) -> Compiled:
+    """Build the monitor that was rendered in `folder` on `source`; the image, with symbols.
+
+    Leaves in `folder`/minios the copy of the tree (`src`) and what was made of it (`obj`).
+    """
+    room = folder / "minios"
+    if re.search(r"[\s:#$%*?'\"\\]", str(folder)):
+        raise UsageError(f"{folder}: make cannot work in a folder of this name", hint="use a plain path")
+    if shutil.which("make") is None:
+        raise MissingEnvironment("minios.tree needs make", hint="apt-get install make")
+    src, obj = _copied(source, room), room / "obj"
+    config = folder / "generated" / "minios.mk"
+    _make(src, ["links"], config)
+    app = compile_target(
+        APP_TARGET,
+        folder=folder / "meson",
+        generated=folder / "generated",
+        cross=True,
+        tree=_flags(src, room, config),
+    )
+    for path in src.rglob("*.[cS]"):
+        (obj / path.relative_to(src)).parent.mkdir(parents=True, exist_ok=True)
+    names = " -G ".join(_shared_names(app.path))
+    _make(
+        src,
+        [
+            f"-j{os.cpu_count() or 1}",
+            f"OBJ_DIR={obj}",
+            f"APP_OBJS={app.path}",
+            # `objcopy -w -G $(GLOBAL_PREFIX)*` says which names stay visible when the tree hides its own.
+            f"GLOBAL_PREFIX={names}",
+        ],
+        config,
+    )
+    linked = next((p for p in (obj / "mini-os-debug", obj / "mini-os") if p.is_file()), None)
+    if linked is None:
+        raise MissingEnvironment(
+            f"{src}: its make leaves no mini-os", hint="docs/minios-tree.md says what is needed"
+        )
+    _require_one_app_main(linked)
+    image = room / "image.elf"
+    run_tool(
+        ["objcopy", "--strip-debug", "--remove-section=.comment", str(linked), str(image)],
+        "the image cannot be stripped of its debug sections",
+    )
+    return Compiled(image, app.objects)
+
+
+def _copied(source: Source, room: Path) -> Path:
+    """The copy of the tree, made anew if it is of another commit or was left half done."""
+    stamp, src = room / _STAMP, room / "src"
+    wanted = json.dumps({"rev": source.rev})
+    if not stamp.is_file() or stamp.read_text() != wanted:
+        shutil.rmtree(room, ignore_errors=True)
+        source.copy_to(src)
+        stamp.write_text(wanted)
+    return src
+
+
+def _flags(src: Path, room: Path, config: Path) -> Path:
+    """The file with the flags of a program on this tree; `make config` tells the definitions."""
+    told = room / "definitions"
+    _make(src, ["config", f"CONFIG_FILE={told}"], config)
+    definitions = [word for word in shlex.split(told.read_text()) if word.startswith("-D")]
+    includes = [word for name in _INCLUDES for word in ("-isystem", str(src / name))]
+    flags = [*includes, "-D__MINIOS__", *definitions, f"-ffile-prefix-map={src}=minios"]
+    write(room / "flags.txt", "\n".join(flags) + "\n")
+    return room / "flags.txt"
+
+
+def _shared_names(app: Path) -> list[str]:
+    """The names that tie our object to the tree: what it gives and what it takes."""
+    names = {s.name for s in _symbols(app) if s.name and s["st_info"]["bind"] != "STB_LOCAL"}
+    return sorted(names | {"_start"})
+
+
+def _require_one_app_main(image: Path) -> None:
+    """A tree whose own dummy app_main stands beside ours would start that one, and watch nothing."""
+    found = [symbol for symbol in _symbols(image) if symbol.name == "app_main"]
+    if len(found) != 1:
+        raise MissingEnvironment(
+            f"{image}: {len(found)} functions app_main, so this tree would not start the monitor",
+            hint="docs/minios-tree.md says what a tree must offer",
+        )
+
+
+def _symbols(path: Path) -> list[Symbol]:
+    table = ELFFile(io.BytesIO(path.read_bytes())).get_section_by_name(".symtab")
+    return list(table.iter_symbols()) if isinstance(table, SymbolTableSection) else []
+
+
+def _make(src: Path, arguments: list[str], config: Path) -> None:
+    variables = [
+        f"{name}={value}" for name, value in (_MAKE_VARIABLES | {"MINIOS_CONFIG": str(config)}).items()
+    ]
+    command = ["make", "-C", str(src), *arguments, *variables]
+    env = {name: os.environ[name] for name in _KEPT if name in os.environ} | {"LC_ALL": "C", "TZ": "UTC"}
+    done = subprocess.run(
+        command,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    if done.returncode:
+        lines = done.stdout.strip().splitlines()
+        cut = ["…"] if len(lines) > TAIL else []
+        raise MissingEnvironment(
+            "\n".join(
+                [
+                    "this tree of Mini-OS does not build:",
+                    *cut,
+                    *lines[-TAIL:],
+                    f"(command: {shlex.join(command)})",
+                ]
+            ),
+            hint="docs/minios-tree.md says which trees do, and with which compilers",
+        )

@@ -1,0 +1,1 @@
+"""The Mini-OS underneath: which tree a configuration names, and that tree's sources (docs/minios-tree.md)."""
