@@ -230,6 +230,7 @@ SHAPES: dict[str, dict[str, Callable[[Any], bool]]] = {
 OPTIONAL: dict[str, dict[str, Callable[[Any], bool]]] = {
     "check": {"reason": _text},
     "finding": {"note": _text},
+    "waiting": {"banner": _text},
 }
 
 

@@ -19,7 +19,7 @@ SAMPLES = [
     stream.check("idt", "unverifiable", reason="page not present"),
     stream.finding("idt", note="seen twice"),
     stream.beat(1),
-    {"t": "waiting", "reason": "still booting"},
+    {"t": "waiting", "reason": "still booting", "banner": "Linux version 0.01"},
     {"t": "error", "where": "privilege", "what": "EPERM"},
     stream.bye(3, "tampered"),
 ]
