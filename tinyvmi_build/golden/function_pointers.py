@@ -17,8 +17,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tinyvmi_build.golden.code_stores import Written, static_call_updates, stores
+from tinyvmi_build.golden.copied import copied
 from tinyvmi_build.golden.pointer_rules import APIC, RULES, Rule
-from tinyvmi_build.golden.pv_templates import copied
 from tinyvmi_build.golden.unknown import Unknown, require
 
 if TYPE_CHECKING:

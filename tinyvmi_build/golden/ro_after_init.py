@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinyvmi_build.golden import code_stores, vdso
 from tinyvmi_build.golden.boot_values import is_boot_value
+from tinyvmi_build.golden.copied import copied
 from tinyvmi_build.golden.function_pointers import Pointers
 from tinyvmi_build.golden.rodata import BIAS, LINE, PAGE
 from tinyvmi_build.golden.text.series import series_of
@@ -93,6 +94,7 @@ class Section:
         self._sort_jump_table()
         self._judge_boot_values()
         self._judge_keys()
+        self._judge_copied()
         self._judge_pointers()
         self._judge_vdso()
         self.sites = self._static_call_sites()
@@ -175,6 +177,15 @@ class Section:
         for key in self.keys:
             if self.start <= key < self.end:
                 self._mark(key, min(KEY_SIZE, self.end - key), VALUE)
+
+    def _judge_copied(self) -> None:
+        """Pointers that were empty in the file, and that a recognised hypervisor's description fills."""
+        for va, written in copied(self.image).items():
+            if self.start <= va <= self.end - 8 and va % 8 == 0 and va not in self._relocated:
+                own = self.image.u64(va), False
+                self._mark(va, 8, CONSTANT)
+                values = sorted({own, *((value, value != 0) for value in written.values)})
+                self.places.append(Place(va - self.va, 8, CONSTANT, values))
 
     def _judge_pointers(self) -> None:
         pointers = Pointers(self.image)

@@ -78,6 +78,20 @@ def test_pv_ops_hold_what_a_hypervisors_support_writes(image: KernelImage, rules
     assert not rules[slot].null
 
 
+def test_a_hypervisors_description_is_copied(image: KernelImage, rules, section: ro_after_init.Section) -> None:
+    """x86_platform.hyper: a slot where it was compiled in, a constant of ro_after_init where it was empty."""
+    hyper = image.symbols.lookup("x86_platform") + image.btf.offset("struct x86_platform_ops", "hyper")
+    member = "runtime.pin_vcpu"
+    runtime = image.btf.offset("struct hypervisor_x86", "runtime")
+    slot = hyper + image.btf.offset("struct hypervisor_x86", member) - runtime
+    assert names(image, rules[slot].values) == {"xen_pin_vcpu"}
+    empty = hyper + image.btf.offset("struct hypervisor_x86", "runtime.sev_es_hcall_prepare") - runtime
+    place = next(place for place in section.places if place.offset == empty - section.va)
+    assert place.kind == ro_after_init.CONSTANT
+    assert (0, False) in place.values
+    assert (image.symbols.lookup("kvm_sev_es_hcall_prepare"), True) in place.values
+
+
 def test_apic_drivers_take_callbacks_of_the_same_type(image: KernelImage, rules, pointers: Pointers) -> None:
     slot = next(
         va
