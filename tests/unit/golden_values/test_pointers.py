@@ -78,7 +78,9 @@ def test_pv_ops_hold_what_a_hypervisors_support_writes(image: KernelImage, rules
     assert not rules[slot].null
 
 
-def test_a_hypervisors_description_is_copied(image: KernelImage, rules, section: ro_after_init.Section) -> None:
+def test_a_hypervisors_description_is_copied(
+    image: KernelImage, rules, section: ro_after_init.Section
+) -> None:
     """x86_platform.hyper: a slot where it was compiled in, a constant of ro_after_init where it was empty."""
     hyper = image.symbols.lookup("x86_platform") + image.btf.offset("struct x86_platform_ops", "hyper")
     member = "runtime.pin_vcpu"
