@@ -9,6 +9,8 @@
 
 #define MS UINT64_C(1000000)
 #define WAIT_MS 50 /* between two looks for a privilege or a kernel that is not there yet */
+#define UNKNOWN_NS (2000 * MS) /* without a known kernel, before the memory is asked what it holds */
+#define BOOTING_NS (2000 * MS) /* a kernel that does not get on with its boot */
 
 static uint64_t started_ns;
 
@@ -47,27 +49,46 @@ static void found(const struct tv_kernel *k, uint64_t us)
     tv_rec_end();
 }
 
-static void heartbeat(uint32_t scans, enum tv_verdict verdict)
+/* Where the run stands, for its heartbeats. */
+static const struct tv_run *the_run;
+static uint32_t scans;              /* completed */
+static enum tv_verdict verdict_now; /* of the last one, or unverifiable while there is nothing to scan */
+static enum tv_verdict worst;
+static uint64_t last_beat_ns;
+
+static void heartbeat(void)
 {
+    last_beat_ns = tv_now_ns();
     tv_rec_begin("heartbeat");
     tv_rec_uint("scan", scans);
-    tv_rec_str("verdict", tv_verdict_name(verdict));
-    tv_rec_uint("uptime_ms", (tv_now_ns() - started_ns) / MS);
+    tv_rec_str("verdict", tv_verdict_name(verdict_now));
+    tv_rec_uint("uptime_ms", (last_beat_ns - started_ns) / MS);
     tv_rec_end();
 }
 
-/* Say, once for each change of `reason`, why there is nothing to check yet. */
-static void waiting(const char **said, const char *reason)
+void tv_beat_if_due(void)
 {
-    if (*said == reason)
+    if (tv_now_ns() - last_beat_ns >= the_run->heartbeat_ms * MS)
+        heartbeat();
+}
+
+/* Say, once for each change of `reason`, why there is nothing to check now. */
+static void waiting(const char **said, const char *reason, const char *banner)
+{
+    verdict_now = TV_UNVERIFIABLE;
+    if (scans && worst < TV_UNVERIFIABLE)
+        worst = TV_UNVERIFIABLE; /* it was watched, and is not now */
+    if (*said == reason && !banner)
         return;
     *said = reason;
     tv_rec_begin("waiting");
     tv_rec_str("reason", reason);
+    if (banner)
+        tv_rec_str("banner", banner);
     tv_rec_end();
 }
 
-static enum tv_verdict bye(uint32_t scans, enum tv_verdict verdict, const char *reason)
+static enum tv_verdict bye(enum tv_verdict verdict, const char *reason)
 {
     tv_rec_begin("bye");
     tv_rec_uint("scan", scans);
@@ -83,7 +104,7 @@ static enum tv_verdict give_up(const char *where, const char *what, const char *
     tv_rec_str("where", where);
     tv_rec_str("what", what);
     tv_rec_end();
-    return bye(0, TV_ERROR, reason);
+    return bye(TV_ERROR, reason);
 }
 
 /* Jitter hides from the target when the next scan will come; it needs no cryptography. */
@@ -100,21 +121,20 @@ static uint64_t next_pause_ns(const struct tv_run *run)
 }
 
 /* Sleep until `until`, with a sign of life at least once a heartbeat. */
-static void sleep_until(const struct tv_run *run, uint64_t until, uint32_t scans, enum tv_verdict verdict)
+static void sleep_until(uint64_t until)
 {
-    uint64_t beat = run->heartbeat_ms * MS;
-
     for (;;) {
-        uint64_t now = tv_now_ns();
+        uint64_t now = tv_now_ns(), due = last_beat_ns + the_run->heartbeat_ms * MS;
 
         if (now >= until)
             return;
-        if (until - now <= beat) {
+        if (until <= due) {
             tv_sleep_ns(until - now);
             return;
         }
-        tv_sleep_ns(beat);
-        heartbeat(scans, verdict);
+        if (due > now)
+            tv_sleep_ns(due - now);
+        heartbeat();
     }
 }
 
@@ -131,72 +151,137 @@ static int wait_for_privilege(struct guest_mem *gm, const struct tv_run *run)
     }
 }
 
+static const char no_kernel[] = "no kernel that this image knows is in the target's memory";
+static const char undecided[] = "known kernels are in the target's memory, but none can be told to be the one that runs";
+static const char searching[] = "the target's memory is being searched";
+static const char booting[] = "the kernel is still booting";
+
+/* Look for a kernel once.  How long to rest then, in ns; 0: it was found. */
+static uint64_t look_for_kernel(struct tv_kernel *k, const char **said)
+{
+    uint64_t start = tv_now_ns();
+    int err = tv_kernel_find(k);
+
+    if (!err)
+        return 0;
+    if (err == -TV_EAGAIN) { /* more memory to see, or a clock to watch; soon said to be so if it takes long */
+        if (*said || tv_now_ns() - started_ns > 2 * TV_SLICE_NS)
+            waiting(said, *said ? *said : searching, NULL);
+        return k->search.passed ? 10 * MS : 1;
+    }
+    waiting(said, err == -TV_EBUSY ? undecided : no_kernel, NULL);
+    /* No more than a third of a processor, however large the target is. */
+    return 2 * (tv_now_ns() - start) > WAIT_MS * MS ? 2 * (tv_now_ns() - start) : WAIT_MS * MS;
+}
+
 /*
  * Wait until a known kernel has booted.  NULL, or why the run ends here.  While
  * there is nothing to check, heartbeats say unverifiable and scans do not count.
  */
-static const char *wait_for_kernel(struct tv_kernel *k, const struct tv_run *run)
+static const char *wait_for_kernel(struct tv_kernel *k, const struct tv_run *run, const char *said)
 {
-    uint64_t last_beat = tv_now_ns();
-    const char *said = NULL;
+    uint64_t start = tv_now_ns(), found_at = 0, told = UINT64_MAX, us = 0;
+    bool over = false;
 
-    while (!k->profile || !tv_kernel_running(k)) {
-        uint64_t start = tv_now_ns();
+    memset(&k->banner, 0, sizeof(k->banner));
+    for (;;) {
+        uint64_t rest, began = tv_now_ns();
 
         if (!guest_mem_alive(k->gm))
             return "target-gone";
         if (!k->profile) {
-            if (tv_kernel_find(k) == 0) {
-                found(k, (tv_now_ns() - start) / 1000);
+            rest = look_for_kernel(k, &said);
+            us += (tv_now_ns() - began) / 1000;
+            if (!rest) {
+                if (k->text_pa != told)
+                    found(k, us);
+                told = k->text_pa;
+                us = 0;
+                found_at = tv_now_ns();
                 continue;
             }
-            waiting(&said, "no kernel that this image knows is in the target's memory");
+            over = rest >= WAIT_MS * MS; /* all memory was seen */
+            if (over && said == no_kernel && tv_now_ns() - start >= UNKNOWN_NS && tv_banner_search(k))
+                waiting(&said, no_kernel, k->banner.text);
         } else {
-            waiting(&said, "the kernel is still booting");
+            if (tv_kernel_running(k))
+                return NULL;
+            waiting(&said, booting, NULL);
+            rest = WAIT_MS * MS;
+            over = true;
+            if (tv_now_ns() - found_at >= BOOTING_NS && tv_kernel_life(k) != TV_ALIVE) {
+                over = false;
+                tv_kernel_forget(k); /* an image that never boots must not hide the kernel that runs */
+            }
         }
-        if (run->scans && tv_now_ns() - started_ns >= run->patience_ms * MS)
+        if (over && run->scans && tv_now_ns() - start >= run->patience_ms * MS)
             return k->profile ? "kernel-not-running" : "no-kernel";
-        if (tv_now_ns() - last_beat >= run->heartbeat_ms * MS) {
-            last_beat = tv_now_ns();
-            heartbeat(0, TV_UNVERIFIABLE);
-        }
-        tv_sleep_ns(WAIT_MS * MS);
+        tv_beat_if_due();
+        tv_sleep_ns(rest);
         tv_pt_cache_flush(k);
     }
-    return NULL;
 }
 
-static enum tv_verdict scan_loop(struct tv_kernel *k, const struct tv_run *run)
+/* Scan until the run is over: its reason; or until the kernel is no more: NULL, and it is forgotten. */
+static const char *scan_loop(struct tv_kernel *k, const struct tv_run *run)
 {
-    enum tv_verdict worst = TV_INTACT;
-    uint32_t scans = 0;
     uint64_t next = tv_now_ns();
 
     for (;;) {
-        enum tv_verdict verdict = tv_scan(k, scans);
+        enum tv_verdict verdict = TV_UNVERIFIABLE;
+        bool there;
 
+        tv_pt_cache_flush(k);
+        there = tv_kernel_life(k) != TV_DEAD_CLOCK && tv_scan(k, scans, &verdict);
         if (!guest_mem_alive(k->gm))
-            return bye(scans, scans ? worst : TV_UNVERIFIABLE, "target-gone");
+            return "target-gone";
+        if (!there)
+            return NULL;
         if (verdict > worst)
             worst = verdict;
-        heartbeat(++scans, verdict);
+        verdict_now = verdict;
+        scans++;
+        heartbeat();
         if (run->scans && scans >= run->scans)
-            return bye(scans, worst, "scans-done");
+            return "scans-done";
         next += next_pause_ns(run);
         if (next < tv_now_ns())
             next = tv_now_ns(); /* a scan longer than the period: do not try to catch up */
-        sleep_until(run, next, scans, verdict);
+        sleep_until(next);
+    }
+}
+
+static enum tv_verdict watch(struct tv_kernel *k, const struct tv_run *run)
+{
+    static const char stopped[] = "the kernel that was watched does not run any more";
+    const char *said = NULL, *ended;
+
+    for (;;) {
+        ended = wait_for_kernel(k, run, said);
+        if (!ended && tv_scan_attach(k))
+            return give_up("memory", "not enough memory to map the kernel", "no-memory");
+        if (!ended) {
+            ended = scan_loop(k, run);
+            tv_scan_detach(k);
+        }
+        if (ended)
+            return bye(scans ? worst : TV_UNVERIFIABLE, ended);
+        tv_kernel_bury(k);
+        waiting(&said, stopped, NULL);
     }
 }
 
 enum tv_verdict tv_monitor(struct guest_mem *gm, const struct tv_run *run)
 {
     static struct tv_kernel kernel;
-    const char *ended;
     enum tv_verdict verdict;
     int err;
 
-    started_ns = tv_now_ns();
+    started_ns = last_beat_ns = tv_now_ns();
+    the_run = run;
+    scans = 0;
+    worst = TV_INTACT;
+    verdict_now = TV_UNVERIFIABLE;
     hello(run);
     if (!tv_sha256_self_test())
         return give_up("sha256", "the known-answer test failed", "self-test");
@@ -207,15 +292,7 @@ enum tv_verdict tv_monitor(struct guest_mem *gm, const struct tv_run *run)
         return give_up("target", "the hypervisor does not let this domain read the target", "no-privilege");
     if (tv_kernel_init(&kernel, gm))
         return give_up("memory", "not enough memory for page-table views", "no-memory");
-    ended = wait_for_kernel(&kernel, run);
-    if (ended) {
-        verdict = bye(0, TV_UNVERIFIABLE, ended);
-    } else if (tv_scan_attach(&kernel)) {
-        verdict = give_up("memory", "not enough memory to map the kernel", "no-memory");
-    } else {
-        verdict = scan_loop(&kernel, run);
-        tv_scan_detach(&kernel);
-    }
+    verdict = watch(&kernel, run);
     tv_kernel_fini(&kernel);
     return verdict;
 }

@@ -9,7 +9,13 @@
 int tv_scan_attach(struct tv_kernel *k);
 void tv_scan_detach(struct tv_kernel *k);
 
-/* Run every check; report what is new.  The worst verdict. */
-enum tv_verdict tv_scan(struct tv_kernel *k, uint32_t number);
+/*
+ * Run every check; report what is new.  *verdict becomes the worst.  False: what
+ * was found is void, because the kernel or the target is no longer there.
+ */
+bool tv_scan(struct tv_kernel *k, uint32_t number, enum tv_verdict *verdict);
+
+/* A sign of life, if the last is a heartbeat's time ago: for the long ways (loop.c). */
+void tv_beat_if_due(void);
 
 #endif

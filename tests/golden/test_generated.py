@@ -46,7 +46,8 @@ class SmallKernel:
         facts = ("image_size", "build_id_va", "phys_base_va", "root_va", "la57_va", "system_state_va")
         self.golden: dict[str, Any] = {
             "kernel": dict.fromkeys(facts, TEXT)
-            | {"text_va": TEXT, "physical_start": 0x1000000, "system_running": 3},
+            | {"text_va": TEXT, "physical_start": 0x1000000, "system_running": 3, "system_suspend": 7}
+            | {"clock": {"va": TEXT, "clock": 0, "cycle_last": 16, "base_real": 48}},
             "identity": {"banner_va": TEXT, "banner": 'Linux "quoted" \\ \n'},
             "syscall-table": {
                 "tables": [

@@ -16,7 +16,9 @@ def kernel(image: KernelImage) -> dict[str, Any]:
 
     Sources: `phys_base` (arch/x86/kernel/head_64.S), `init_top_pgt`,
     `__pgtable_l5_enabled` (absent without CONFIG_X86_5LEVEL), `system_state`
-    and its `SYSTEM_RUNNING` (include/linux/kernel.h, a value that differs between series).
+    and its `SYSTEM_RUNNING` and `SYSTEM_SUSPEND` (include/linux/kernel.h, values that differ between
+    series; between the two lie those of a kernel that has ended); `tk_fast_mono`, the copy of the
+    timekeeper's state that is rewritten at every tick (kernel/time/timekeeping.c).
     """
     try:
         text = require(image, "_text")
@@ -30,12 +32,27 @@ def kernel(image: KernelImage) -> dict[str, Any]:
             "la57_va": image.symbols.get("__pgtable_l5_enabled") or 0,
             "system_state_va": require(image, "system_state"),
             "system_running": image.btf.enum_value("system_states", "SYSTEM_RUNNING"),
+            "system_suspend": image.btf.enum_value("system_states", "SYSTEM_SUSPEND"),
+            "clock": _clock(image),
         }
     except (Unknown, KeyError) as why:
         raise UsageError(
             f"{image.release}: this kernel cannot be found in memory: {why}",
             hint="TinyVMI supports x86-64 Linux 5.10 and later; report this kernel's version",
         ) from None
+
+
+def _clock(image: KernelImage) -> dict[str, int]:
+    """Where a `struct tk_read_base` lies that each tick rewrites, and its members' offsets; {} if unknown."""
+    va = image.symbols.get("tk_fast_mono")
+    members = ("clock", "cycle_last", "base_real")
+    known = image.btf.has_member("tk_fast", "base") and all(
+        image.btf.has_member("tk_read_base", member) for member in members
+    )
+    if va is None or not known:
+        return {}
+    offsets = {member: image.btf.offset("tk_read_base", member) for member in members}
+    return {"va": va + image.btf.offset("tk_fast", "base"), **offsets}
 
 
 def golden(image: KernelImage) -> dict[str, Any]:

@@ -34,6 +34,12 @@ int64_t guest_mem_frames(struct guest_mem *gm);
 /* False once the target is dying or gone; its views must then be released. */
 bool guest_mem_alive(struct guest_mem *gm);
 
+/*
+ * Processor time that the target has used, in ns.  -TV_EAGAIN while it is
+ * paused, other negative errno if the platform cannot say (a memory image).
+ */
+int64_t guest_mem_cpu_ns(struct guest_mem *gm);
+
 /* Make a window of `npages` pages that show nothing yet.  0 or -TV_ENOMEM. */
 int guest_view_reserve(struct guest_mem *gm, struct guest_view *v, uint32_t npages);
 

@@ -8,6 +8,52 @@
 
 #define TV_PT_SLOTS 64 /* pages kept mapped for walks; also the size of a probing batch */
 
+/* A kernel's time, as its last tick left it in memory: what tells a kernel that runs from what one left behind. */
+struct tv_clock {
+    uint64_t source; /* the clocksource; 0: no clock yet, or its place is not known */
+    uint64_t cycle;  /* the counter */
+    uint64_t real;   /* wall clock, ns */
+};
+
+/* A place in memory that holds a known kernel whose own page tables map it there. */
+struct tv_candidate {
+    const struct tv_kernel_profile *profile;
+    uint32_t profile_index;
+    uint32_t levels;
+    uint64_t text_pa, delta, root_pa;
+    struct tv_clock clock; /* when it was first seen */
+    bool moved;            /* its clock has gone on since */
+};
+
+#define TV_CANDIDATES 8 /* kernels and what earlier ones left, in one memory */
+
+/* A search of the whole memory, in slices. */
+struct tv_search {
+    uint64_t next;       /* candidate frame to probe, in steps of 2 MiB */
+    uint64_t started_ns; /* 0: the next slice begins a new pass */
+    uint64_t worked_ns;  /* in this pass */
+    uint64_t passed_ns, passed_cpu_ns; /* when the pass had seen all memory */
+    bool passed;
+    uint32_t count;
+    struct tv_candidate found[TV_CANDIDATES];
+};
+
+#define TV_BANNER_MAX 256
+
+/* A search for the banner of whatever Linux there is, in slices. */
+struct tv_banner {
+    uint64_t next; /* gfn */
+    bool passed;   /* all memory was seen */
+    char text[TV_BANNER_MAX]; /* "" until one is found; hostile, without control characters */
+};
+
+#define TV_DEAD 4 /* kernels that have stopped, kept apart while their clocks stand still */
+
+struct tv_dead {
+    uint64_t text_pa;
+    struct tv_clock clock;
+};
+
 struct tv_kernel {
     struct guest_mem *gm;
     const struct tv_kernel_profile *profile;
@@ -17,6 +63,12 @@ struct tv_kernel {
     uint64_t root_pa; /* init_top_pgt */
     uint32_t levels;  /* 4 or 5 */
     bool was_running; /* booted once: system_state cannot talk us out of it */
+    struct tv_clock clock; /* when it last moved, and when that was seen */
+    uint64_t moved_ns, moved_cpu_ns;
+    struct tv_search search;
+    struct tv_banner banner;
+    struct tv_dead dead[TV_DEAD];
+    uint32_t deaths;
     struct guest_view pt; /* page tables and single pages, each in the slot of its gfn */
     /* Set by the check that verifies modules: is `va` the entry of a function in one that is loaded? */
     bool (*module_entry)(struct tv_kernel *k, uint64_t va);
@@ -35,15 +87,53 @@ int tv_kernel_init(struct tv_kernel *k, struct guest_mem *gm);
 void tv_kernel_fini(struct tv_kernel *k);
 
 /*
- * Look for a kernel that one of the image's profiles knows: each 2 MiB-aligned
- * frame is probed for the build-id (CONFIG_PHYSICAL_ALIGN).  A hit is believed
- * only if its phys_base and its own page tables agree with where it was found.
- * 0; -TV_ENOENT: none (yet); other negative errno from guest_mem_frames().
+ * Look for the running kernel among those that the image's profiles know: each
+ * 2 MiB-aligned frame (CONFIG_PHYSICAL_ALIGN) of all memory is probed for their
+ * build-ids.  A hit is believed only if its phys_base and its own page tables
+ * agree with where it was found; of several, the one whose clock moves, or on
+ * memory that stands still the one whose clock is latest.  A call works for
+ * about TV_SLICE_NS.
+ *
+ * 0: found, and k describes it.  -TV_EAGAIN: not all memory has been seen, or a
+ * clock has still to be watched.  -TV_ENOENT: all was seen, there is none (yet).
+ * -TV_EBUSY: several, and nothing says which of them runs.  Other negative errno
+ * from guest_mem_frames().
  */
+#define TV_SLICE_NS UINT64_C(200000000)
 int tv_kernel_find(struct tv_kernel *k);
 
 /* True once the kernel has finished booting (system_state >= SYSTEM_RUNNING). */
 bool tv_kernel_running(struct tv_kernel *k);
+
+/* Forget the kernel that was found, and what was seen of others: the next tv_kernel_find() begins anew. */
+void tv_kernel_forget(struct tv_kernel *k);
+
+/*
+ * Look for "Linux version …" as init/version.c has it, in a kernel that no
+ * profile knows, for about TV_SLICE_NS.  True if k->banner.text has become
+ * known with this call.  It is what the target's memory says, no more.
+ */
+bool tv_banner_search(struct tv_kernel *k);
+
+enum tv_life {
+    TV_ALIVE, /* its clock has moved since the last call that said so */
+    TV_QUIET, /* it has not, but nothing says that it should have: idle, paused, a memory image */
+    TV_DEAD_CLOCK, /* it has not, while the target's processors worked: this kernel does not run */
+};
+
+/* Look at the kernel's clock. */
+enum tv_life tv_kernel_life(struct tv_kernel *k);
+
+/*
+ * Is this still the kernel that runs?  Asked before a bad result is believed:
+ * waits up to 3 s for its clock to move, unless the target does not work either.
+ * False: the target has gone, or the kernel has ended (halted, restarted) or is
+ * no longer in its place, and its clock stands.
+ */
+bool tv_kernel_still_there(struct tv_kernel *k);
+
+/* Remember the kernel as one that has stopped, so that it is not found again while its clock stands, and forget it. */
+void tv_kernel_bury(struct tv_kernel *k);
 
 /* Copy from guest-physical memory; false if a frame cannot be mapped. */
 bool tv_read_pa(struct tv_kernel *k, uint64_t pa, void *dst, size_t n);

@@ -393,6 +393,15 @@ struct tv_kernel_profile {
     uint64_t root_va;  /* init_top_pgt */
     uint64_t system_state_va;
     uint32_t system_running; /* SYSTEM_RUNNING of enum system_states */
+    uint32_t system_suspend; /* SYSTEM_SUSPEND: what lies between has halted or restarts */
+    /*
+     * A struct tk_read_base that every tick rewrites (tk_fast_mono.base[0],
+     * kernel/time/timekeeping.c), and the offsets of its members; 0: not known.
+     */
+    uint64_t clock_va;
+    uint32_t clock_source; /* clock: the clocksource, a pointer that hardly ever changes */
+    uint32_t clock_cycle;  /* cycle_last: the counter at the last tick */
+    uint32_t clock_real;   /* base_real: wall clock in ns, renewed once a second */
     uint64_t la57_va;  /* __pgtable_l5_enabled (u32), or 0: always 4 levels */
     const struct tv_digest_range *rodata;
     const char *rodata_reason;

@@ -24,8 +24,10 @@ size_t strlen(const char *s);
 #define TV_ENOENT 2
 #define TV_ESRCH  3
 #define TV_EIO    5
+#define TV_EAGAIN 11
 #define TV_ENOMEM 12
 #define TV_EFAULT 14
+#define TV_EBUSY  16
 #define TV_EINVAL 22
 
 #define TV_ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))

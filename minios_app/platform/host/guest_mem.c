@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "guest_mem.h"
@@ -15,6 +16,16 @@ bool guest_mem_alive(struct guest_mem *gm)
 {
     (void)gm;
     return true;
+}
+
+int64_t guest_mem_cpu_ns(struct guest_mem *gm)
+{
+    struct timespec t;
+
+    if (!gm->live)
+        return -TV_EINVAL;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
 int guest_view_reserve(struct guest_mem *gm, struct guest_view *v, uint32_t npages)

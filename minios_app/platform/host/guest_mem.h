@@ -12,6 +12,7 @@ struct image_range {
 
 struct guest_mem {
     int fd;
+    bool live; /* the memory of a guest that runs all the time, not an image of it */
     uint64_t frames; /* one more than the highest gfn */
     struct image_range *ranges; /* ascending, disjoint, wholly in the file */
     size_t nranges;

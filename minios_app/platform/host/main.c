@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tinyvmi-check [--map FILE] IMAGE [NONCE [SCANS [PERIOD_MS]]]: the monitor's
- * core over a memory image, raw unless FILE says which frames lie where.
+ * tinyvmi-check [--live] [--map FILE] IMAGE [NONCE [SCANS [PERIOD_MS]]]: the
+ * monitor's core over a memory image, raw unless FILE says which frames lie where.
+ * --live: it is shared with a guest that runs (QEMU's memory-backend-file).
  * Prints the record stream; exits by the project's codes.
  */
 #include <errno.h>
@@ -33,13 +34,19 @@ int main(int argc, char **argv)
     struct stat st;
     int err;
 
+    if (argc > 1 && strcmp(argv[1], "--live") == 0) {
+        gm.live = true;
+        run.patience_ms = 60000;
+        argc--;
+        argv++;
+    }
     if (argc > 2 && strcmp(argv[1], "--map") == 0) {
         map = argv[2];
         argc -= 2;
         argv += 2;
     }
     if (argc < 2 || argc > 5) {
-        fprintf(stderr, "usage: tinyvmi-check [--map FILE] IMAGE [NONCE [SCANS [PERIOD_MS]]]\n");
+        fprintf(stderr, "usage: tinyvmi-check [--live] [--map FILE] IMAGE [NONCE [SCANS [PERIOD_MS]]]\n");
         return 2;
     }
     if (argc > 2)

@@ -15,6 +15,7 @@
 #define DOMCTL_GETDOMAININFO 5
 #define DOMINF_DYING    (1u << 0)
 #define DOMINF_SHUTDOWN (1u << 2)
+#define DOMINF_PAUSED   (1u << 3)
 
 struct domctl { /* struct xen_domctl, public/domctl.h */
     uint32_t cmd;
@@ -25,16 +26,18 @@ struct domctl { /* struct xen_domctl, public/domctl.h */
         uint16_t domain;
         uint16_t pad;
         uint32_t flags;
-        uint64_t rest[15];
+        uint64_t pages[6]; /* tot, max, outstanding, shr, paged, then shared_info_frame */
+        uint64_t cpu_time; /* ns */
+        uint64_t rest[8];
     } info;
 };
 _Static_assert(sizeof(struct domctl) == 144, "xen_domctl is 144 bytes");
 
-/* Flags of the target, or -1 if it is gone or Xen does not say. */
-static int64_t target_flags(domid_t target)
+/* What Xen says of the target; NULL if it is gone or Xen does not say. */
+static const struct domctl *target_info(domid_t target)
 {
     static uint32_t version; /* the one that Xen accepted */
-    struct domctl op;
+    static struct domctl op;
 
     for (uint32_t v = version ? version : 0x12; v <= (version ? version : 0x1f); v++) {
         memset(&op, 0, sizeof(op));
@@ -43,10 +46,10 @@ static int64_t target_flags(domid_t target)
         op.domain = target;
         if (HYPERVISOR_domctl((unsigned long)&op) == 0) {
             version = v;
-            return op.info.domain == target ? (int64_t)op.info.flags : -1;
+            return op.info.domain == target ? &op : NULL;
         }
     }
-    return -1;
+    return NULL;
 }
 
 int64_t guest_mem_frames(struct guest_mem *gm)
@@ -62,10 +65,19 @@ int64_t guest_mem_frames(struct guest_mem *gm)
 bool guest_mem_alive(struct guest_mem *gm)
 {
     int64_t frames = guest_mem_frames(gm);
-    int64_t flags;
+    const struct domctl *op;
 
     if (frames < 0)
         return !gm->was_seen;
-    flags = target_flags(gm->target);
-    return flags < 0 || !(flags & (DOMINF_DYING | DOMINF_SHUTDOWN));
+    op = target_info(gm->target);
+    return !op || !(op->info.flags & (DOMINF_DYING | DOMINF_SHUTDOWN));
+}
+
+int64_t guest_mem_cpu_ns(struct guest_mem *gm)
+{
+    const struct domctl *op = target_info(gm->target);
+
+    if (!op)
+        return -TV_ESRCH;
+    return op->info.flags & DOMINF_PAUSED ? -TV_EAGAIN : (int64_t)op->info.cpu_time;
 }

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/* Which Linux is it, if it is none that we know?  For a person to read; nothing is decided by it. */
+#include <tinyvmi/kernel.h>
+#include <tinyvmi/platform.h>
+
+#define ALIGNMENT 32 /* what compilers give to a character array of this size */
+
+static const char opening[] = "Linux version ";
+
+/* Copy the line at physical address `pa`; false if it is no banner of an unknown kernel. */
+static bool take(struct tv_kernel *k, uint64_t pa)
+{
+    char *text = k->banner.text;
+    uint32_t n = 0;
+
+    for (; n < TV_BANNER_MAX - 1; n++) {
+        if (!tv_read_pa(k, pa + n, text + n, 1))
+            break;
+        if (text[n] < 0x20 || text[n] > 0x7e)
+            break;
+    }
+    for (uint32_t i = 0; i < tv_profile_count; i++)
+        if (n < strlen(tv_profiles[i]->banner) && memcmp(text, tv_profiles[i]->banner, n) == 0)
+            n = 0; /* left behind by a kernel that we know */
+    if (n < 2 * sizeof(opening))
+        n = 0;
+    text[n] = '\0';
+    return n != 0;
+}
+
+/* The offset of a banner's opening in the page, at or after `from`; TV_PAGE_SIZE if there is none. */
+static uint32_t look(const uint8_t *page, uint32_t from)
+{
+    while (from < TV_PAGE_SIZE && (page[from] != 'L' || memcmp(page + from, opening, sizeof(opening) - 1) != 0))
+        from += ALIGNMENT;
+    return from;
+}
+
+bool tv_banner_search(struct tv_kernel *k)
+{
+    struct tv_banner *b = &k->banner;
+    uint64_t start = tv_now_ns();
+    int64_t frames = guest_mem_frames(k->gm);
+    uint32_t at[TV_PT_SLOTS];
+
+    if (b->text[0] || b->passed || frames < 0)
+        return false;
+    for (; b->next < (uint64_t)frames; b->next += TV_PT_SLOTS) {
+        if (tv_now_ns() - start >= TV_SLICE_NS)
+            return false;
+        for (uint32_t i = 0; i < TV_PT_SLOTS; i++)
+            k->pt.gfn[i] = b->next + i;
+        guest_view_map(k->gm, &k->pt, 0, TV_PT_SLOTS);
+        for (uint32_t i = 0; i < TV_PT_SLOTS; i++)
+            at[i] = k->pt.err[i] ? TV_PAGE_SIZE : look(k->pt.base + (size_t)i * TV_PAGE_SIZE, 0);
+        tv_pt_cache_flush(k); /* the slots were used out of their order */
+        for (uint32_t i = 0; i < TV_PT_SLOTS; i++)
+            if (at[i] < TV_PAGE_SIZE && take(k, ((b->next + i) << TV_PAGE_SHIFT) + at[i])) {
+                b->next += i + 1;
+                return true;
+            }
+    }
+    b->passed = true;
+    return false;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of this folder share about candidates for the running kernel. */
+#ifndef TINYVMI_INTROSPECT_INTERNAL_H
+#define TINYVMI_INTROSPECT_INTERNAL_H
+
+#include <tinyvmi/kernel.h>
+
+/*
+ * Does a kernel of profile `p` lie at physical address `pa`, where its own
+ * phys_base and page tables say?  Fills in what `c` says of places.
+ */
+bool tv_candidate_at(struct tv_kernel *k, const struct tv_kernel_profile *p, uint64_t pa, struct tv_candidate *c);
+
+/* The clock of a kernel of profile `p` at `text_pa`; all zeros if it cannot be read. */
+void tv_clock_read(struct tv_kernel *k, const struct tv_kernel_profile *p, uint64_t text_pa, struct tv_clock *clock);
+
+/* Has the clock ticked from `then` to `now`?  Memory that was overwritten is no tick. */
+bool tv_clock_moved(const struct tv_clock *then, const struct tv_clock *now);
+
+/* Has a kernel of profile `p` at `text_pa` halted or begun to restart?  False if it cannot be read. */
+bool tv_has_ended(struct tv_kernel *k, const struct tv_kernel_profile *p, uint64_t text_pa);
+
+#endif

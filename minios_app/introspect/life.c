@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Does the kernel that was found run?  A kernel that another one has replaced
+ * (kexec, a crash kernel, a warm reboot) lies in memory as it was left, whole,
+ * with page tables and all; what it cannot do is tick.  Its clock is compared
+ * with the processor time that the target has used: time used without a tick
+ * means that something else used it.  A target that is idle or paused uses none.
+ */
+#include <tinyvmi/platform.h>
+
+#include "internal.h"
+
+#define MS         UINT64_C(1000000)
+#define WORKED_NS  (500 * MS)  /* of processor time without a tick: HZ is 100 or more */
+#define IDLE_NS    (50 * MS)   /* less than this in a second is what an idle guest uses */
+#define STOOD_NS   (2000 * MS) /* … and of time: many processors can use the first within a tick */
+#define SETTLED_NS (1000 * MS)
+#define LONGEST_NS (3000 * MS)
+#define LOOK_NS    (20 * MS)
+
+void tv_clock_read(struct tv_kernel *k, const struct tv_kernel_profile *p, uint64_t text_pa, struct tv_clock *clock)
+{
+    uint64_t pa = text_pa + (p->clock_va - p->text_va);
+
+    memset(clock, 0, sizeof(*clock));
+    if (p->clock_va && (!tv_read_pa(k, pa + p->clock_source, &clock->source, sizeof(clock->source)) ||
+                        !tv_read_pa(k, pa + p->clock_cycle, &clock->cycle, sizeof(clock->cycle)) ||
+                        !tv_read_pa(k, pa + p->clock_real, &clock->real, sizeof(clock->real))))
+        memset(clock, 0, sizeof(*clock));
+}
+
+bool tv_clock_moved(const struct tv_clock *then, const struct tv_clock *now)
+{
+    return then->source && then->source == now->source && then->cycle != now->cycle;
+}
+
+bool tv_has_ended(struct tv_kernel *k, const struct tv_kernel_profile *p, uint64_t text_pa)
+{
+    uint32_t state;
+
+    return tv_read_pa(k, text_pa + (p->system_state_va - p->text_va), &state, sizeof(state)) &&
+           state > p->system_running && state < p->system_suspend;
+}
+
+/* Begin anew to count what the target does without a tick. */
+static void rebase(struct tv_kernel *k, int64_t cpu)
+{
+    k->moved_ns = tv_now_ns();
+    k->moved_cpu_ns = cpu < 0 ? UINT64_MAX : (uint64_t)cpu;
+}
+
+/* Note the clock as it is now; true if it has ticked since it was last noted. */
+static bool ticked(struct tv_kernel *k)
+{
+    struct tv_clock now;
+    bool moved, first = !k->clock.source;
+
+    tv_clock_read(k, k->profile, k->text_pa, &now);
+    moved = tv_clock_moved(&k->clock, &now);
+    /* Another source: the kernel has chosen a better one.  It ticks again if it runs. */
+    if (moved || (now.source && now.source != k->clock.source))
+        k->clock = now;
+    if (moved || first)
+        rebase(k, guest_mem_cpu_ns(k->gm));
+    return moved;
+}
+
+enum tv_life tv_kernel_life(struct tv_kernel *k)
+{
+    int64_t cpu;
+
+    if (ticked(k))
+        return TV_ALIVE;
+    if (!k->profile->clock_va)
+        return TV_QUIET;
+    cpu = guest_mem_cpu_ns(k->gm);
+    if (cpu < 0 || k->moved_cpu_ns == UINT64_MAX) {
+        rebase(k, cpu); /* paused until now, or a memory image */
+        return TV_QUIET;
+    }
+    if ((uint64_t)cpu < k->moved_cpu_ns || (uint64_t)cpu - k->moved_cpu_ns < WORKED_NS)
+        return TV_QUIET;
+    return tv_now_ns() - k->moved_ns < STOOD_NS ? TV_QUIET : TV_DEAD_CLOCK;
+}
+
+bool tv_kernel_still_there(struct tv_kernel *k)
+{
+    uint64_t start = tv_now_ns();
+    int64_t cpu = guest_mem_cpu_ns(k->gm), now;
+    struct tv_candidate here;
+
+    ticked(k);
+    while (cpu >= 0 && k->profile->clock_va && tv_now_ns() - start < LONGEST_NS) {
+        tv_sleep_ns(LOOK_NS);
+        tv_pt_cache_flush(k);
+        if (!guest_mem_alive(k->gm))
+            return false;
+        if (ticked(k))
+            return true;
+        now = guest_mem_cpu_ns(k->gm);
+        if (now < 0 || (tv_now_ns() - start >= SETTLED_NS && now - cpu < (int64_t)IDLE_NS))
+            return true; /* it sleeps: nothing replaces a kernel in its sleep */
+    }
+    if (!guest_mem_alive(k->gm))
+        return false;
+    if (tv_kernel_life(k) != TV_DEAD_CLOCK)
+        return true;
+    /* Who only stops the clock gains nothing: what is found in a kernel that has not left is believed. */
+    return !tv_has_ended(k, k->profile, k->text_pa) && tv_candidate_at(k, k->profile, k->text_pa, &here);
+}
+
+void tv_kernel_bury(struct tv_kernel *k)
+{
+    struct tv_dead *grave = &k->dead[k->deaths++ % TV_DEAD];
+
+    grave->text_pa = k->text_pa;
+    tv_clock_read(k, k->profile, k->text_pa, &grave->clock);
+    tv_kernel_forget(k);
+}
