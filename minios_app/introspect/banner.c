@@ -11,18 +11,21 @@ static const char opening[] = "Linux version ";
 static bool take(struct tv_kernel *k, uint64_t pa)
 {
     char *text = k->banner.text;
+    bool numbered = false; /* "#1": one without is a weak copy that the final one replaces (init/version.c) */
+    char end[2] = { 0 };
     uint32_t n = 0;
 
-    for (; n < TV_BANNER_MAX - 1; n++) {
-        if (!tv_read_pa(k, pa + n, text + n, 1))
-            break;
-        if (text[n] < 0x20 || text[n] > 0x7e)
-            break;
-    }
+    while (n < TV_BANNER_MAX - 1 && tv_read_pa(k, pa + n, text + n, 1) && text[n] >= 0x20 && text[n] <= 0x7e)
+        n++;
+    /* So the constant ends; a copy in the kernel's log does not. */
+    if (!tv_read_pa(k, pa + n, end, sizeof(end)) || end[0] != '\n' || end[1] != '\0')
+        n = 0;
+    for (uint32_t i = sizeof(opening); i + 1 < n; i++)
+        numbered = numbered || (text[i] == '#' && text[i + 1] >= '0' && text[i + 1] <= '9');
     for (uint32_t i = 0; i < tv_profile_count; i++)
         if (n < strlen(tv_profiles[i]->banner) && memcmp(text, tv_profiles[i]->banner, n) == 0)
             n = 0; /* left behind by a kernel that we know */
-    if (n < 2 * sizeof(opening))
+    if (!numbered)
         n = 0;
     text[n] = '\0';
     return n != 0;

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import mmap
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,14 +110,16 @@ class Subject:
     checker: Path
 
 
-def make_subject(folder: Path, metapackage: str, suite: str) -> Subject:
+def make_subject(folder: Path, metapackage: str, suite: str, also: Sequence[Path] = ()) -> Subject:
+    """`also`: packages of more kernels that its checker knows."""
     package = fetch_kernel(metapackage, suite)
+    packages = [package, *also]
     config = folder / "tinyvmi.toml"
     config.write_text(
-        f'[kernel]\npackages = ["{package}"]\n'
+        f"[kernel]\npackages = {json.dumps([str(path) for path in packages])}\n"
         f'[checks.policy-globals]\ncore_pattern = ["core", "{ALLOWED_CORE_PATTERN}"]\n'
     )
-    profiles = build([package])
+    profiles = build(packages)
     loaded: Loaded = load(config, env={})
     checker = build_host_checker(loaded, profiles=profiles)
     return Subject(

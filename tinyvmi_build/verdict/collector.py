@@ -17,6 +17,7 @@ from .model import Verdict, exit_of, worst
 from .protocol import Broken, Record, Text, parse_line
 
 MAX_CHECKS = 64  # more names than any monitor has
+_LONGEST_S = 600.0  # that one check is allowed to take
 MAX_FINDINGS = 16  # kept for each check and scan; the contract's own bound
 
 
@@ -71,7 +72,8 @@ class CheckState:
 class Collector:
     """One run.  `run`, `image`, `target`: what `hello` must say, if known.  `checks`: names that must report.
 
-    `start_s` bounds the time to the first record, `silence_s` the time between two; None is no bound.
+    `start_s` bounds the time to the first record, `silence_s` the time between two (to which three times
+    the longest check so far is added); None is no bound.
     `bye_due` is False only for a recording that may be cut off.
     """
 
@@ -92,7 +94,8 @@ class Collector:
         self._start_s, self._silence_s = start_s, silence_s
         self._bye_due = bye_due
         self._clock = clock
-        self._seen_at = clock()
+        self._started_at = self._seen_at = clock()
+        self._longest_s = 0.0  # check so far: within one a monitor cannot give a sign of life
         self._next_seq = 0
         self.hello: dict[str, Any] | None = None
         self.kernel: dict[str, Any] | None = None
@@ -103,6 +106,7 @@ class Collector:
         self.scans = 0
         self.current: Verdict | None = None  # of the last scan
         self.lost_reason: str | None = None
+        self.timings: dict[str, float] = {}  # seconds from the collector's making to hello, kernel, first scan
         self._worst_scan: Verdict | None = None
 
     # What goes in
@@ -126,14 +130,22 @@ class Collector:
             return []
         if self.hello is None:
             return self.lost(f"it said nothing for {self._start_s:g} s after its start")
-        return self.lost(f"it has been silent for {self._silence_s:g} s")
+        return self.lost(f"it has been silent for {self._limit():.3g} s")
 
     def remaining(self) -> float | None:
         """Seconds until silence is too long (0 or less: now); None while nothing is awaited."""
-        limit = self._start_s if self.hello is None else self._silence_s
+        limit = self._limit()
         if limit is None or self.bye is not None or self.lost_reason is not None:
             return None
         return self._seen_at + limit - self._clock()
+
+    def _limit(self) -> float | None:
+        if self.hello is None:
+            return self._start_s
+        return None if self._silence_s is None else self._silence_s + 3 * self._longest_s
+
+    def _reached(self, stage: str) -> None:
+        self.timings.setdefault(stage, round(self._clock() - self._started_at, 3))
 
     def end(self) -> list[Event]:
         """The stream is over: `Lost` unless the monitor has said `bye` (or none was due)."""
@@ -205,6 +217,7 @@ class Collector:
 
     def _on_hello(self, body: dict[str, Any]) -> list[Event]:
         self.hello = body
+        self._reached("hello")
         names = {"run": "the nonce of another run", "image": "another image", "target": "another target"}
         for key, what in names.items():
             wanted = self._expected[key]
@@ -214,14 +227,21 @@ class Collector:
 
     def _on_kernel(self, body: dict[str, Any]) -> list[Event]:
         self.kernel = body
+        self._reached("kernel")
         return []
 
     def _on_waiting(self, body: dict[str, Any]) -> list[Event]:
         self.waiting = body["reason"]
+        if "banner" in body:
+            self.waiting += f"; its memory says: {body['banner']}"
+        if self.scans:  # it was watched, and is not now
+            self.current = Verdict.UNVERIFIABLE
+            self._worst_scan = worst([self.current, *([self._worst_scan] if self._worst_scan else [])])
         return []
 
     def _on_check(self, body: dict[str, Any]) -> list[Event]:
         name, verdict, reason = body["check"], Verdict(body["verdict"]), body.get("reason", "")
+        self._longest_s = max(self._longest_s, min(body["us"] / 1e6, _LONGEST_S))
         if verdict is Verdict.INTACT and body["findings"]:
             return self.lost(f"it calls {name[:40]} intact and counts findings")
         if verdict is Verdict.INTACT and not body["units"]:
@@ -263,6 +283,7 @@ class Collector:
             return []
         self.scans = scan
         self.waiting = None
+        self._reached("first-scan")
         self.current = self._scan_verdict(Verdict(body["verdict"]))
         self._worst_scan = worst([self.current, *([self._worst_scan] if self._worst_scan else [])])
         return [ScanDone(scan, self.current)]

@@ -241,6 +241,7 @@ OPTIONAL: dict[str, dict[str, Callable[[Any], bool]]] = {
     "check": {"reason": _text, "notices": _count},
     "finding": {"note": _text, "owner": _text, "target": _address},
     "notice": {"note": _text, "owner": _text, "target": _address},
+    "waiting": {"banner": _text},
 }
 
 

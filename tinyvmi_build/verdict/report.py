@@ -121,7 +121,9 @@ class Terminal:
         elif kind in ("finding", "notice"):
             self._finding(body, self._explain.finding(body))
         elif kind == "waiting":
-            self._line(f"waiting: {safe(body['reason'])}")
+            banner = f"; its memory says: {safe(body['banner'])}" if "banner" in body else ""
+            self._line(f"waiting: {safe(body['reason'])}{banner}")
+            self._last = None  # what the next scan says is news
         elif kind == "error":
             self._line(self._paint("31", f"monitor error in {safe(body['where'])}: {safe(body['what'])}"))
         elif kind not in ("heartbeat", "bye"):

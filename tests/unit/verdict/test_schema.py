@@ -20,7 +20,7 @@ SAMPLES = [
     stream.finding("idt", note="seen twice", owner="bpf_trampoline_7", target="0xffffffffc0000000"),
     stream.notice("text", note="allowed"),
     stream.beat(1),
-    {"t": "waiting", "reason": "still booting"},
+    {"t": "waiting", "reason": "still booting", "banner": "Linux version 0.01"},
     {"t": "error", "where": "privilege", "what": "EPERM"},
     stream.bye(3, "tampered"),
 ]
