@@ -53,7 +53,9 @@ def test_a_copy_of_the_kernel_in_the_page_cache(subject: Subject) -> None:
     assert len(copies) > 1, "no copy lies where a kernel could; the test shows nothing"
     pa = found_at(run_checker(subject.checker, dump))
     offset = subject.profile.golden["kernel"]["phys_base_va"] - subject.profile.text_va
-    assert struct.unpack_from("<Q", data, pa + offset) != (0,), "this is a copy: its phys_base is that of the file"
+    assert struct.unpack_from("<Q", data, pa + offset) != (0,), (
+        "this is a copy: its phys_base is that of the file"
+    )
 
 
 def test_a_copy_at_the_address_for_which_it_was_linked(memory: Memory) -> None:
@@ -96,7 +98,9 @@ def test_a_forged_vmcoreinfo(memory: Memory) -> None:
     before = [r for r in memory.check().records if r["t"] == "kernel"]
     note = memory.bytes.find(b"OSRELEASE=")
     assert note > 0
-    forged = b"OSRELEASE=6.66.6\nBUILD-ID=" + b"66" * 20 + b"\nSYMBOL(_stext)=ffffffff80000000\nKERNELOFFSET=0\n"
+    forged = (
+        b"OSRELEASE=6.66.6\nBUILD-ID=" + b"66" * 20 + b"\nSYMBOL(_stext)=ffffffff80000000\nKERNELOFFSET=0\n"
+    )
     saved = memory.bytes[note : note + len(forged)]
     memory.bytes[note : note + len(forged)] = forged
     after = memory.check()

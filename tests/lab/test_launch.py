@@ -62,7 +62,7 @@ def test_json_ends_with_the_result(lab: Lab, target: Target) -> None:
 
 
 def test_no_target(lab: Lab, target: Target) -> None:
-    result = launch(lab, f"{BAD}/good", "--target", "nobody")
+    result = launch(lab, f"{BAD}/good", "--target", "nobody", "--once")
     assert result.status == 4
     assert "there is no domain 'nobody' to watch" in result.err
     assert "running: target" in result.err

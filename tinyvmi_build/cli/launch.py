@@ -37,6 +37,7 @@ class Period(click.ParamType):
 @click.option("--period", type=Period(), help="Time from scan to scan, e.g. 500ms (default: as configured).")
 @click.option("--timeout", metavar="S", type=click.FloatRange(0, min_open=True), help="Stop after S seconds.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line instead of text.")
+@click.option("--once", is_flag=True, help="End with the target's domain instead of waiting for its next.")
 @click.option("--keep", is_flag=True, help="Leave the monitor's domain when launch ends.")
 @click.pass_obj
 def command(
@@ -47,6 +48,7 @@ def command(
     period: int | None,
     timeout: float | None,
     as_json: bool,
+    once: bool,
     keep: bool,
 ) -> int:
     """Start the monitor in the build folder DIR on this Xen host and report what it says.
@@ -55,27 +57,32 @@ def command(
     generated/ and meson/. Needs root in dom0; nothing is installed or changed
     there. Without --scans it runs until Ctrl-C, which ends the monitor too.
 
+    A target given by name is waited for, and followed when it is restarted,
+    restored or migrated in. A number means that domain alone.
+
     \b
     Examples:
       tinyvmi-build launch build/guest --target guest
       tinyvmi-build launch build/guest --target 7 --scans 1
       tinyvmi-build launch build/guest --period 500ms --json | jq .
     """
+    from ..verdict.collector import Collector, exit_of_runs
     from ..verdict.explain import Explainer
     from ..verdict.report import JsonLines, Terminal
     from ..xen.folder import read_manifest
-    from ..xen.launch import Options, launch
+    from ..xen.follow import launch
+    from ..xen.launch import Options
 
     manifest = read_manifest(folder)
     explainer = Explainer(_profiles(manifest.profile, progress))
     reporter = JsonLines(sys.stdout, explainer) if as_json else Terminal(sys.stdout, explainer)
-    options = Options(target=target, scans=scans, period_ms=period, timeout_s=timeout, keep=keep)
+    options = Options(target=target, scans=scans, period_ms=period, timeout_s=timeout, keep=keep, once=once)
     # A service manager's stop must end the monitor's domain too, as Ctrl-C does.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
-    collector = launch(manifest, options, reporter, progress)
-    reporter.close(collector)
-    return int(collector.exit_code())
+    runs = launch(manifest, options, reporter, progress)
+    reporter.close(runs[-1] if runs else Collector(), runs[:-1])
+    return int(exit_of_runs(runs))
 
 
 def _profiles(path: Path, progress: Progress):  # type: ignore[no-untyped-def]

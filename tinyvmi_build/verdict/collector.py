@@ -8,7 +8,7 @@ that the monitor is lost: whatever it said before, the run is never intact.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,6 +93,7 @@ class Collector:
         self._required = tuple(checks)
         self._start_s, self._silence_s = start_s, silence_s
         self._bye_due = bye_due
+        self.live = start_s is not None  # listened to as it runs
         self._clock = clock
         self._started_at = self._seen_at = clock()
         self._longest_s = 0.0  # check so far: within one a monitor cannot give a sign of life
@@ -106,7 +107,7 @@ class Collector:
         self.scans = 0
         self.current: Verdict | None = None  # of the last scan
         self.lost_reason: str | None = None
-        self.timings: dict[str, float] = {}  # seconds from the collector's making to hello, kernel, first scan
+        self.timings: dict[str, float] = {}  # s from its making to hello, kernel, first-scan
         self._worst_scan: Verdict | None = None
 
     # What goes in
@@ -304,6 +305,13 @@ class Collector:
     def _on_bye(self, body: dict[str, Any]) -> list[Event]:
         self.bye = body
         return [Finished(body["reason"], self.verdict)]
+
+
+def exit_of_runs(runs: Sequence[Collector]) -> Exit:
+    """The exit status of several runs, one after the other: 3 if there was none, else that of the worst."""
+    codes = {run.exit_code() for run in runs} or {Exit.UNVERIFIABLE}
+    order = (Exit.MONITOR_LOST, Exit.TAMPERED, Exit.ENVIRONMENT, Exit.UNVERIFIABLE, Exit.INTACT)
+    return next(code for code in order if code in codes)
 
 
 _KNOWN = ("hello", "kernel", "check", "finding", "heartbeat", "waiting", "error", "bye")

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
 from ..errors import Exit
-from .collector import Collector, Event, Finished, Lost, Received, ScanDone
+from .collector import Collector, Event, Finished, Lost, Received, ScanDone, exit_of_runs
 from .explain import Explainer, Explanation
 from .model import Verdict
 from .protocol import Broken, Text, safe
@@ -43,8 +43,23 @@ class Terminal:
         for event in events:
             self._event(event)
 
-    def close(self, collector: Collector) -> None:
-        """The table of checks and the verdict of the run."""
+    def attached(self, name: str, target: int, monitor: int) -> None:
+        """A monitor is about to watch a target: said by its own first record."""
+
+    def detached(self, collector: Collector) -> None:
+        """The table of a run that another one follows."""
+        self._table(collector)
+        self._last = None
+
+    def close(self, collector: Collector, earlier: Sequence[Collector] = ()) -> None:
+        """The table of checks and the verdict of the run, and of all if it was not the only one."""
+        self._table(collector)
+        if earlier:
+            runs = [*earlier, collector]
+            code = exit_of_runs(runs)
+            self._line(f"{len(runs)} runs, the worst {code.name.lower().replace('_', ' ')}")
+
+    def _table(self, collector: Collector) -> None:
         if collector.checks:
             width = max(len("check"), *(len(safe(name)) for name in collector.checks))
             self._line("")
@@ -61,6 +76,10 @@ class Terminal:
                 )
         for name in collector.missing:
             self._line(f"  {name}: {self._paint('33', 'never reported')}")
+        first = collector.timings.get("first-scan")
+        if collector.live and first is not None:
+            found = collector.timings.get("kernel", first)
+            self._line(f"  kernel found {found:.1f} s after the monitor's start, first verdict {first:.1f} s")
         self._line("")
         self._line(self._closing(collector))
 
@@ -202,32 +221,18 @@ class JsonLines:
             elif isinstance(event, Finished):
                 self._write("finished", reason=event.reason, verdict=event.verdict)
 
-    def close(self, collector: Collector) -> None:
-        """The `result` object."""
-        code = collector.exit_code()
-        self._write(
-            "result",
-            exit=int(code),
-            outcome="lost" if code is Exit.MONITOR_LOST else (collector.verdict or "nothing-checked"),
-            verdict=collector.verdict,
-            lost=collector.lost_reason,
-            scans=collector.scans,
-            bye=collector.bye["reason"] if collector.bye else None,
-            waiting=collector.waiting,
-            missing=list(collector.missing),
-            checks={
-                name: {
-                    "verdict": state.verdict,
-                    "worst": state.ever,
-                    "units": state.units,
-                    "findings": state.findings,
-                    "notices": state.notices,
-                    "us": state.us,
-                    **({"reason": state.reason} if state.reason else {}),
-                }
-                for name, state in collector.checks.items()
-            },
-        )
+    def attached(self, name: str, target: int, monitor: int) -> None:
+        """The `attached` object."""
+        self._write("attached", name=name, target=target, monitor=monitor)
+
+    def detached(self, collector: Collector) -> None:
+        """The `run` object: as `result`, for a run that another one follows."""
+        self._write("run", exit=int(collector.exit_code()), **_summary(collector))
+
+    def close(self, collector: Collector, earlier: Sequence[Collector] = ()) -> None:
+        """The `result` object: of the last run, but for the exit status."""
+        runs = [*earlier, collector]
+        self._write("result", exit=int(exit_of_runs(runs)), **_summary(collector), runs=len(runs))
 
     def _record(self, event: Received) -> None:
         body = event.record.body
@@ -248,6 +253,32 @@ class JsonLines:
 
 def _count(count: int, what: str) -> str:
     return f", {count} {what}{'s' if count > 1 else ''}" if count else ""
+
+
+def _summary(collector: Collector) -> dict[str, Any]:
+    lost = collector.exit_code() is Exit.MONITOR_LOST
+    return {
+        "outcome": "lost" if lost else (collector.verdict or "nothing-checked"),
+        "verdict": collector.verdict,
+        "lost": collector.lost_reason,
+        "scans": collector.scans,
+        "bye": collector.bye["reason"] if collector.bye else None,
+        "waiting": collector.waiting,
+        "missing": list(collector.missing),
+        "timings": collector.timings if collector.live else {},
+        "checks": {
+            name: {
+                "verdict": state.verdict,
+                "worst": state.ever,
+                "units": state.units,
+                "findings": state.findings,
+                "notices": state.notices,
+                "us": state.us,
+                **({"reason": state.reason} if state.reason else {}),
+            }
+            for name, state in collector.checks.items()
+        },
+    }
 
 
 def _time(us: int) -> str:

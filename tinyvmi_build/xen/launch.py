@@ -29,6 +29,12 @@ class Reporter(Protocol):
 
     def events(self, events: Iterable[Event], /) -> None: ...
 
+    def attached(self, name: str, target: int, monitor: int, /) -> None:
+        """A monitor, in domain `monitor`, is about to watch domain `target`."""
+
+    def detached(self, collector: Collector, /) -> None:
+        """That run has ended with its target, and another one will follow."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -39,17 +45,18 @@ class Options:
     period_ms: int | None = None
     timeout_s: float | None = None
     keep: bool = False
+    once: bool = False  # end with the target's domain, even if it is named
 
 
-def launch(manifest: Manifest, options: Options, reporter: Reporter, progress: Progress) -> Collector:
-    """Run one monitor; the collector with everything it said.
+def run_once(
+    manifest: Manifest, options: Options, reporter: Reporter, progress: Progress, running: list[xl.Domain]
+) -> Collector:
+    """Run one monitor over the target among the domains `running`; the collector with everything it said.
 
     Raises MissingEnvironment if it cannot be started.  Its domain is destroyed
     at the end, whatever the end is, unless `options.keep`.
     """
-    xl.require_dom0()
-    running = xl.domains()
-    target = _target(options.target or manifest.target, running)
+    target = find_target(options.target or manifest.target, running)
     nonce = secrets.token_hex(8)
     domid = _create(manifest, running)
     done = False
@@ -58,6 +65,7 @@ def launch(manifest: Manifest, options: Options, reporter: Reporter, progress: P
         _tell(domid, manifest, options, target.domid, nonce)
         with Console(domid) as console:
             progress.note(f"monitor is domain {domid}, target {target.name} is domain {target.domid}")
+            reporter.attached(target.name, target.domid, domid)
             watch = Watch(domid)
             try:
                 xl.unpause(domid)
@@ -81,7 +89,8 @@ def launch(manifest: Manifest, options: Options, reporter: Reporter, progress: P
             progress.note(f"domain {domid} is kept: `xl destroy {domid}` ends it")
 
 
-def _target(name: str, running: list[xl.Domain]) -> xl.Domain:
+def find_target(name: str, running: list[xl.Domain]) -> xl.Domain:
+    """The domain `name` (or number); MissingEnvironment or UsageError if it cannot be watched."""
     if not name:
         raise UsageError("no target is configured", hint="--target NAME, or domain = NAME under [target]")
     domain = xl.find_domain(name, running)

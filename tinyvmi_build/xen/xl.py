@@ -90,11 +90,12 @@ def xl(*arguments: str, cwd: Path | None = None, seconds: float = 120) -> str:
 
 
 def find_domain(name_or_id: str, among: Iterable[Domain] | None = None) -> Domain | None:
-    """The domain of that name or number `among` those given or all there are; None if there is none."""
-    for domain in domains() if among is None else among:
-        if name_or_id in (domain.name, str(domain.domid)):
-            return domain
-    return None
+    """The domain of that name or number `among` those given or all there are; None if there is none.
+
+    While one ends, its successor may have the same name: one that runs is preferred, then the younger.
+    """
+    found = [d for d in (domains() if among is None else among) if name_or_id in (d.name, str(d.domid))]
+    return max(found, key=lambda d: (not d.gone, d.domid), default=None)
 
 
 def domains() -> list[Domain]:
