@@ -23,6 +23,14 @@ NONCE = "0123456789abcdef"
 PCI_HOLE = 3 << 30  # QEMU's pc machine: RAM beyond it goes on at 4 GiB
 
 
+def build_kexec(folder: Path) -> Path:
+    """The program `kexec`, which starts another kernel in the guest that it runs in (kexec.c)."""
+    program = folder / "kexec"
+    source = Path(__file__).with_name("kexec.c")
+    subprocess.run(["gcc", "-static", "-O1", "-Wall", "-Werror", str(source), "-o", str(program)], check=True)
+    return program
+
+
 class Live:
     """A Linux guest without Xen; `memory` is a file that shows its RAM while it runs.  A context manager."""
 

@@ -1,4 +1,4 @@
-"""The running kernel is found, and no other that lies in memory: copies, forgeries, what earlier boots left."""
+"""The running kernel is found, and no other that lies in memory: copies, forgeries, earlier boots' remains."""
 
 from __future__ import annotations
 

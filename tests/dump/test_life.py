@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.dump.conftest import KERNELS, Subject
-from tests.dump.live import Live, Watcher
+from tests.dump.live import Live, Watcher, build_kexec
 from tinyvmi_build.lab import guest
 from tinyvmi_build.lab.packages import fetch_kernel, unpacked_kernel, vmlinuz_of
 
@@ -20,10 +19,7 @@ UNKNOWN = "no kernel that this image knows is in the target's memory"
 
 @pytest.fixture(scope="module")
 def kexec(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    program = tmp_path_factory.mktemp("kexec") / "kexec"
-    source = Path(__file__).with_name("kexec.c")
-    subprocess.run(["gcc", "-static", "-O1", "-Wall", "-Werror", str(source), "-o", str(program)], check=True)
-    return program
+    return build_kexec(tmp_path_factory.mktemp("kexec"))
 
 
 @pytest.fixture

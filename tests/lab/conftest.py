@@ -19,6 +19,7 @@ from tinyvmi_build.lab.target import Target
 from tinyvmi_build.profile.profile import ProfileFile
 from tinyvmi_build.progress import Progress
 
+from . import life
 from .misbehave import build, folder
 
 SMOKE = "/lab/smoke.elf"  # in dom0: the base's own tests
@@ -49,6 +50,7 @@ def profiles(built: BuildResult) -> ProfileFile:
 def lab(built: BuildResult, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     misbehave, smoke = build.build_images(tmp_path_factory.mktemp("misbehave"))
     files: dict[str, Path | bytes] = {**monitor_files(built), **folder.files(misbehave, BAD), SMOKE: smoke}
+    files |= life.files(tmp_path_factory.mktemp("life"))
     with Lab(files, folder=tmp_path_factory.mktemp("lab")) as running:
         yield running
 
