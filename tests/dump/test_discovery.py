@@ -1,4 +1,4 @@
-"""The running kernel is found, and no other that lies in memory: copies, forgeries, earlier boots' remains."""
+"""The running kernel is found, and no other that lies in memory: copies, forgeries, remains."""
 
 from __future__ import annotations
 

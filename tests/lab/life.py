@@ -1,4 +1,4 @@
-"""A target that reboots, crashes, is saved and moved, and `launch` following it: what test_life.py plays with."""
+"""A target with a life, and `launch` following it: what test_life.py plays with."""
 
 from __future__ import annotations
 
