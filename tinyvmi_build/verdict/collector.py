@@ -17,7 +17,7 @@ from .model import Verdict, exit_of, worst
 from .protocol import Broken, Record, Text, parse_line
 
 MAX_CHECKS = 64  # more names than any monitor has
-_LONGEST_S = 600.0  # that one check is allowed to take
+_LONGEST_US = 600_000_000  # that one check is allowed to take
 MAX_FINDINGS = 16  # kept for each check and scan; the contract's own bound
 
 
@@ -242,7 +242,7 @@ class Collector:
 
     def _on_check(self, body: dict[str, Any]) -> list[Event]:
         name, verdict, reason = body["check"], Verdict(body["verdict"]), body.get("reason", "")
-        self._longest_s = max(self._longest_s, min(body["us"] / 1e6, _LONGEST_S))
+        self._longest_s = max(self._longest_s, min(body["us"], _LONGEST_US) / 1e6)
         if verdict is Verdict.INTACT and body["findings"]:
             return self.lost(f"it calls {name[:40]} intact and counts findings")
         if verdict is Verdict.INTACT and not body["units"]:

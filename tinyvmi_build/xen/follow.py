@@ -15,14 +15,16 @@ from ..progress import Progress
 from ..verdict.collector import Collector
 from . import xl
 from .folder import Manifest
-from .launch import Options, Reporter, find_target, run_once
+from .launch import Options, RunReporter, find_target, run_once
 from .watch import Hint
 
 _LOOK_S = 5.0  # between two looks for a domain whose coming xenstored did not tell
 _TARGET_ENDED = ("target-gone", "no-target")  # reasons of a bye
 
 
-def launch(manifest: Manifest, options: Options, reporter: Reporter, progress: Progress) -> list[Collector]:
+def launch(
+    manifest: Manifest, options: Options, reporter: RunReporter, progress: Progress
+) -> list[Collector]:
     """Run monitors for the target until the run is over; what each of them said, the last one last.
 
     A target given by name is waited for and followed unless `options.once` or

@@ -29,6 +29,10 @@ class Reporter(Protocol):
 
     def events(self, events: Iterable[Event], /) -> None: ...
 
+
+class RunReporter(Reporter, Protocol):
+    """A reporter that tells one run from the next."""
+
     def attached(self, name: str, target: int, monitor: int, /) -> None:
         """A monitor, in domain `monitor`, is about to watch domain `target`."""
 
@@ -49,7 +53,7 @@ class Options:
 
 
 def run_once(
-    manifest: Manifest, options: Options, reporter: Reporter, progress: Progress, running: list[xl.Domain]
+    manifest: Manifest, options: Options, reporter: RunReporter, progress: Progress, running: list[xl.Domain]
 ) -> Collector:
     """Run one monitor over the target among the domains `running`; the collector with everything it said.
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinyvmi_build.errors import Exit
-from tinyvmi_build.verdict.collector import Collector, Finished, Lost, ScanDone
+from tinyvmi_build.verdict.collector import Collector, Finished, Lost, ScanDone, exit_of_runs
 from tinyvmi_build.verdict.model import Verdict, worst
 from tinyvmi_build.verdict.protocol import format_record
 
@@ -175,6 +175,50 @@ def test_silence_is_measured_from_the_last_good_record():
     assert collector.tick() == [Lost("it has been silent for 5 s")]
     assert collector.tick() == []
     assert collector.exit_code() is Exit.MONITOR_LOST
+
+
+def test_long_checks_may_be_long_silent():
+    """Three times the longest check is added; a number beyond reason is not believed."""
+    now = [0.0]
+    collector = Collector(RUN, start_s=30, silence_s=5, clock=lambda: now[0])
+    for line in lines(hello(), kernel(), check("identity", us=2_000_000)):
+        collector.feed(line)
+    assert collector.remaining() == 11
+    collector.feed(format_record(3, check("idt", us=10**400)))
+    assert collector.remaining() == 5 + 3 * 600
+
+
+def test_how_long_it_took_is_measured_from_the_start():
+    now = [100.0]
+    collector = Collector(RUN, start_s=30, clock=lambda: now[0])
+    for line in lines(*CLEAN):
+        now[0] += 0.5
+        collector.feed(line)
+    assert collector.timings == {"hello": 0.5, "kernel": 1.0, "first-scan": 2.5}
+
+
+def test_who_was_watched_and_is_no_more_is_unverifiable():
+    """kexec to a kernel that nobody knows: scans were intact, and then there was nothing to scan."""
+    waiting = {"t": "waiting", "reason": "gone", "banner": "Linux version 0.01"}
+    collector, _ = collect(lines(*CLEAN[:-1], waiting, bye(2, "unverifiable", "target-gone")))
+    assert (collector.verdict, collector.exit_code()) == (Verdict.UNVERIFIABLE, Exit.UNVERIFIABLE)
+    assert collector.waiting == "gone; its memory says: Linux version 0.01"
+    collector, _ = collect(lines(*CLEAN[:-1], waiting, kernel(), beat(3), bye(3)))
+    assert collector.verdict is Verdict.UNVERIFIABLE
+
+
+def test_the_worst_of_several_runs_decides():
+    def ended(*bodies):
+        return collect(lines(*bodies))[0]
+
+    clean, lost = ended(*CLEAN), ended(*CLEAN[:3])
+    unknown = ended(hello(), bye(0, "unverifiable", "target-gone"))
+    tampered = ended(hello(), check("idt", "tampered"), beat(1, "tampered"), bye(1, "tampered"))
+    assert exit_of_runs([]) is Exit.UNVERIFIABLE
+    assert exit_of_runs([clean, clean]) is Exit.INTACT
+    assert exit_of_runs([clean, unknown, clean]) is Exit.UNVERIFIABLE
+    assert exit_of_runs([tampered, unknown, clean]) is Exit.TAMPERED
+    assert exit_of_runs([tampered, lost]) is Exit.MONITOR_LOST
 
 
 def test_a_start_without_hello_times_out_and_a_bye_stops_the_clock():

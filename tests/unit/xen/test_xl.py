@@ -36,6 +36,14 @@ def test_the_list_of_domains() -> None:
     assert xl.find_domain("web", found) is None
 
 
+def test_of_one_name_the_running_domain_is_meant() -> None:
+    """A domain that ends and its successor, in whatever order; else the younger."""
+    old, new = xl.Domain("web", 4, 256, "pd"), xl.Domain("web", 5, 256, "b")
+    assert xl.find_domain("web", [old, new]) is xl.find_domain("web", [new, old]) is new
+    assert xl.find_domain("web", [old, xl.Domain("web", 3, 256, "b")]).domid == 3  # type: ignore[union-attr]
+    assert xl.find_domain("web", [old, xl.Domain("web", 9, 256, "d")]).domid == 9  # type: ignore[union-attr]
+
+
 def test_the_name_in_a_config(tmp_path: Path) -> None:
     config = tmp_path / "x.cfg"
     config.write_text("# name = \"no\"\ntype = 'pv'\nname = 'tinyvmi-web'\n")
