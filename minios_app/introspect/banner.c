@@ -22,9 +22,12 @@ static bool take(struct tv_kernel *k, uint64_t pa)
         n = 0;
     for (uint32_t i = sizeof(opening); i + 1 < n; i++)
         numbered = numbered || (text[i] == '#' && text[i + 1] >= '0' && text[i + 1] <= '9');
-    for (uint32_t i = 0; i < tv_profile_count; i++)
-        if (n < strlen(tv_profiles[i]->banner) && memcmp(text, tv_profiles[i]->banner, n) == 0)
-            n = 0; /* left behind by a kernel that we know */
+    for (uint32_t i = 0; i < tv_profile_count; i++) {
+        size_t known = strlen(tv_profiles[i]->banner) - 1; /* its newline left out */
+
+        if (memcmp(text, tv_profiles[i]->banner, n < known ? n : known) == 0)
+            numbered = false; /* left behind by a kernel that we know, in its log too */
+    }
     if (!numbered)
         n = 0;
     text[n] = '\0';

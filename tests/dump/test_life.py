@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -109,3 +110,24 @@ def test_watched_from_before_its_first_instruction(subject: Subject, boot: Calla
         assert watcher.collector.current is not None
         assert watcher.collector.current.value == "intact"
     assert "tampered" not in watcher.verdicts
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_damage_in_a_kernel_whose_clock_stands(
+    subject: Subject, boot: Callable[..., Live], ended: bool
+) -> None:
+    """What becomes of a kernel that has left is no tampering; but stopping the clock alone hides nothing."""
+    live = boot(fetch_kernel(*KERNELS[0]))
+    kernel, rodata = subject.profile.golden["kernel"], subject.profile.golden["rodata"]
+    with Watcher(subject.checker, live) as watcher:
+        watcher.scans(3)
+        text_pa = int(watcher.kernels[0]["text_pa"], 16)
+        live.stop()
+        with live.memory.open("r+b") as memory:
+            if ended:
+                memory.seek(text_pa + kernel["system_state_va"] - subject.profile.text_va)
+                memory.write(struct.pack("<I", kernel["system_running"] + 3))  # SYSTEM_RESTART
+            memory.seek(text_pa + rodata["va"] - subject.profile.text_va + 0x5000)
+            memory.write(bytes(range(64)))
+        watcher.until(lambda: STOPPED in watcher.reasons)
+    assert watcher.verdicts == ({"intact"} if ended else {"intact", "tampered"})
