@@ -109,6 +109,12 @@ bool tv_kernel_still_there(struct tv_kernel *k)
     return !tv_has_ended(k, k->profile, k->text_pa) && tv_candidate_at(k, k->profile, k->text_pa, &here);
 }
 
+bool tv_kernel_arriving(struct tv_kernel *k)
+{
+    k->ran = k->ran || guest_mem_cpu_ns(k->gm) != -TV_EAGAIN;
+    return !k->ran;
+}
+
 void tv_kernel_bury(struct tv_kernel *k)
 {
     struct tv_dead *grave = &k->dead[k->deaths++ % TV_DEAD];

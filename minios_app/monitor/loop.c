@@ -226,17 +226,26 @@ static const char *wait_for_kernel(struct tv_kernel *k, const struct tv_run *run
 static const char *scan_loop(struct tv_kernel *k, const struct tv_run *run)
 {
     uint64_t next = tv_now_ns();
+    const char *said = NULL;
 
     for (;;) {
         enum tv_verdict verdict = TV_UNVERIFIABLE;
-        bool there;
+        enum tv_scan_end end = TV_SCAN_GONE;
 
         tv_pt_cache_flush(k);
-        there = tv_kernel_life(k) != TV_DEAD_CLOCK && tv_scan(k, scans, &verdict);
+        if (tv_kernel_life(k) != TV_DEAD_CLOCK)
+            end = tv_scan(k, scans, &verdict);
         if (!guest_mem_alive(k->gm))
             return "target-gone";
-        if (!there)
+        if (end == TV_SCAN_GONE)
             return NULL;
+        if (end == TV_SCAN_ARRIVING) {
+            waiting(&said, "the target is paused, and not all of its memory is there", NULL);
+            tv_beat_if_due();
+            tv_sleep_ns(WAIT_MS * MS);
+            next = tv_now_ns();
+            continue;
+        }
         if (verdict > worst)
             worst = verdict;
         verdict_now = verdict;

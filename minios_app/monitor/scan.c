@@ -10,6 +10,8 @@
  */
 #define REREAD_NS UINT64_C(20000000)
 
+#define ARRIVED_NS UINT64_C(10000000000)
+
 #define CHECKS_MAX 32
 
 static struct tv_result result;
@@ -119,7 +121,21 @@ static void report(const char *name, uint32_t number, uint64_t us)
     tv_rec_end();
 }
 
-bool tv_scan(struct tv_kernel *k, uint32_t number, enum tv_verdict *verdict)
+/* Bad news from memory that is being filled changes; after ARRIVED_NS without a change it is believed. */
+static bool arriving(struct tv_kernel *k, uint32_t print)
+{
+    static uint32_t last;
+    static uint64_t since_ns;
+
+    if (!tv_kernel_arriving(k))
+        return false;
+    if (print != last)
+        since_ns = tv_now_ns();
+    last = print;
+    return tv_now_ns() - since_ns < ARRIVED_NS;
+}
+
+enum tv_scan_end tv_scan(struct tv_kernel *k, uint32_t number, enum tv_verdict *verdict)
 {
     *verdict = TV_INTACT;
     tv_pt_cache_flush(k);
@@ -132,8 +148,10 @@ bool tv_scan(struct tv_kernel *k, uint32_t number, enum tv_verdict *verdict)
         print = fingerprint();
         if (print != reported[i]) {
             /* Bad news from memory that a dying kernel left, or another took over, is none. */
+            if ((result.findings || result.missing) && arriving(k, print))
+                return TV_SCAN_ARRIVING;
             if ((result.findings || result.missing) && !tv_kernel_still_there(k))
-                return false;
+                return TV_SCAN_GONE;
             report(tv_checks[i]->name, number, us);
             reported[i] = print;
         }
@@ -141,5 +159,5 @@ bool tv_scan(struct tv_kernel *k, uint32_t number, enum tv_verdict *verdict)
             *verdict = result.verdict;
         tv_beat_if_due();
     }
-    return true;
+    return TV_SCAN_DONE;
 }

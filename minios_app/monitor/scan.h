@@ -9,11 +9,14 @@
 int tv_scan_attach(struct tv_kernel *k);
 void tv_scan_detach(struct tv_kernel *k);
 
-/*
- * Run every check; report what is new.  *verdict becomes the worst.  False: what
- * was found is void, because the kernel or the target is no longer there.
- */
-bool tv_scan(struct tv_kernel *k, uint32_t number, enum tv_verdict *verdict);
+enum tv_scan_end {
+    TV_SCAN_DONE,
+    TV_SCAN_GONE,     /* what was found is void: the kernel or the target is no longer there */
+    TV_SCAN_ARRIVING, /* void: the target's memory is still being filled */
+};
+
+/* Run every check; report what is new.  *verdict becomes the worst. */
+enum tv_scan_end tv_scan(struct tv_kernel *k, uint32_t number, enum tv_verdict *verdict);
 
 /* A sign of life, if the last is a heartbeat's time ago: for the long ways (loop.c). */
 void tv_beat_if_due(void);

@@ -113,7 +113,9 @@ class Follower:
             raise AssertionError(f"{what} did not come: {self.events[-5:]} {self.said[-5:]}") from None
         if kind == "exit":
             self.status = int(line)
-            raise AssertionError(f"launch ended with {line} while {what} was due: {self.said}")
+            raise AssertionError(
+                f"launch ended with {line} while {what} was due: {self.events[-8:]} {self.said}"
+            )
         if kind == "err":
             self.said.append(line)
             return None

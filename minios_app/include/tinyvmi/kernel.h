@@ -62,6 +62,7 @@ struct tv_kernel {
     uint64_t delta;   /* running minus link address, modulo 2^64 */
     uint64_t root_pa; /* init_top_pgt */
     uint32_t levels;  /* 4 or 5 */
+    bool ran; /* the target has been seen unpaused */
     bool was_running; /* booted once: system_state cannot talk us out of it */
     struct tv_clock clock; /* when it last moved, and when that was seen */
     uint64_t moved_ns, moved_cpu_ns;
@@ -131,6 +132,12 @@ enum tv_life tv_kernel_life(struct tv_kernel *k);
  * no longer in its place, and its clock stands.
  */
 bool tv_kernel_still_there(struct tv_kernel *k);
+
+/*
+ * Is the target's memory perhaps still being filled?  True while it is paused
+ * and has not been seen otherwise, as when it is restored or migrated in.
+ */
+bool tv_kernel_arriving(struct tv_kernel *k);
 
 /* Remember the kernel as one that has stopped, so that it is not found again while its clock stands, and forget it. */
 void tv_kernel_bury(struct tv_kernel *k);
