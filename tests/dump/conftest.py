@@ -18,7 +18,7 @@ from tinyvmi_build.lab.direct import raw_dump
 from tinyvmi_build.lab.packages import fetch_kernel
 from tinyvmi_build.lab.tamper.policy_globals import ALLOWED_CORE_PATTERN
 from tinyvmi_build.lab.tamper.walk import physical
-from tinyvmi_build.profile.build import build
+from tinyvmi_build.profile.build import Wanted, build
 from tinyvmi_build.profile.profile import KernelProfile
 from tinyvmi_build.verdict.collector import Collector
 
@@ -30,6 +30,10 @@ KERNELS = [
     ("linux-image-cloud-amd64", "bullseye"),
     ("linux-image-cloud-amd64", "trixie"),
 ]
+
+
+#: Those with tables, of which some tests load some.
+MODULES = ("dummy", "veth", "nf_tables")
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,7 @@ def make_subject(folder: Path, metapackage: str, suite: str, also: Sequence[Path
         f"[kernel]\npackages = {json.dumps([str(path) for path in packages])}\n"
         f'[checks.policy-globals]\ncore_pattern = ["core", "{ALLOWED_CORE_PATTERN}"]\n'
     )
-    profiles = build(packages)
+    profiles = build(packages, wanted=Wanted(MODULES))
     loaded: Loaded = load(config, env={})
     checker = build_host_checker(loaded, profiles=profiles)
     return Subject(
