@@ -121,7 +121,11 @@ static void report(const char *name, uint32_t number, uint64_t us)
     tv_rec_end();
 }
 
-/* Bad news from memory that is being filled changes; after ARRIVED_NS without a change it is believed. */
+/*
+ * Memory that is being filled: what is missing may come; what is wrong may be
+ * a frame whose content has not come, which after ARRIVED_NS without a change
+ * is believed no more.
+ */
 static bool arriving(struct tv_kernel *k, uint32_t print)
 {
     static uint32_t last;
@@ -129,6 +133,8 @@ static bool arriving(struct tv_kernel *k, uint32_t print)
 
     if (!tv_kernel_arriving(k))
         return false;
+    if (!result.findings)
+        return true;
     if (print != last)
         since_ns = tv_now_ns();
     last = print;
