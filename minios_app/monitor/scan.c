@@ -158,6 +158,8 @@ enum tv_scan_end tv_scan(struct tv_kernel *k, uint32_t number, enum tv_verdict *
                 return TV_SCAN_ARRIVING;
             if ((result.findings || result.missing) && !tv_kernel_still_there(k))
                 return TV_SCAN_GONE;
+            if (!result.findings && result.missing && tv_kernel_life(k) == TV_DEAD_CLOCK)
+                return TV_SCAN_GONE;
             report(tv_checks[i]->name, number, us);
             reported[i] = print;
         }

@@ -141,6 +141,13 @@ class Follower:
             for _ in range(number)
         ]
 
+    def intact(self, number: int) -> None:
+        """The next `number` scans have to find nothing."""
+        verdicts = self.scans(number)
+        told = [e["record"] for e in self.events if e["event"] == "record"][-40:]
+        bad = [r for r in told if r["t"] == "finding" or r.get("verdict") not in (None, "intact")]
+        assert verdicts == ["intact"] * number, bad
+
     def ended(self, seconds: float = 120) -> dict[str, Any]:
         """The end of the run over the domain that is watched now."""
         return self.until(lambda event: event["event"] == "run", seconds, "the end of the target")

@@ -12,8 +12,6 @@ from tinyvmi_build.lab.target import domid_of
 
 from .life import NAME, Follower, Life, release_in
 
-INTACT = "intact"
-
 
 @pytest.fixture(scope="module")
 def life(lab: Lab) -> Iterator[Life]:
@@ -37,7 +35,7 @@ def test_the_monitor_was_there_first(follower: Follower, life: Life) -> None:
     first = follower.attached()
     follower.kernel()
     target = life.up(1)
-    assert follower.scans(3) == [INTACT] * 3
+    follower.intact(3)
     assert target.domid == first["target"]
     reasons = [e["record"]["reason"] for e in follower.events if e.get("record", {}).get("t") == "waiting"]
     assert reasons, "the target had booted before it was watched; the test shows nothing"
@@ -47,7 +45,7 @@ def test_busy(follower: Follower, life: Life) -> None:
     """All of its processor used by one process."""
     target = life.up(1)
     target.run("(while :; do :; done) & echo $! > /tmp/busy").check()
-    assert follower.scans(10) == [INTACT] * 10
+    follower.intact(10)
     target.run("kill $(cat /tmp/busy)").check()
 
 
@@ -55,16 +53,16 @@ def test_paused(follower: Follower, life: Life) -> None:
     """Its memory can be read, and time stands still for it: that is no sign of another kernel."""
     target = life.up(1)
     target.pause()
-    assert follower.scans(15) == [INTACT] * 15
+    follower.intact(15)
     target.unpause()
-    assert follower.scans(5) == [INTACT] * 5
+    follower.intact(5)
 
 
 def test_ballooned(follower: Follower, life: Life) -> None:
     """Frames go and come back while it is watched."""
     for mib in ("128", "192", "140", "192"):
         life.lab.run(["xl", "mem-set", NAME, mib], 120).check()
-        assert follower.scans(4) == [INTACT] * 4
+        follower.intact(4)
 
 
 def test_rebooted(follower: Follower, life: Life) -> None:
@@ -74,7 +72,7 @@ def test_rebooted(follower: Follower, life: Life) -> None:
     assert follower.attached()["target"] != old
     follower.kernel()
     life.up(2)
-    assert follower.scans(3) == [INTACT] * 3
+    follower.intact(3)
 
 
 def test_crashed_and_restarted(follower: Follower, life: Life) -> None:
@@ -83,7 +81,7 @@ def test_crashed_and_restarted(follower: Follower, life: Life) -> None:
     follower.attached()
     follower.kernel()
     life.up(3)
-    assert follower.scans(3) == [INTACT] * 3
+    follower.intact(3)
 
 
 def test_saved_and_restored(follower: Follower, life: Life) -> None:
@@ -98,7 +96,7 @@ def test_saved_and_restored(follower: Follower, life: Life) -> None:
     life.lab.run(["rm", "/run/saved", "/run/pipe"])
     follower.attached()
     follower.kernel()
-    assert follower.scans(3) == [INTACT] * 3
+    follower.intact(3)
 
 
 def test_migrated(follower: Follower, life: Life) -> None:
@@ -108,7 +106,7 @@ def test_migrated(follower: Follower, life: Life) -> None:
     assert follower.ended()["bye"] == "target-gone"
     assert follower.attached()["target"] != old
     follower.kernel()
-    assert follower.scans(3) == [INTACT] * 3
+    follower.intact(3)
 
 
 def test_upgraded(follower: Follower, life: Life) -> None:
@@ -120,7 +118,7 @@ def test_upgraded(follower: Follower, life: Life) -> None:
     follower.attached()
     assert follower.kernel()["release"].startswith("5.10.")
     life.up(boots + 1)
-    assert follower.scans(3) == [INTACT] * 3
+    follower.intact(3)
 
 
 def test_a_kernel_that_the_image_does_not_know(lab: Lab, life: Life, follower: Follower) -> None:

@@ -47,9 +47,9 @@ def launch(
         try:
             collector = run_once(manifest, replace(options, timeout_s=left), reporter, progress, running)
         except MissingEnvironment:
-            if _running(name, xl.domains()):
+            if _running(name, xl.domains()) == _running(name, running):
                 raise
-            continue  # it went while its monitor was being made
+            continue  # it went while its monitor was being made; perhaps the next has come
         runs.append(collector)
         if collector.lost_reason is not None or not _target_ended(collector):
             return runs
@@ -71,7 +71,7 @@ def _wait(name: str, deadline: float | None, progress: Progress) -> list[xl.Doma
     try:
         while True:
             running = xl.domains()
-            if _running(name, running):
+            if _running(name, running) is not None:
                 return running
             if not told:
                 progress.note(f"waiting for a domain '{name}'")
@@ -84,12 +84,12 @@ def _wait(name: str, deadline: float | None, progress: Progress) -> list[xl.Doma
         hint.close()
 
 
-def _running(name: str, running: list[xl.Domain]) -> bool:
+def _running(name: str, running: list[xl.Domain]) -> int | None:
+    """The number of the domain that can be watched under that name."""
     try:
-        find_target(name, running)
+        return find_target(name, running).domid
     except MissingEnvironment:
-        return False
-    return True
+        return None
 
 
 def _clear(manifest: Manifest) -> None:
