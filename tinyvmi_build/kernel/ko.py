@@ -7,7 +7,6 @@ signature stands behind the ELF file (scripts/sign-file.c) and is never looked a
 from __future__ import annotations
 
 import gzip
-import lzma
 import struct
 import zlib
 from collections.abc import Iterator
@@ -177,6 +176,8 @@ def plain_name(name: str) -> str:
 
 def unpacked(data: bytes, where: str) -> bytes:
     """The content of a .ko, .ko.xz, .ko.zst or .ko.gz (told by its first bytes)."""
+    import lzma  # not in every dom0, which reads this package's tables and no .ko
+
     try:
         if data[:6] == b"\xfd7zXZ\0":
             return lzma.LZMADecompressor().decompress(data, _MAX_FILE)

@@ -138,7 +138,7 @@ def test_btf_bit_fields(btf):
 
 
 def test_btf_enums(btf):
-    assert btf.enum("system_states") == {"SYSTEM_BOOTING": 0, "SYSTEM_RUNNING": 3}
+    assert btf.enum("system_states") == {"SYSTEM_BOOTING": 0, "SYSTEM_RUNNING": 3, "SYSTEM_SUSPEND": 7}
     assert btf.enum_value("enum signs", "MINUS") == -1
     assert btf.enum("wide") == {"HIGH": 1 << 40, "LOW": -2}
 

@@ -157,7 +157,7 @@ def sample_btf() -> bytes:
     grid = w.array(w.array(pair, 3, u64), 2, u64)
     w.struct("task_struct", 136, [("flags", w.add(10, "", u64), 0), ("", inner, 64), ("pairs", grid, 192)])
     w.bits("idt_bits", 2, [("ist", u8, 0, 3), ("dpl", u8, 5, 2), ("plain", u8, 8, 0)])
-    w.enum("system_states", {"SYSTEM_BOOTING": 0, "SYSTEM_RUNNING": 3})
+    w.enum("system_states", {"SYSTEM_BOOTING": 0, "SYSTEM_RUNNING": 3, "SYSTEM_SUSPEND": 7})
     w.enum("signs", {"MINUS": -1}, signed=True)
     w.enum64("wide", {"HIGH": 1 << 40, "LOW": -2}, signed=True)
     w.add(8, "pair", pair)  # a typedef with the name of a tag
