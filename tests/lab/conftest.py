@@ -16,12 +16,13 @@ from tinyvmi_build.lab.project import own_project
 from tinyvmi_build.lab.qemu import BINARY
 from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.lab.target import Target
-from tinyvmi_build.profile.profile import ProfileFile
+from tinyvmi_build.profile.profile import KernelProfile, ProfileFile
 from tinyvmi_build.progress import Progress
 
 from . import life
 from .misbehave import build, folder
 
+TEXT_PA = 0x1000000  # the kernel's own load address
 SMOKE = "/lab/smoke.elf"  # in dom0: the base's own tests
 BAD = "/lab/bad"  # in dom0: a build folder for each mode of the misbehaving image
 
@@ -58,3 +59,15 @@ def lab(built: BuildResult, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @pytest.fixture(scope="session")
 def target(lab: Lab) -> Target:
     return lab.create_target()
+
+
+def without_kaslr(kernel: KernelProfile) -> dict[str, object]:
+    """What a monitor's `kernel` record says of a PVH guest that was started at its ELF entry."""
+    root = TEXT_PA + kernel.golden["kernel"]["root_va"] - kernel.text_va
+    return {
+        "build_id": kernel.build_id,
+        "delta": "0x0",
+        "text_pa": hex(TEXT_PA),
+        "root_pa": hex(root),
+        "levels": 4,
+    }

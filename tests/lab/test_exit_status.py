@@ -8,11 +8,13 @@ from tinyvmi_build.lab.tamper import change
 from tinyvmi_build.lab.target import Target
 from tinyvmi_build.profile.profile import ProfileFile
 
+from .conftest import without_kaslr
+
 
 def test_exit_status_tells_the_verdict(lab: Lab, target: Target, profiles: ProfileFile) -> None:
     command = ["tinyvmi-build", "launch", FILES, "--scans", "1"]
     kernel = profiles.by_release(target.release)
-    record = {"build_id": kernel.build_id, "delta": "0x0", "text_pa": "0x1000000"}
+    record = without_kaslr(kernel)
     guest = LiveGuest(target, record, profiles)
     result = lab.run(command, 120)
     assert (result.status, "INTACT (1 scan)" in result.out) == (0, True), result
