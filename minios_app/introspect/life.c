@@ -57,6 +57,7 @@ static bool ticked(struct tv_kernel *k)
 
     tv_clock_read(k, k->profile, k->text_pa, &now);
     moved = tv_clock_moved(&k->clock, &now);
+    k->ran = k->ran || moved;
     /* Another source: the kernel has chosen a better one.  It ticks again if it runs. */
     if (moved || (now.source && now.source != k->clock.source))
         k->clock = now;
