@@ -43,6 +43,11 @@ def boot(kexec: Path, tmp_path: Path) -> Iterator[Callable[..., Live]]:
         live.__exit__()
 
 
+@pytest.mark.xfail(
+    strict=False,
+    reason="known: while firmware and loader write over an old kernel that was not ended, what they have"
+    " written can be told as tampered before the new kernel ticks (docs/discovery.md)",
+)
 def test_the_reset_button(subject: Subject, boot: Callable[..., Live]) -> None:
     """The same kernel at another address, the old one whole below or above it."""
     live = boot(fetch_kernel(*KERNELS[0]))
