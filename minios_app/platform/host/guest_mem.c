@@ -105,7 +105,12 @@ static int show(int fd, uint8_t *at, size_t size, uint64_t offset)
 {
     if (offset % TV_PAGE_SIZE)
         return copy_in(fd, at, size, offset);
-    return mmap(at, size, PROT_READ, MAP_SHARED | MAP_FIXED, fd, (off_t)offset) == MAP_FAILED ? -errno : 0;
+    if (mmap(at, size, PROT_READ, MAP_SHARED | MAP_FIXED, fd, (off_t)offset) == MAP_FAILED)
+        return -errno;
+    /* One page by itself is a probe: what lies around it in the file is not worth reading. */
+    if (size == TV_PAGE_SIZE)
+        madvise(at, size, MADV_RANDOM);
+    return 0;
 }
 
 void guest_view_map(struct guest_mem *gm, struct guest_view *v, uint32_t first, uint32_t n)
