@@ -11,6 +11,9 @@
  */
 bool tv_candidate_at(struct tv_kernel *k, const struct tv_kernel_profile *p, uint64_t pa, struct tv_candidate *c);
 
+/* Make `c` the kernel that is watched. */
+void tv_kernel_take(struct tv_kernel *k, const struct tv_candidate *c);
+
 /* The clock of a kernel of profile `p` at `text_pa`; all zeros if it cannot be read. */
 void tv_clock_read(struct tv_kernel *k, const struct tv_kernel_profile *p, uint64_t text_pa, struct tv_clock *clock);
 

@@ -21,6 +21,7 @@ void tv_kernel_forget(struct tv_kernel *k)
 {
     k->profile = NULL;
     k->was_running = false;
+    k->stopped = false;
     memset(&k->search, 0, sizeof(k->search));
 }
 

@@ -17,6 +17,7 @@
 #define SETTLED_NS (1000 * MS)
 #define LONGEST_NS (3000 * MS)
 #define LOOK_NS    (20 * MS)
+#define ALONE_NS   (10000 * MS) /* of processor time: by then whatever replaced a kernel has a clock of its own */
 
 void tv_clock_read(struct tv_kernel *k, const struct tv_kernel_profile *p, uint64_t text_pa, struct tv_clock *clock)
 {
@@ -88,7 +89,6 @@ bool tv_kernel_still_there(struct tv_kernel *k)
 {
     uint64_t start = tv_now_ns();
     int64_t cpu = guest_mem_cpu_ns(k->gm), now;
-    struct tv_candidate here;
 
     ticked(k);
     while (cpu >= 0 && k->profile->clock_va && tv_now_ns() - start < LONGEST_NS) {
@@ -102,12 +102,7 @@ bool tv_kernel_still_there(struct tv_kernel *k)
         if (now < 0 || (tv_now_ns() - start >= SETTLED_NS && now - cpu < (int64_t)IDLE_NS))
             return true; /* it sleeps: nothing replaces a kernel in its sleep */
     }
-    if (!guest_mem_alive(k->gm))
-        return false;
-    if (tv_kernel_life(k) != TV_DEAD_CLOCK)
-        return true;
-    /* Who only stops the clock gains nothing: what is found in a kernel that has not left is believed. */
-    return !tv_has_ended(k, k->profile, k->text_pa) && tv_candidate_at(k, k->profile, k->text_pa, &here);
+    return guest_mem_alive(k->gm) && tv_kernel_life(k) != TV_DEAD_CLOCK;
 }
 
 bool tv_kernel_arriving(struct tv_kernel *k)
@@ -120,7 +115,30 @@ void tv_kernel_bury(struct tv_kernel *k)
 {
     struct tv_dead *grave = &k->dead[k->deaths++ % TV_DEAD];
 
+    grave->profile_index = k->profile_index;
     grave->text_pa = k->text_pa;
+    grave->cpu_ns = guest_mem_cpu_ns(k->gm);
     tv_clock_read(k, k->profile, k->text_pa, &grave->clock);
     tv_kernel_forget(k);
+}
+
+bool tv_kernel_exhume(struct tv_kernel *k)
+{
+    struct tv_dead *last = &k->dead[(k->deaths - 1) % TV_DEAD];
+    int64_t cpu = guest_mem_cpu_ns(k->gm);
+    struct tv_candidate here = { .profile_index = last->profile_index };
+    const struct tv_kernel_profile *p = tv_profiles[last->profile_index];
+
+    if (!k->deaths || cpu < 0)
+        return false;
+    if (last->cpu_ns < 0 || cpu < last->cpu_ns)
+        last->cpu_ns = cpu; /* it was paused then, or its processors are counted anew */
+    if (cpu - last->cpu_ns < (int64_t)ALONE_NS)
+        return false;
+    last->cpu_ns = cpu; /* as long again until the next time */
+    if (tv_has_ended(k, p, last->text_pa) || !tv_candidate_at(k, p, last->text_pa, &here))
+        return false;
+    tv_kernel_take(k, &here);
+    k->stopped = true;
+    return true;
 }

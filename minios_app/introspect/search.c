@@ -176,7 +176,7 @@ static const struct tv_candidate *choose(struct tv_kernel *k, int *err)
     return NULL;
 }
 
-static void take(struct tv_kernel *k, const struct tv_candidate *c)
+void tv_kernel_take(struct tv_kernel *k, const struct tv_candidate *c)
 {
     k->profile = c->profile;
     k->profile_index = c->profile_index;
@@ -242,7 +242,7 @@ int tv_kernel_find(struct tv_kernel *k)
     err = -TV_ENOENT;
     running = s->count ? choose(k, &err) : NULL;
     if (running) {
-        take(k, running);
+        tv_kernel_take(k, running);
         return 0;
     }
     if (err != -TV_EAGAIN)

@@ -55,6 +55,7 @@ static const struct tv_run *the_run;
 static uint32_t scans;              /* completed */
 static enum tv_verdict verdict_now; /* of the last one, or unverifiable while there is nothing to scan */
 static enum tv_verdict worst;
+static enum tv_verdict meanwhile;   /* what heartbeats say while no kernel is watched */
 static uint64_t last_beat_ns;
 
 static void heartbeat(void)
@@ -76,7 +77,7 @@ void tv_beat_if_due(void)
 /* Say, once for each change of `reason`, why there is nothing to check now. */
 static void waiting(const char **said, const char *reason, const char *banner)
 {
-    verdict_now = TV_UNVERIFIABLE;
+    verdict_now = meanwhile;
     if (scans && worst < TV_UNVERIFIABLE)
         worst = TV_UNVERIFIABLE; /* it was watched, and is not now */
     if (*said == reason && !banner)
@@ -176,6 +177,28 @@ static uint64_t look_for_kernel(struct tv_kernel *k, const char **said)
 }
 
 /*
+ * Nothing runs that is known.  Who only stops the clock of the kernel that was watched gains nothing by
+ * it: what is wrong in one that nothing has replaced is told.
+ */
+static void judge_stopped(struct tv_kernel *k)
+{
+    enum tv_verdict verdict = TV_UNVERIFIABLE;
+
+    if (meanwhile == TV_TAMPERED || !tv_kernel_exhume(k))
+        return;
+    if (!tv_scan_attach(k)) {
+        tv_scan(k, scans, &verdict);
+        tv_scan_detach(k);
+    }
+    tv_kernel_forget(k);
+    if (verdict != TV_TAMPERED)
+        return;
+    worst = meanwhile = verdict_now = verdict;
+    scans++;
+    heartbeat();
+}
+
+/*
  * Wait until a known kernel has booted.  NULL, or why the run ends here.  While
  * there is nothing to check, heartbeats say unverifiable and scans do not count.
  */
@@ -194,6 +217,7 @@ static const char *wait_for_kernel(struct tv_kernel *k, const struct tv_run *run
             rest = look_for_kernel(k, &said);
             us += (tv_now_ns() - began) / 1000;
             if (!rest) {
+                meanwhile = TV_UNVERIFIABLE;
                 if (k->text_pa != told)
                     found(k, us);
                 told = k->text_pa;
@@ -204,6 +228,8 @@ static const char *wait_for_kernel(struct tv_kernel *k, const struct tv_run *run
             over = rest >= WAIT_MS * MS; /* all memory was seen */
             if (over && said == no_kernel && tv_now_ns() - start >= UNKNOWN_NS && tv_banner_search(k))
                 waiting(&said, no_kernel, k->banner.text);
+            if (over && said == no_kernel)
+                judge_stopped(k);
         } else {
             if (tv_kernel_running(k))
                 return NULL;
@@ -291,7 +317,7 @@ enum tv_verdict tv_monitor(struct guest_mem *gm, const struct tv_run *run)
     the_run = run;
     scans = 0;
     worst = TV_INTACT;
-    verdict_now = TV_UNVERIFIABLE;
+    verdict_now = meanwhile = TV_UNVERIFIABLE;
     hello(run);
     if (!tv_sha256_self_test())
         return give_up("sha256", "the known-answer test failed", "self-test");

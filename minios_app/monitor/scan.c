@@ -141,31 +141,40 @@ static bool arriving(struct tv_kernel *k, uint32_t print)
     return tv_now_ns() - since_ns < ARRIVED_NS;
 }
 
+/* Bad news from memory that a dying kernel left, or another took over, is none. */
+static enum tv_scan_end worth_telling(struct tv_kernel *k, uint32_t print)
+{
+    if (k->stopped || !(result.findings || result.missing))
+        return TV_SCAN_DONE;
+    if (arriving(k, print))
+        return TV_SCAN_ARRIVING;
+    return tv_kernel_still_there(k) ? TV_SCAN_DONE : TV_SCAN_GONE;
+}
+
 enum tv_scan_end tv_scan(struct tv_kernel *k, uint32_t number, enum tv_verdict *verdict)
 {
     *verdict = TV_INTACT;
     tv_pt_cache_flush(k);
     for (uint32_t i = 0; i < tv_check_count; i++) {
         uint64_t start = tv_now_ns(), us;
+        enum tv_scan_end end;
         uint32_t print;
 
         run(k, tv_checks[i]);
         us = (tv_now_ns() - start) / 1000;
         print = fingerprint();
+        tv_beat_if_due();
+        if (k->stopped && !result.findings)
+            continue; /* no praise for a kernel that does not run */
         if (print != reported[i]) {
-            /* Bad news from memory that a dying kernel left, or another took over, is none. */
-            if ((result.findings || result.missing) && arriving(k, print))
-                return TV_SCAN_ARRIVING;
-            if ((result.findings || result.missing) && !tv_kernel_still_there(k))
-                return TV_SCAN_GONE;
-            if (!result.findings && result.missing && tv_kernel_life(k) == TV_DEAD_CLOCK)
-                return TV_SCAN_GONE;
+            end = worth_telling(k, print);
+            if (end != TV_SCAN_DONE)
+                return end;
             report(tv_checks[i]->name, number, us);
             reported[i] = print;
         }
         if (result.verdict > *verdict)
             *verdict = result.verdict;
-        tv_beat_if_due();
     }
     return TV_SCAN_DONE;
 }

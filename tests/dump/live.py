@@ -162,6 +162,12 @@ class Watcher:
         target = self.collector.scans + more
         self.until(lambda: self.collector.scans >= target)
 
+    def listen(self, seconds: float) -> None:
+        """Listen for that long."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self._listen(0.1)
+
     @property
     def kernels(self) -> list[dict[str, Any]]:
         return [record for record in self.records if record["t"] == "kernel"]

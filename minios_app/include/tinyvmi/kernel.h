@@ -50,7 +50,9 @@ struct tv_banner {
 #define TV_DEAD 4 /* kernels that have stopped, kept apart while their clocks stand still */
 
 struct tv_dead {
+    uint32_t profile_index;
     uint64_t text_pa;
+    int64_t cpu_ns; /* processor time of the target when it was last looked at; negative: not known */
     struct tv_clock clock;
 };
 
@@ -64,6 +66,7 @@ struct tv_kernel {
     uint32_t levels;  /* 4 or 5 */
     bool ran; /* the target has been seen unpaused */
     bool was_running; /* booted once: system_state cannot talk us out of it */
+    bool stopped; /* its clock stands, and nothing else runs: tv_kernel_exhume() */
     struct tv_clock clock; /* when it last moved, and when that was seen */
     uint64_t moved_ns, moved_cpu_ns;
     struct tv_search search;
@@ -128,8 +131,7 @@ enum tv_life tv_kernel_life(struct tv_kernel *k);
 /*
  * Is this still the kernel that runs?  Asked before a bad result is believed:
  * waits up to 3 s for its clock to move, unless the target does not work either.
- * False: the target has gone, or the kernel has ended (halted, restarted) or is
- * no longer in its place, and its clock stands.
+ * False: the target has gone, or the kernel's clock stands while something works.
  */
 bool tv_kernel_still_there(struct tv_kernel *k);
 
@@ -141,6 +143,13 @@ bool tv_kernel_arriving(struct tv_kernel *k);
 
 /* Remember the kernel as one that has stopped, so that it is not found again while its clock stands, and forget it. */
 void tv_kernel_bury(struct tv_kernel *k);
+
+/*
+ * Asked while no kernel that runs is found: has the last one that was buried perhaps only had its clock
+ * stopped?  True, and k describes it, if it has not ended and lies in its place, once the target has
+ * worked for ten seconds since the burial or since this was last true.
+ */
+bool tv_kernel_exhume(struct tv_kernel *k);
 
 /* Copy from guest-physical memory; false if a frame cannot be mapped. */
 bool tv_read_pa(struct tv_kernel *k, uint64_t pa, void *dst, size_t n);
