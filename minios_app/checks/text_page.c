@@ -15,31 +15,78 @@ bool tv_text_copy(uint8_t *window, const struct tv_range *range, uint64_t va, ui
     return tv_range_read(range, at, page, TV_PAGE_SIZE);
 }
 
-/* Take the call-depth accounting out of the copy: calls lead to the functions again, and padding is padding. */
+/* Lead the call at `at` of the window to the function again. */
+static void uncount_call(struct tv_text_pass *p, uint32_t at)
+{
+    uint32_t v;
+
+    memcpy(&v, p->window + at + 1, sizeof(v));
+    v += p->s->t->call_pad.size;
+    memcpy(p->window + at + 1, &v, sizeof(v));
+}
+
+/* Make padding of the accounting at `at` of page `i`'s window.  False: it is not there. */
+static bool uncount_pad(struct tv_text_pass *p, uint32_t i, uint32_t at)
+{
+    const struct tv_text_template *pad = &p->s->t->call_pad;
+    uint32_t offset = (uint32_t)(p->a->va - p->s->text) + i * TV_PAGE_SIZE + at - TV_TEXT_BEFORE;
+    uint8_t want[TV_TEXT_BEFORE];
+
+    tv_text_fill(p->s, p->a, pad, offset, want);
+    if (memcmp(p->window + at, want, pad->size) != 0)
+        return false;
+    memset(p->window + at, 0x90, pad->size);
+    return true;
+}
+
+/* Take the call-depth accounting out of the copy of a page of the kernel's own code. */
 static void uncount(struct tv_text_pass *p, uint32_t i)
 {
-    static const uint8_t nops[TV_TEXT_BEFORE] = { 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90,
-                                                  0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90 };
     const struct tv_text *t = p->s->t;
 
     for (uint32_t n = t->call_index[i]; n < t->call_index[i + 1]; n++) {
         uint32_t at = t->calls[n] & 0x3fff, kind = t->calls[n] >> 14;
-        uint8_t want[TV_TEXT_BEFORE];
 
-        if (kind == 0) {
-            uint32_t v;
-
-            memcpy(&v, p->window + at + 1, sizeof(v));
-            v += t->call_pad.size;
-            memcpy(p->window + at + 1, &v, sizeof(v));
-            continue;
-        }
-        tv_text_fill(p->s, p->a, &t->call_pad, i * TV_PAGE_SIZE + at - TV_TEXT_BEFORE, want);
-        if (memcmp(p->window + at, want, t->call_pad.size) == 0)
-            memcpy(p->window + at, nops, t->call_pad.size);
-        else if (kind == 1)
+        if (kind == 0)
+            uncount_call(p, at);
+        else if (!uncount_pad(p, i, at) && kind == 1)
             memset(p->window + at, 0, t->call_pad.size); /* it must be there: let the digest tell */
     }
+}
+
+/* The accounting in front of the functions of page `n`, as far as it lies in page `i`'s window. */
+static void uncount_pads(struct tv_text_pass *p, uint32_t i, uint32_t n)
+{
+    const struct tv_text_code *c = p->a->c;
+    uint32_t size = p->s->t->call_pad.size;
+
+    for (uint32_t f = c->function_index[n]; f < c->function_index[n + 1]; f++) {
+        uint32_t entry = TV_TEXT_BEFORE + (n - i) * TV_PAGE_SIZE + c->functions[f];
+
+        if (entry > sizeof(p->window))
+            break;
+        if (entry >= size)
+            uncount_pad(p, i, entry - size);
+    }
+}
+
+/*
+ * The same for a module: whether a function of it is called may depend on
+ * others, so in front of each there is either padding or the accounting.
+ */
+static void uncount_module(struct tv_text_pass *p, uint32_t i)
+{
+    const struct tv_text_code *c = p->a->c;
+    uint32_t at = 0;
+
+    for (uint32_t n = c->call_index[i]; n < c->call_index[i + 1]; n++) {
+        at += c->call_gaps[n];
+        if (c->call_gaps[n] != 0xff)
+            uncount_call(p, at);
+    }
+    uncount_pads(p, i, i);
+    if (i + 1 < c->npages)
+        uncount_pads(p, i, i + 1);
 }
 
 static bool has_argument(enum tv_text_kind kind)
@@ -122,9 +169,12 @@ bool tv_text_page(struct tv_text_pass *p, struct tv_kernel *k, uint32_t i, struc
         tv_text_lift_probes(p->s, p->a, k, p->a->va + (uint64_t)i * TV_PAGE_SIZE, p->window, sizeof(p->window));
     else
         res->missing++;
-    if (readable && !p->s->in_modules) {
+    if (readable && !p->s->in_modules)
         tv_text_keep_callers(p->s, i * TV_PAGE_SIZE, p->window + TV_TEXT_BEFORE);
-        if (p->s->call_depth)
+    if (readable && p->s->call_depth) {
+        if (p->s->in_modules)
+            uncount_module(p, i);
+        else
             uncount(p, i);
     }
     judge_places(p, k, i, readable, res);

@@ -75,6 +75,23 @@ static uint32_t counted(const struct tv_text_state *s, uint32_t target)
     return s->call_depth && tv_text_counted(s->t, target) ? target - s->t->call_pad.size : target;
 }
 
+/* The same of a module's function, whose tables are not at hand: the accounting is put there before anything calls it. */
+static uint32_t counted_in_module(const struct tv_text_state *s, struct tv_kernel *k, uint32_t target)
+{
+    static const struct tv_text_area kernel; /* without regions of its own */
+    const struct tv_text_template *pad = &s->t->call_pad;
+    uint8_t want[TV_TEXT_BEFORE], there[TV_TEXT_BEFORE];
+    uint32_t at = target - pad->size;
+
+    if (!s->call_depth)
+        return target;
+    tv_text_fill(s, &kernel, pad, at, want);
+    if (!tv_read_va(k, s->text + (uint64_t)(int64_t)(int32_t)at, there, pad->size) ||
+        memcmp(want, there, pad->size) != 0)
+        return target;
+    return at;
+}
+
 uint32_t tv_text_called_as(const struct tv_text_state *s, uint32_t target)
 {
     return counted(s, target);
@@ -311,7 +328,8 @@ static void expect_jump(const struct tv_text_state *s, const struct tv_text_site
 }
 
 /* __static_call_transform() */
-static void expect_static_call(const struct tv_text_state *s, const struct tv_text_site *site, uint8_t *out)
+static void expect_static_call(const struct tv_text_state *s, struct tv_kernel *k, const struct tv_text_site *site,
+                               uint8_t *out)
 {
     uint32_t key = site->argument & 0x7fff, function = site->area->functions[key];
     bool tail = site->kind == TV_TEXT_TRAMPOLINE || site->argument >> 15;
@@ -328,7 +346,8 @@ static void expect_static_call(const struct tv_text_state *s, const struct tv_te
     } else if (tail) {
         put_branch(out, JMP32, site->offset, function);
     } else {
-        uint32_t target = counted(s, function);
+        uint32_t target = site->area->functions[key] == TV_TEXT_FOREIGN ? counted_in_module(s, k, function)
+                                                                        : counted(s, function);
 
         if (s->t->ret0 && target == s->t->ret0)
             memcpy(out, "\x2e\x2e\x2e\x31\xc0", 5);
@@ -370,7 +389,7 @@ void tv_text_expect(struct tv_text_state *s, struct tv_kernel *k, const struct t
         break;
     case TV_TEXT_STATIC_CALL:
     case TV_TEXT_TRAMPOLINE:
-        expect_static_call(s, site, out);
+        expect_static_call(s, k, site, out);
         break;
     case TV_TEXT_RUNTIME_CONST:
         memcpy(out, &s->constants[site->argument], site->size);

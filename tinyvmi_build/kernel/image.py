@@ -90,6 +90,10 @@ class KernelImage:
     def inverse32(self) -> array[int]:
         return self.relocs.inverse32
 
+    def is_code(self, va: int) -> bool:
+        """Whether `va` lies in the kernel's text, behind which comes what is given back after the boot."""
+        return self.text_va <= va < self.symbols.lookup("_etext")
+
     def relocs_in(self, start_va: int, end_va: int) -> list[tuple[int, RelocKind]]:
         """(address, kind) of each relocation that begins in start_va <= address < end_va, sorted."""
         return self.relocs.within(start_va, end_va)

@@ -22,6 +22,8 @@ _CODE = {
     "args": "H",
     "jump_keys": "I",
     "call_keys": "I",
+    "call_index": "I",
+    "call_gaps": "B",
     "function_index": "I",
     "functions": "H",
 }

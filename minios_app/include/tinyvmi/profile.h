@@ -180,6 +180,8 @@ struct tv_text_code {
     const uint16_t *args;       /* of the sites that have one, in their order */
     const struct tv_text_jump *jumps;
     const uint32_t *jump_keys, *call_keys; /* struct static_key, struct static_call_key */
+    const uint32_t *call_index;            /* a module's: [npages + 1] into call_gaps */
+    const uint8_t *call_gaps; /* calls that the call-depth accounting leads elsewhere (golden/modules/calls.py) */
     const uint32_t *function_index;        /* [npages + 1] into functions */
     const uint16_t *functions;             /* entries of functions, offsets in the page */
     const struct tv_text_shape *shapes;

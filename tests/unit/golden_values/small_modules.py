@@ -45,6 +45,8 @@ def blobs() -> dict[str, bytes]:
         "text.jumps": bytes.fromhex("400000 3f 0000 05 01"),
         "text.jump_keys": u32([0x2000100]),
         "text.call_keys": b"",
+        "text.call_index": u32([0, 2]),
+        "text.call_gaps": bytes([0x30, 0x70]),
         "text.function_index": u32([0, 1]),
         "text.functions": u16([0x30]),
         "names": b"small_init",

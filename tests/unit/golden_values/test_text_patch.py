@@ -33,7 +33,7 @@ def patcher(series: str, code: bytes = b"", features: set[int] | None = None, **
     facts: Any = SimpleNamespace(
         series=SERIES[series], text=TEXT, etext=TEXT + 0x3000, thunks=THUNKS, pv_ops=TEXT + 0x3000,
         pv_nop=TEXT + 0x2100, pv_bug=TEXT + 0x2200, native={}, pv_ident=None, pv_iret=None,
-        skipped_calls=frozenset(),
+        skipped_calls=frozenset(), in_module=False,
     )  # fmt: skip
     return Patcher(facts, memory, Choices(frozenset(features or ()), THUNK, **choices))
 
@@ -174,6 +174,26 @@ def test_calls_are_counted() -> None:
         other.memory.write(REPL, bytes.fromhex("6548c13d1000000005"))
         other.run(Sites(calls=[TEXT]))
         assert other.memory.read(TEXT, 5) == branch(0xE8, TEXT, target)
+
+
+def test_calls_of_a_module_are_counted_by_what_they_call() -> None:
+    """What it calls is not its to pad; its replacements are kept, and are patched before (7.2) or after."""
+    target, other = TEXT + 0x900000, TEXT + 0x900100
+    for series in ("6.12", "7.2"):
+        made = patcher(
+            series, branch(0xE8, TEXT, target) + branch(0xE8, TEXT + 5, other), {CALL_DEPTH, FEATURE}
+        )
+        made.facts.call_thunk = REPL, 9  # type: ignore[misc]
+        made.facts.in_module, made.facts.accounts = True, lambda va: va == target  # type: ignore[method-assign]
+        replacement = TEXT + 0x2000
+        made.memory.write(TEXT + 16, b"\x90" * 6)
+        made.memory.write(replacement, branch(0xE8, replacement, target))
+        site = Alternative(TEXT + 16, replacement, FEATURE, False, False, 6, 5)
+        made.run(Sites(calls=[TEXT, TEXT + 5, replacement], alternatives=[site]))
+        assert made.memory.read(TEXT, 5) == branch(0xE8, TEXT, target - 9)
+        assert made.memory.read(TEXT + 5, 5) == branch(0xE8, TEXT + 5, other)
+        assert made.memory.read(replacement, 5) == branch(0xE8, replacement, target - 9)
+        assert made.memory.read(TEXT + 16, 5) == branch(0xE8, TEXT + 16, target - 9)
 
 
 def image(release: str, **more: Any) -> Any:

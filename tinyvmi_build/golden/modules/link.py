@@ -122,6 +122,20 @@ class Module:
         self._starts = [region.start for region in self.regions]
 
     @cached_property
+    def needed(self) -> list[tuple[int, bytes]]:
+        """Link address and bytes of the text of each module that this one needs, as in its file."""
+        found = []
+        for layout, ko, _ in self._others.values():
+            start = layout.start[Area.TEXT]
+            data = bytearray(layout.size[Area.TEXT])
+            for section in ko.sections:
+                if layout.area.get(section.index) == Area.TEXT:
+                    at = layout.section[section.index] - start
+                    data[at : at + section.size] = ko.bytes_of(section)
+            found.append((start, bytes(data)))
+        return found
+
+    @cached_property
     def exports(self) -> dict[str, int]:
         """Name → number of each global symbol that the module defines."""
         return {
@@ -298,12 +312,20 @@ class ModuleImage:
             self.linked[area] = module.linked(area, only=_TABLES)
 
     def read(self, va: int, n: int) -> bytes:
-        """`n` bytes at link address `va`, of this module or the kernel."""
+        """`n` bytes at link address `va`, of this module, of the text of one that it needs, or the kernel."""
         for area, linked in self.linked.items():
             at = va - self.module.layout.start[area]
             if at >= 0 and at + n <= len(linked.data):
                 return linked.data[at : at + n]
+        for start, data in self.module.needed:
+            if start <= va and va + n <= start + len(data):
+                return data[va - start : va - start + n]
         return self.kernel.read(va, n)
+
+    def is_code(self, va: int) -> bool:
+        """Whether the kernel's text is there, or a module's."""
+        texts = (r for r in self.module.regions if r.area == Area.TEXT)
+        return self.kernel.is_code(va) or any(r.start <= va < r.start + r.size for r in texts)
 
     def u64(self, va: int) -> int:
         return int.from_bytes(self.read(va, 8), "little")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tinyvmi_build.golden.text.facts import Facts
@@ -42,8 +41,6 @@ def known_sections(ko: KoFile) -> None:
 
 def module_regions(image: ModuleImage, series: Series, pointers: list[int]) -> Regions:
     """The places of the module's text; `pointers` are those of pv_ops that the kernel uses."""
-    # Call-depth accounting is not followed into modules: without it their places are the file's.
-    series = replace(series, call_thunks="")
     facts = Facts(image, series, (image.text, image.etext))
     return Regions(image, facts, module_sites(image, series), pointers)
 
@@ -56,7 +53,6 @@ def module_sites(image: ModuleImage, series: Series) -> Sites:
         if name.startswith(TRAMPOLINE):
             trampolines.append((va, _key(image, own, name)))
     sites = collect(image, series, image.table, trampolines)
-    sites.calls = []
     # alternatives_smp_module_add() is given .text alone before Linux 6.4, all of the code since.
     if not image.module.rules.split:
         text, code = image.table(".text")

@@ -11,6 +11,7 @@ from tinyvmi_build.golden.text.shapes import ADD32, ADD64, ADDR32, ADDR64
 from tinyvmi_build.golden.text.tables import NO_ENTRY
 from tinyvmi_build.golden.unknown import Unknown
 
+from . import calls
 from .layout import INIT, PAGE, Area
 from .link import KERNEL, SIZES, Linked, Module, ModuleImage, Record
 from .packed import packed
@@ -35,6 +36,7 @@ def make(module: Module, series: Series, pointers: list[int]) -> bytes:
     classes: Classes = {}
     tables = {f"text.{name}": data for name, data in code.sites().items()}
     text = image.linked[Area.TEXT]
+    tables |= {f"text.{name}": data for name, data in calls.tables(code, text.data).items()}
     outside = _outside(text.records, regions.regions)
     tables |= _pages("text", code.blank(text.data), outside, image.text, classes)
     rodata = [image.linked[Area.RODATA], module.linked(Area.RODATA, init_first=True)]

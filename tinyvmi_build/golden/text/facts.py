@@ -71,6 +71,7 @@ class Facts:
         self.series = series
         self.base = require(image, "_text")
         self.text, self.etext = bounds or (self.base, require(image, "_etext"))
+        self.in_module = bounds is not None
         self.thunks = require(image, "__x86_indirect_thunk_array")
         self.return_thunk = require(image, "__x86_return_thunk")
         self.its_return_thunk = require(image, "its_return_thunk")
@@ -119,6 +120,13 @@ class Facts:
         names = [*entries.split(), "soft_restart_cpu", "__fentry__"]
         found = {self.image.symbols.get(name) for name in names}
         return frozenset(va for va in found if va is not None)
+
+    def accounts(self, target: int) -> bool:
+        """Whether the accounting is put in front of what a module calls at `target` (patch_dest)."""
+        size = self.call_thunk[1]
+        if target in self.skipped_calls or not self.image.is_code(target):
+            return False
+        return self.image.read(target - size, size) == b"\x90" * size
 
     @cached_property
     def call_thunk(self) -> tuple[int, int]:

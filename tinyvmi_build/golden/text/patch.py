@@ -278,7 +278,9 @@ class Patcher:
         target = self.choices.pv[pointer] or self.facts.pv_bug
         if target == self.facts.pv_nop:
             return bytearray()
-        return bytearray(branch(CALL, alt.repl, target))
+        # The file has a call of BUG_func; where a module's is counted already, so is what comes of it.
+        displacement = int.from_bytes(code[1:5], "little") + target - self.facts.pv_bug
+        return bytearray([CALL]) + struct.pack("<I", displacement & 0xFFFFFFFF)
 
     def _apply_relocation(self, code: bytearray, alt: Alternative) -> None:
         """__apply_relocation()"""
@@ -317,9 +319,13 @@ class Patcher:
             if insn is None or insn.opcode[0] != CALL:
                 continue
             target = va + insn.length + int.from_bytes(code[1:5], "little", signed=True)
-            if target in self.facts.skipped_calls or not self.facts.text <= target < self.facts.etext:
-                continue
-            if self.patch_pad(target):
+            if self.facts.in_module:
+                counted = self.facts.accounts(target)
+            elif target in self.facts.skipped_calls or not self.facts.text <= target < self.facts.etext:
+                counted = False
+            else:
+                counted = self.patch_pad(target)
+            if counted:
                 self.memory.write(va, branch(CALL, va, target - self.facts.call_thunk[1]))
 
     def patch_pad(self, target: int) -> bool:

@@ -162,13 +162,19 @@ class ShapeMaker:
 
     def _proof(self, template: Template, start: int) -> bytes:
         site, thunk = start - self.facts.base, self.fakes[1] - self.facts.base
-        return fill(template, site, _DELTA, thunk, self.proof_targets)
+        return fill(template, site, _DELTA, thunk, self.proof_targets, self._lead())
+
+    def _lead(self) -> int:
+        """How far before its target a call in a module's replacement leads, where it is counted first."""
+        facts = self.facts
+        return facts.call_thunk[1] if facts.in_module and facts.series.call_thunks == "before" else 0
 
     def _generalise(self, start: int, code: bytes, inside: Sites) -> Template:
         """`code` with its displacements named by their targets."""
         out = bytearray(code)
         fixes = []
         counted = self.facts.series.call_thunks == "after"
+        lead = self._lead()
         at = 0
         while at < len(code) and (insn := decode(code, at)) is not None:
             field = insn.imm_at if insn.branches else insn.disp_at
@@ -177,6 +183,9 @@ class ShapeMaker:
                 where = at + field
                 base = start + where + int.from_bytes(code[where : where + 4], "little", signed=True)
                 number, rest = divmod(base + 4 - self.fakes[0], 0x1000)
+                led = lead and rest == 0x1000 - lead
+                if led:
+                    number, rest = number + 1, 0
                 if not insn.branches or rest or not 0 <= number <= len(self.pointers):
                     if not start <= base + 4 <= start + len(code):
                         fixes.append((where, REL, base - self.facts.base & 0xFFFFFFFF))
@@ -186,7 +195,8 @@ class ShapeMaker:
                     out[where : where + 4] = bytes(4)
                 else:
                     first = any(alt.instr == start + at for alt in inside.alternatives)
-                    kind = REL_PV_COUNTED if counted and first and insn.opcode[0] == CALL else REL_PV
+                    through = led or (counted and first and insn.opcode[0] == CALL)
+                    kind = REL_PV_COUNTED if through else REL_PV
                     fixes.append((where, kind, number - 1))
                     out[where : where + 4] = bytes(4)
             at += insn.length
@@ -220,8 +230,11 @@ def relocate(memory: Memory, image: CodeImage, start: int, end: int, delta: int)
         memory.write(va, (value % (1 << 8 * size)).to_bytes(size, "little"))
 
 
-def fill(template: Template, site: int, delta: int, return_thunk: int, pv: list[int]) -> bytes:
-    """A template's bytes at offset `site` of .text, as the monitor makes them; targets are offsets too."""
+def fill(template: Template, site: int, delta: int, return_thunk: int, pv: list[int], lead: int = 0) -> bytes:
+    """A template's bytes at offset `site` of .text, as the monitor makes them; targets are offsets too.
+
+    What is counted leads `lead` bytes before its target.
+    """
     out = bytearray(template.code)
     for offset, kind, argument in template.fixes:
         size = 8 if kind == ADD64 else 4
@@ -232,7 +245,7 @@ def fill(template: Template, site: int, delta: int, return_thunk: int, pv: list[
         elif kind == REL_RETURN:
             value = return_thunk - 4 - here
         elif kind in (REL_PV, REL_PV_COUNTED):
-            value = pv[argument] - 4 - here
+            value = pv[argument] - 4 - here - (lead if kind == REL_PV_COUNTED else 0)
         elif kind == SUB32:
             value -= delta
         else:
@@ -261,7 +274,8 @@ def subset(sites: Sites, alternatives: list[Alternative], start: int, end: int, 
         alternatives=alternatives,
         paravirt=[p for first, last in ranges for p in index.paravirt(first, last)],
         returns=[va for first, last in ranges for va in index.returns.within(first, last)],
-        calls=index.calls.within(start, end),
+        # A module keeps its replacements, and the calls in them are patched as others are.
+        calls=[va for first, last in ranges for va in index.calls.within(first, last)],
     )
 
 

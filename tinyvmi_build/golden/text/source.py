@@ -24,6 +24,9 @@ class CodeImage(Protocol):
 
     def read(self, va: int, n: int) -> bytes: ...
 
+    def is_code(self, va: int) -> bool:
+        """Whether text that is kept lies there: the kernel's or, seen from a module, a module's."""
+
     def u64(self, va: int) -> int: ...
 
     def pieces(self, start: int, end: int) -> Iterator[tuple[int, bytes]]: ...
