@@ -8,9 +8,12 @@ differ the batch is halved until the change that made the difference stands alon
 from __future__ import annotations
 
 import random
+import re
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from tests.dump.conftest import Checked
 from tests.dump.test_text_changes import (
@@ -20,7 +23,10 @@ from tests.dump.test_text_changes import (
     _makeable,
     _relocations_across_lines,
 )
+from tinyvmi_build.golden.modules.layout import Area
+from tinyvmi_build.golden.ro_after_init import EXACT
 from tinyvmi_build.golden.text.regions import Kind
+from tinyvmi_build.lab.tamper.loaded import LoadedModule
 
 PAGE = 4096
 
@@ -48,31 +54,57 @@ class Tally:
         self.caught[what] += caught
 
 
-def ranges(target: Target) -> dict[str, tuple[int, int]]:
-    """Check → (link address, bytes) of what it verifies byte by byte."""
+@dataclass(frozen=True)
+class Range:
+    """`size` bytes from link address `va` on that `check` verifies byte by byte."""
+
+    check: str
+    va: int
+    size: int
+
+
+def ranges(target: Target) -> list[Range]:
+    """What is verified byte by byte, of the kernel and of the modules that are loaded."""
     golden = target.subject.profile.golden
-    return {
-        check: (golden[check]["va"], golden[check]["size"])
+    found = [
+        Range(check, golden[check]["va"], golden[check]["size"])
         for check in ("rodata", "text")
         if golden.get(check, {}).get("size")
-    }
+    ]
+    return [*found, *_after_init(target), *_modules(target)]
+
+
+def _after_init(target: Target) -> Iterator[Range]:
+    """Of ro-after-init what its digests cover."""
+    profile = target.subject.profile
+    golden = profile.golden["ro-after-init"]
+    if golden.get("size"):
+        for run in re.finditer(b"%c+" % EXACT, profile.blob("ro-after-init.kinds")):
+            yield Range("ro-after-init", golden["va"] + run.start(), len(run[0]))
+
+
+def _modules(target: Target) -> Iterator[Range]:
+    for name in target.subject.profile.golden["modules"].get("list", ()):
+        try:
+            module = LoadedModule(target.memory, name)
+        except LookupError:
+            continue
+        for area in (Area.TEXT, Area.RODATA):
+            yield Range("modules", module.base[area], module.golden["sizes"][area.name])
 
 
 def random_changes(target: Target, number: int, rng: random.Random) -> list[Change]:
     """`number` random bytes of all ranges, each changed to another random value."""
     where = ranges(target)
-    total = sum(size for _, size in where.values())
-    changes = []
+    ends = list(accumulate(one.size for one in where))
+    changes: list[Change] = []
     while len(changes) < number:
-        at = rng.randrange(total)
-        for check, (va, size) in where.items():
-            if at < size:
-                if _is_state(target, va + at):
-                    break  # the place is where the state itself is kept: what it says is then wrong elsewhere
-                old = target.memory.read(va + at, 1)[0]
-                changes.append(Change(check, va + at, old ^ rng.randrange(1, 256)))
-                break
-            at -= size
+        at = rng.randrange(ends[-1])
+        one = where[i := bisect_right(ends, at)]
+        va = one.va + one.size + at - ends[i]
+        if _is_state(target, va):
+            continue  # the place is where the state itself is kept: what it says is then wrong elsewhere
+        changes.append(Change(one.check, va, target.memory.read(va, 1)[0] ^ rng.randrange(1, 256)))
     return changes
 
 

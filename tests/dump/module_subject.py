@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tests.dump.conftest import Checked, Memory
@@ -33,6 +33,13 @@ LOADED = (
 )
 
 
+def loadable(package: Path, modules: Iterable[str] = LOADED) -> tuple[str, ...]:
+    """Those of `modules` that the kernel in `package` has."""
+    files = unpacked_kernel(package).rglob("*.ko*")
+    have = {path.name.split(".ko")[0].replace("-", "_") for path in files}
+    return tuple(name for name in modules if name in have)
+
+
 class ModuleSubject:
     """One kernel; only `text` and `modules` are checked, so that a finding is one of them."""
 
@@ -61,9 +68,7 @@ class ModuleSubject:
         smp: int = 1,
         script: str = "",
     ) -> Path:
-        unpacked = unpacked_kernel(self.package)
-        have = {p.name.split(".ko")[0].replace("-", "_") for p in unpacked.rglob("*.ko*")}
-        names = [name for name in modules if name in have]
+        names = loadable(self.package, modules)
         assert len(names) >= min(12, len(modules)), names
         return raw_dump(
             self.package, self.memory_mib, extra, cpu, smp, modules=names, script=script, seconds=300

@@ -20,6 +20,7 @@ from tests.dump.campaign import Tally, encoding_name, try_bytes, try_encodings
 from tests.dump.circumstances import named
 from tests.dump.conftest import Checked, run_checker
 from tests.dump.matrix.cell import Kernel
+from tests.dump.module_subject import LOADED, loadable
 from tests.dump.test_text_changes import TARGETS, WRONGS, Target
 from tests.dump.text_subject import boot_of, opened
 from tinyvmi_build.errors import TinyVMIError
@@ -27,13 +28,23 @@ from tinyvmi_build.golden.text.places import Places
 from tinyvmi_build.lab.direct import raw_dump
 from tinyvmi_build.progress import Progress
 
+#: What any processor can run of LOADED.
+MODULES = tuple(name for name in LOADED if name not in ("aesni_intel", "crc32c_intel"))
+#: The targets of every test run, and kernels of more parts.
+CAMPAIGN = [
+    *TARGETS,
+    ("linux-image-rt-amd64", "bookworm", "plain"),
+    ("linux-image-amd64", "trixie", "plain"),
+    ("linux-image-amd64", "sid", "haswell"),
+]
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "mutations.md"
 _HEAD = """# The mutation campaign
 
 Written by `make mutations`. Bytes of saved kernels are changed, and all checks look at the result: random
-single bytes of everything that is verified byte by byte, and each plausible but wrong encoding at up to 16
-places of its kind. A change is caught if its check makes a finding of it: for an encoding with the place's
-address, kind and bytes.
+single bytes of everything that is verified byte by byte (the kernel's text, rodata and ro-after-init, and
+text and rodata of the modules that are loaded), and each plausible but wrong encoding at up to 16 places of
+its kind. A change is caught if its check makes a finding of it: for an encoding with the place's address,
+kind and bytes.
 """
 
 
@@ -58,7 +69,8 @@ def target(metapackage: str, suite: str, circumstance: str) -> Iterator[Target]:
     kernel = Kernel(metapackage, suite, Progress(quiet=True))
     subject = Subject(kernel)
     boot = boot_of(named(circumstance), lambda: kernel.image)
-    dump = raw_dump(kernel.package, kernel.memory_mib, **boot)
+    boot |= {"modules": loadable(kernel.package, MODULES), "seconds": 300}
+    dump = raw_dump(kernel.package, 2 * kernel.memory_mib, **boot)
     with tempfile.TemporaryDirectory(prefix="tinyvmi-mutations.") as folder:
         copy = Path(folder) / "copy.raw"
         shutil.copyfile(dump, copy)
@@ -76,9 +88,9 @@ def main(seed: int, number: int, kernels: tuple[str, ...], docs: bool) -> None:
 
     Exit status: 0 if every change was caught and no untouched kernel has a finding, else 5.
     """
-    chosen = [t for t in TARGETS if not kernels or t[1] in kernels]
+    chosen = [t for t in CAMPAIGN if not kernels or t[1] in kernels]
     if not chosen:
-        raise click.UsageError(f"there are {', '.join(sorted({t[1] for t in TARGETS}))}")
+        raise click.UsageError(f"there are {', '.join(sorted({t[1] for t in CAMPAIGN}))}")
     tallies: dict[str, Tally] = {}
     releases: list[str] = []
     for metapackage, suite, circumstance in chosen:
@@ -108,7 +120,7 @@ def main(seed: int, number: int, kernels: tuple[str, ...], docs: bool) -> None:
         click.echo(f"MISSED {line}")
     tried = {what for tally in tallies.values() for what in tally.tried}
     never = [name for kind, what, _ in WRONGS if (name := encoding_name(kind, what)) not in tried]
-    if len(chosen) == len(TARGETS):
+    if len(chosen) == len(CAMPAIGN):
         for what in never:
             click.echo(f"NEVER TRIED {what}")
         if docs:

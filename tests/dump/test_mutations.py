@@ -23,7 +23,7 @@ def test_random_bytes_of_all_ranges(cloud: Target) -> None:
     try_bytes(cloud, 1500, random.Random(7), tally)
     assert tally.missed == []
     assert tally.tried == tally.caught
-    assert min(tally.tried["rodata: any byte"], tally.tried["text: any byte"]) > 200
+    assert min(tally.tried[f"{check}: any byte"] for check in ("rodata", "text", "modules")) > 100
     assert tally.tried.total() == 1500
 
 

@@ -119,7 +119,11 @@ class Dump:
         raise AssertionError("no kernel in the dump")
 
     def pa(self, link_va: int) -> int:
-        return self.text_pa + link_va - self.profile.text_va
+        """Outside of the kernel's image its page tables tell."""
+        offset = link_va - self.profile.text_va
+        if 0 <= offset < self.profile.image_size:
+            return self.text_pa + offset
+        return self.at(link_va + self.delta & (1 << 64) - 1)
 
     def read(self, link_va: int, size: int) -> bytes:
         return self.bytes[self.pa(link_va) : self.pa(link_va) + size]
