@@ -25,56 +25,32 @@ static void uncount_call(struct tv_text_pass *p, uint32_t at)
     memcpy(p->window + at + 1, &v, sizeof(v));
 }
 
-/* Make padding of the accounting at `at` of page `i`'s window.  False: it is not there. */
-static bool uncount_pad(struct tv_text_pass *p, uint32_t i, uint32_t at)
-{
-    const struct tv_text_template *pad = &p->s->t->call_pad;
-    uint32_t offset = (uint32_t)(p->a->va - p->s->text) + i * TV_PAGE_SIZE + at - TV_TEXT_BEFORE;
-    uint8_t want[TV_TEXT_BEFORE];
-
-    tv_text_fill(p->s, p->a, pad, offset, want);
-    if (memcmp(p->window + at, want, pad->size) != 0)
-        return false;
-    memset(p->window + at, 0x90, pad->size);
-    return true;
-}
-
-/* Take the call-depth accounting out of the copy of a page of the kernel's own code. */
-static void uncount(struct tv_text_pass *p, uint32_t i)
-{
-    const struct tv_text *t = p->s->t;
-
-    for (uint32_t n = t->call_index[i]; n < t->call_index[i + 1]; n++) {
-        uint32_t at = t->calls[n] & 0x3fff, kind = t->calls[n] >> 14;
-
-        if (kind == 0)
-            uncount_call(p, at);
-        else if (!uncount_pad(p, i, at) && kind == 1)
-            memset(p->window + at, 0, t->call_pad.size); /* it must be there: let the digest tell */
-    }
-}
-
-/* The accounting in front of the functions of page `n`, as far as it lies in page `i`'s window. */
+/* The accounting in front of the functions of page `n`, as far as it lies in page `i`'s window, becomes padding. */
 static void uncount_pads(struct tv_text_pass *p, uint32_t i, uint32_t n)
 {
+    const struct tv_text_template *pad = &p->s->t->call_pad;
     const struct tv_text_code *c = p->a->c;
-    uint32_t size = p->s->t->call_pad.size;
+    uint32_t window = (uint32_t)(p->a->va - p->s->text) + i * TV_PAGE_SIZE - TV_TEXT_BEFORE;
 
     for (uint32_t f = c->function_index[n]; f < c->function_index[n + 1]; f++) {
-        uint32_t entry = TV_TEXT_BEFORE + (n - i) * TV_PAGE_SIZE + c->functions[f];
+        uint32_t kind = c->functions[f] >> 12;
+        uint32_t at = TV_TEXT_BEFORE + (n - i) * TV_PAGE_SIZE + c->functions[f] % TV_PAGE_SIZE - pad->size;
+        uint8_t want[TV_TEXT_BEFORE];
 
-        if (entry > sizeof(p->window))
+        if (at + pad->size > sizeof(p->window))
             break;
-        if (entry >= size)
-            uncount_pad(p, i, entry - size);
+        if (kind == TV_TEXT_NO_PAD)
+            continue;
+        tv_text_fill(p->s, p->a, pad, window + at, want);
+        if (memcmp(p->window + at, want, pad->size) == 0)
+            memset(p->window + at, 0x90, pad->size);
+        else if (kind == TV_TEXT_PAD_COUNTED)
+            memset(p->window + at, 0, pad->size); /* it must be there: let the digest tell */
     }
 }
 
-/*
- * The same for a module: whether a function of it is called may depend on
- * others, so in front of each there is either padding or the accounting.
- */
-static void uncount_module(struct tv_text_pass *p, uint32_t i)
+/* Take the call-depth accounting out of the copy: calls lead to the functions again, and padding is padding. */
+static void uncount(struct tv_text_pass *p, uint32_t i)
 {
     const struct tv_text_code *c = p->a->c;
     uint32_t at = 0;
@@ -171,12 +147,8 @@ bool tv_text_page(struct tv_text_pass *p, struct tv_kernel *k, uint32_t i, struc
         res->missing++;
     if (readable && !p->s->in_modules)
         tv_text_keep_callers(p->s, i * TV_PAGE_SIZE, p->window + TV_TEXT_BEFORE);
-    if (readable && p->s->call_depth) {
-        if (p->s->in_modules)
-            uncount_module(p, i);
-        else
-            uncount(p, i);
-    }
+    if (readable && p->s->call_depth)
+        uncount(p, i);
     judge_places(p, k, i, readable, res);
     return readable;
 }

@@ -98,16 +98,22 @@ bool tv_text_capable(const struct tv_text_state *s, uint32_t feature)
     return s->capabilities[feature / 32 % TV_TEXT_CAPABILITY_WORDS] >> feature % 32 & 1;
 }
 
-bool tv_text_has_entry(const struct tv_text_code *c, uint32_t offset)
+/* The function at `offset`: its entry of `functions`, or NULL. */
+static const uint16_t *function_at(const struct tv_text_code *c, uint32_t offset)
 {
     uint32_t page = offset / TV_PAGE_SIZE;
 
     if (page >= c->npages)
-        return false;
+        return NULL;
     for (uint32_t i = c->function_index[page]; i < c->function_index[page + 1]; i++)
-        if (c->functions[i] == offset % TV_PAGE_SIZE)
-            return true;
-    return false;
+        if (c->functions[i] % TV_PAGE_SIZE == offset % TV_PAGE_SIZE)
+            return &c->functions[i];
+    return NULL;
+}
+
+bool tv_text_has_entry(const struct tv_text_code *c, uint32_t offset)
+{
+    return function_at(c, offset) != NULL;
 }
 
 bool tv_text_is_function(const struct tv_text *t, uint32_t offset)
@@ -117,14 +123,9 @@ bool tv_text_is_function(const struct tv_text *t, uint32_t offset)
 
 bool tv_text_counted(const struct tv_text *t, uint32_t offset)
 {
-    uint32_t pad = offset - t->call_pad.size, page = pad / TV_PAGE_SIZE;
+    const uint16_t *function = function_at(&t->code, offset);
 
-    if (page >= t->range.npages)
-        return false;
-    for (uint32_t i = t->call_index[page]; i < t->call_index[page + 1]; i++)
-        if (t->calls[i] >> 14 && (t->calls[i] & 0x3fff) == pad % TV_PAGE_SIZE + TV_TEXT_BEFORE)
-            return true;
-    return false;
+    return function && *function >> 12 != TV_TEXT_NO_PAD;
 }
 
 uint32_t tv_text_entry(const struct tv_text_state *s, uint64_t va)

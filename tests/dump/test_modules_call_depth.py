@@ -10,10 +10,11 @@ import pytest
 from tests.dump.conftest import Memory
 from tests.dump.module_subject import LOADED, ModuleSubject, ModuleTarget, judged
 from tinyvmi_build.golden.modules.packed import unpacked
+from tinyvmi_build.golden.rodata import PAGE
+from tinyvmi_build.golden.text.calls import calls_of
 from tinyvmi_build.golden.text.patch import branch
 from tinyvmi_build.golden.text.places import Place, Places
 from tinyvmi_build.golden.text.regions import Kind
-from tinyvmi_build.golden.text.tables import CALL_BIAS, PAGE
 
 KERNELS = [("linux-image-amd64", "trixie"), ("linux-image-cloud-amd64", "sid")]
 MODULES = ("nf_tables", "btrfs", "bridge", "nf_conntrack")
@@ -32,15 +33,10 @@ def memory(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 def _calls(target: ModuleTarget, memory: Memory) -> list[int]:
     """Addresses of the calls of a module that are counted."""
-    _, tables = unpacked(memory.profile.blob(f"modules/{target.module.name}"))
-    index = [n for (n,) in struct.iter_unpack("<I", tables["text.call_index"])]
-    found = set()
-    for page in range(len(index) - 1):
-        at = 0
-        for gap in tables["text.call_gaps"][index[page] : index[page + 1]]:
-            at += gap
-            if gap != 255:
-                found.add(target.pages()[0] + page * PAGE + at - CALL_BIAS)
+    _, packed = unpacked(memory.profile.blob(f"modules/{target.module.name}"))
+    tables = {name.removeprefix("text."): data for name, data in packed.items()}
+    first, pages = target.pages()[0], len(tables["call_index"]) // 4 - 1
+    found = {first + page * PAGE + at for page in range(pages) for at in calls_of(tables, page)}
     return sorted(found)
 
 

@@ -135,11 +135,11 @@ TEXT_TABLES = {
     "args": "H",
     "jump_keys": "I",
     "call_keys": "I",
+    "call_index": "I",
+    "call_gaps": "B",
     "function_index": "I",
     "functions": "H",
 }
-#: Those that only the kernel's own code has.
-CALL_TABLES = {"call_index": "I", "calls": "H"}
 
 
 def _text(kernel: KernelProfile) -> dict[str, Any]:
@@ -147,7 +147,7 @@ def _text(kernel: KernelProfile) -> dict[str, Any]:
     rodata = kernel.section(".rodata")
     start = rodata.addr - golden["va"]
     pages = _pages(kernel, "text")
-    c_types = {"I": "uint32_t", "H": "uint16_t"}
+    c_types = {"I": "uint32_t", "H": "uint16_t", "B": "uint8_t"}
     arrays = {
         "reloc_index": ("uint32_t", pages.pop("reloc_index")),
         "relocs": ("uint16_t", pages.pop("relocs")),
@@ -158,7 +158,7 @@ def _text(kernel: KernelProfile) -> dict[str, Any]:
         "ftrace_functions": ("uint32_t", golden["ftrace"]["functions"]),
         "ftrace_graph": ("uint32_t", golden["ftrace"]["graph"]),
     }
-    for name, code in (TEXT_TABLES | CALL_TABLES).items():
+    for name, code in TEXT_TABLES.items():
         arrays[name] = (c_types[code], _numbers(code, kernel.blob(f"text.{name}")))
     return {
         "golden": golden,

@@ -6,7 +6,6 @@ the kernel patches are judged one by one and never make such a finding: they are
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -14,7 +13,6 @@ from typing import Any, Protocol
 from ..profile.relocated import ro_after_init_at, rodata_at, text_at
 
 _PAGE = 4096
-_CALL_BIAS = 16  # `calls` count from this many bytes before a page
 _FURTHEST = 1 << 16  # bytes of a function that are decoded to find an instruction's begin
 
 
@@ -109,15 +107,18 @@ def _counted(kernel: Golden, va: int, line: bytearray, actual: bytes) -> None:
     size = len(golden.get("call_pad", {}).get("code", "")) // 2
     if not size:
         return
+    from ..golden.text.calls import calls_of, padded
+
     page = (va - golden["va"]) // _PAGE
-    index = array("I", kernel.blob("text.call_index"))
-    calls = array("H", kernel.blob("text.calls"))
-    for entry in calls[index[page] : index[page + 1]]:
-        at = golden["va"] + page * _PAGE + (entry & 0x3FFF) - _CALL_BIAS - va
-        if entry >> 14:
-            if at >= 0 and at + size <= len(line) and line[at : at + size] == b"\x90" * size:
-                line[at : at + size] = actual[at : at + size]
-        elif at >= 0 and at + 5 <= len(line):
+    names = ("call_index", "call_gaps", "function_index", "functions")
+    tables = {name: kernel.blob(f"text.{name}") for name in names}
+    for offset in padded(tables, page):
+        at = golden["va"] + page * _PAGE + offset - size - va
+        if at >= 0 and at + size <= len(line):
+            line[at : at + size] = actual[at : at + size]
+    for offset in calls_of(tables, page):
+        at = golden["va"] + page * _PAGE + offset - va
+        if at >= 0 and at + 5 <= len(line):
             old = int.from_bytes(line[at + 1 : at + 5], "little")
             moved = (old - size & 0xFFFFFFFF).to_bytes(4, "little")
             if actual[at + 1 : at + 5] == moved:

@@ -172,6 +172,9 @@ struct tv_text_paravirt {
     uint32_t patch, patch_default; /* pv_ops.init.patch, or 0 */
 };
 
+/* What call-depth accounting makes of the padding in front of a function. */
+enum tv_text_pad { TV_TEXT_NO_PAD = 0, TV_TEXT_PAD_MAYBE = 1, TV_TEXT_PAD_COUNTED = 2 };
+
 /* The places of a stretch of code, the kernel's .text or a module's. */
 struct tv_text_code {
     uint32_t npages;
@@ -180,10 +183,10 @@ struct tv_text_code {
     const uint16_t *args;       /* of the sites that have one, in their order */
     const struct tv_text_jump *jumps;
     const uint32_t *jump_keys, *call_keys; /* struct static_key, struct static_call_key */
-    const uint32_t *call_index;            /* a module's: [npages + 1] into call_gaps */
-    const uint8_t *call_gaps; /* calls that the call-depth accounting leads elsewhere (golden/modules/calls.py) */
+    const uint32_t *call_index; /* [npages + 1] into call_gaps */
+    const uint8_t *call_gaps;   /* from a call that the accounting leads elsewhere to the next (golden/text/calls.py) */
     const uint32_t *function_index;        /* [npages + 1] into functions */
-    const uint16_t *functions;             /* entries of functions, offsets in the page */
+    const uint16_t *functions; /* entries of functions: enum tv_text_pad << 12 | offset in the page */
     const struct tv_text_shape *shapes;
     const struct tv_text_template *templates;
     uint32_t jump_key_count, call_key_count;
@@ -192,8 +195,6 @@ struct tv_text_code {
 struct tv_text {
     struct tv_digest_range range;
     struct tv_text_code code;
-    const uint32_t *call_index; /* [npages + 1] into calls */
-    const uint16_t *calls;      /* what call-depth accounting changes: kind << 14 | offset from 16 bytes before */
     const struct tv_text_constant *constants;
     const uint32_t *return_thunks;
     struct tv_text_template call_pad; /* the accounting in front of a function; size 0: none */

@@ -79,6 +79,6 @@ def blobs() -> dict[str, bytes]:
         "text.call_keys": struct.pack("<I", 0x2030),
         "text.function_index": struct.pack("<2I", 0, 2),
         "text.functions": struct.pack("<2H", 64, 80),
-        "text.call_index": struct.pack("<2I", 0, 0),
-        "text.calls": b"",
+        "text.call_index": struct.pack("<2I", 0, 1),
+        "text.call_gaps": bytes([0x28]),
     }

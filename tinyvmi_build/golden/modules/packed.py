@@ -41,7 +41,7 @@ def nearest(tables: Mapping[str, bytes], offset: int) -> tuple[str, int] | None:
     number = 0
     for page, (end,) in enumerate(index):
         for _ in range(first, end):
-            at = page * _PAGE + next(offsets)[0]
+            at = page * _PAGE + next(offsets)[0] % _PAGE
             if at > offset:
                 return best
             best = names[number], offset - at

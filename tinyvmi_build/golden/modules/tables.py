@@ -5,13 +5,13 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
 
+from tinyvmi_build.golden.text.calls import Counted
 from tinyvmi_build.golden.text.code import Code, u16, u32
 from tinyvmi_build.golden.text.series import Series
 from tinyvmi_build.golden.text.shapes import ADD32, ADD64, ADDR32, ADDR64
 from tinyvmi_build.golden.text.tables import NO_ENTRY
 from tinyvmi_build.golden.unknown import Unknown
 
-from . import calls
 from .layout import INIT, PAGE, Area
 from .link import KERNEL, SIZES, Linked, Module, ModuleImage, Record
 from .packed import packed
@@ -34,9 +34,10 @@ def make(module: Module, series: Series, pointers: list[int]) -> bytes:
     }
     code = Code(regions, sorted(functions))
     classes: Classes = {}
-    tables = {f"text.{name}": data for name, data in code.sites().items()}
     text = image.linked[Area.TEXT]
-    tables |= {f"text.{name}": data for name, data in calls.tables(code, text.data).items()}
+    counted = Counted(code, text.data)
+    places = code.sites(counted.pads) | counted.tables()
+    tables = {f"text.{name}": data for name, data in places.items()}
     outside = _outside(text.records, regions.regions)
     tables |= _pages("text", code.blank(text.data), outside, image.text, classes)
     rodata = [image.linked[Area.RODATA], module.linked(Area.RODATA, init_first=True)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tinyvmi_build.golden.rodata import LINE, PAGE
@@ -98,8 +98,11 @@ class Code:
             lines += struct.pack("<64H", *(sums + [0] * (64 - len(sums))))
         return bytes(digests), bytes(lines)
 
-    def sites(self) -> dict[str, bytes]:
-        """`site_index`, `sites`, `args`, `jumps`, `jump_keys`, `call_keys`, `function_index`, `functions`."""
+    def sites(self, pads: Mapping[int, int]) -> dict[str, bytes]:
+        """`site_index`, `sites`, `args`, `jumps`, `jump_keys`, `call_keys`, `function_index`, `functions`.
+
+        `pads` says what stands in front of a function, 0 for those that are not in it.
+        """
         entries, args = [], []
         for region in self.r.regions:
             if region.size > LINE:
@@ -107,7 +110,9 @@ class Code:
             entries.append((region.va, region.kind << 12 | region.va % PAGE))
             args += [self.shape_numbers[region.shape]] if region.shape else list(region.args)
         index, sites = self.paged(entries)
-        function_index, functions = self.paged([(va, va % PAGE) for va in self.functions])
+        function_index, functions = self.paged(
+            [(va, pads.get(va, 0) << 12 | va % PAGE) for va in self.functions]
+        )
         return {
             "site_index": index,
             "sites": sites,

@@ -122,7 +122,7 @@ class Facts:
         return frozenset(va for va in found if va is not None)
 
     def accounts(self, target: int) -> bool:
-        """Whether the accounting is put in front of what a module calls at `target` (patch_dest)."""
+        """Whether the accounting may be put in front of `target`, by what its file has there (patch_dest)."""
         size = self.call_thunk[1]
         if target in self.skipped_calls or not self.image.is_code(target):
             return False

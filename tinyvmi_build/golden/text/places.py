@@ -123,7 +123,7 @@ class Places:
         starts = array("I", blob("text.function_index"))
         offsets = array("H", blob("text.functions"))
         return [
-            self.text + page * _PAGE + offset
+            self.text + page * _PAGE + offset % _PAGE
             for page in range(len(starts) - 1)
             for offset in offsets[starts[page] : starts[page + 1]]
         ]

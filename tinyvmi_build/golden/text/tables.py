@@ -6,22 +6,21 @@ import re
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Any
 
-from tinyvmi_build.golden.rodata import BIAS, KINDS, LINE, PAGE
+from tinyvmi_build.golden.rodata import BIAS, KINDS, PAGE
 from tinyvmi_build.golden.unknown import Unknown, require
 
+from .calls import Counted
 from .code import Code, u16, u32
-from .facts import Facts, Memory
+from .facts import Facts
 from .regions import Regions
 from .series import CALL_DEPTH, RETHUNK, RETPOLINE, RETPOLINE_LFENCE
-from .shapes import ADD32, REL, SUB32, Sorted
+from .shapes import ADD32, REL, SUB32
 from .state import constants, poke
 from .tracing import ftrace, kprobes, registries
 
 if TYPE_CHECKING:
     from tinyvmi_build.kernel.image import KernelImage
 
-CALL_BIAS = 16  # call-depth places are counted from this many bytes before a page
-CALL, PAD, PAD_MAYBE = range(3)
 #: Names of the functions that a hypervisor's guest support may put into pv_ops.
 _PARAVIRT = re.compile(
     r"(__raw_callee_save_|native_|__native_|xen_|kvm_|__kvm_|hv_|vmware_|pv_native_|_?paravirt_|__paravirt_"
@@ -196,15 +195,16 @@ class Tables(Code):
         lines are of pages with zeros at every place; `.site_index` (u32, pages + 1) and `.sites`
         (u16: kind << 12 | offset in page); `.args` (u16); `.jumps` (u32 target, u16 key, u8 size, u8
         branch); `.jump_keys` and `.call_keys` (u32); `.function_index` (u32, pages + 1) and
-        `.functions` (u16 offsets in page); `.call_index` (u32, pages + 1) and `.calls` (u16: kind
-        << 14 | offset from 16 bytes before the page).
+        `.functions` (u16: what stands in front << 12 | offset in page); `.call_index` and `.call_gaps`
+        as `calls.Counted` has them.
         """
         # The rest of the last page is as executable as the page's begin; nothing ever writes it.
         data = self.image.read(self.text, self.npages * PAGE)
         digests, lines = self.digests(self.blank(data))
         found = {"text": data, "text.digests": digests, "text.lines": lines} | self._relocations()
-        found |= {f"text.{name}": table for name, table in self.sites().items()}
-        return found | self._calls(data)
+        counted = Counted(self, data)
+        tables = self.sites(counted.pads) | counted.tables()
+        return found | {f"text.{name}": table for name, table in tables.items()}
 
     def _relocations(self) -> dict[str, bytes]:
         """Those outside of all places."""
@@ -229,50 +229,3 @@ class Tables(Code):
             "text.reloc_index": u32(index),
             "text.relocs": u16(flat),
         }
-
-    def _calls(self, data: bytes) -> dict[str, bytes]:
-        """What call-depth accounting changes: calls, and the padding in front of what they call."""
-        entries: list[tuple[int, int, int]] = []  # address, size, kind
-        if self.r.series.call_thunks:
-            entries = self._counted(data)
-        per_page: list[list[int]] = [[] for _ in range(self.npages)]
-        for va, size, kind in entries:
-            for page in {(va - self.text) // PAGE, (va + size - 1 - self.text) // PAGE}:
-                per_page[page].append(kind << 14 | (va - self.text - page * PAGE + CALL_BIAS))
-        index, flat = [0], list[int]()
-        for numbers in per_page:
-            flat += numbers
-            index.append(len(flat))
-        return {"text.call_index": u32(index), "text.calls": u16(flat)}
-
-    def _counted(self, data: bytes) -> list[tuple[int, int, int]]:
-        facts = self.r.facts
-        size = facts.call_thunk[1]
-        memory = Memory(self.text, data)
-        nops = b"\x90" * size
-        first = self.text + size
-        padded = {va for va in self.functions if va >= first and memory.read(va - size, size) == nops}
-        taken = Sorted([region.va for region in self.r.regions])
-        sizes = {region.va: region.size for region in self.r.regions}
-
-        def free(first: int, end: int) -> bool:
-            """No place lies at first <= address < end."""
-            return not any(va + sizes[va] > first for va in taken.within(first - LINE, end))
-
-        padded = {va for va in padded - facts.skipped_calls if free(va - size, va)}
-        entries, called = [], set()
-        for va in self.r.sites.calls:
-            if not self.text <= va < self.etext or memory.read(va, 1) != b"\xe8":
-                continue
-            target = va + 5 + int.from_bytes(memory.read(va + 1, 4), "little", signed=True)
-            if not self.text <= target < self.etext or target in facts.skipped_calls:
-                continue
-            if memory.read(target - size, size) != nops:
-                continue
-            if target not in padded:
-                raise Unknown(f"a call at {va:#x} leads to {target:#x}, which is no function")
-            if free(va, va + 5):
-                called.add(target)
-                entries.append((va, 5, CALL))
-        entries += [(va - size, size, PAD if va in called else PAD_MAYBE) for va in padded]
-        return sorted(entries)
