@@ -78,6 +78,11 @@ class KernelImage:
         """The relocations that KASLR applies; empty if none are appended to the file."""
         return parse_relocations(self.elf.data[self.elf.end :], self.name)
 
+    @cached_property
+    def etext_va(self) -> int:
+        """_etext, where the text ends."""
+        return self.symbols.lookup("_etext")
+
     @property
     def relocs64(self) -> array[int]:
         return self.relocs.r64
@@ -92,7 +97,7 @@ class KernelImage:
 
     def is_code(self, va: int) -> bool:
         """Whether `va` lies in the kernel's text, behind which comes what is given back after the boot."""
-        return self.text_va <= va < self.symbols.lookup("_etext")
+        return self.text_va <= va < self.etext_va
 
     def relocs_in(self, start_va: int, end_va: int) -> list[tuple[int, RelocKind]]:
         """(address, kind) of each relocation that begins in start_va <= address < end_va, sorted."""

@@ -72,6 +72,7 @@ class Facts:
         self.base = require(image, "_text")
         self.text, self.etext = bounds or (self.base, require(image, "_etext"))
         self.in_module = bounds is not None
+        self._accounts: dict[int, bool] = {}  # what accounts() has said
         self.thunks = require(image, "__x86_indirect_thunk_array")
         self.return_thunk = require(image, "__x86_return_thunk")
         self.its_return_thunk = require(image, "its_return_thunk")
@@ -123,10 +124,13 @@ class Facts:
 
     def accounts(self, target: int) -> bool:
         """Whether the accounting may be put in front of `target`, by what its file has there (patch_dest)."""
-        size = self.call_thunk[1]
-        if target in self.skipped_calls or not self.image.is_code(target):
-            return False
-        return self.image.read(target - size, size) == b"\x90" * size
+        known = self._accounts.get(target)
+        if known is None:
+            size = self.call_thunk[1]
+            code = target not in self.skipped_calls and self.image.is_code(target)
+            known = code and self.image.read(target - size, size) == b"\x90" * size
+            self._accounts[target] = known
+        return known
 
     @cached_property
     def call_thunk(self) -> tuple[int, int]:
