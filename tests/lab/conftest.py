@@ -52,7 +52,7 @@ def lab(built: BuildResult, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     misbehave, smoke = build.build_images(tmp_path_factory.mktemp("misbehave"))
     files: dict[str, Path | bytes] = {**monitor_files(built), **folder.files(misbehave, BAD), SMOKE: smoke}
     files |= life.files(tmp_path_factory.mktemp("life"))
-    with Lab(files, folder=tmp_path_factory.mktemp("lab")) as running:
+    with Lab(files, folder=tmp_path_factory.mktemp("lab"), grub=True) as running:
         yield running
 
 

@@ -12,7 +12,7 @@ from typing import Self
 from ..errors import MissingEnvironment
 from ..progress import Progress
 from ..xen.patience import timeout
-from . import guest, initramfs, target
+from . import grub, guest, initramfs, target
 from .agent import Client, Remote, Result
 from .guest.modules import in_order
 from .packages import fetch_kernel, unpacked_kernel, vmlinuz_of, xen_hypervisor
@@ -29,7 +29,8 @@ class Lab:
     """Context manager.  All it writes lies in `folder`: kept with `keep`, if it was given, or on failure.
 
     `files`: path in dom0 → content, brought along at boot.  `target_kernel`: a
-    package (.deb) or vmlinuz that the target will boot (by default today's cloud kernel).
+    package (.deb) or vmlinuz that the target will boot (by default today's cloud kernel); with
+    `grub` it can also be booted by GRUB (the kind "pvh-grub"), and its KASLR is then active.
     """
 
     def __init__(
@@ -40,9 +41,11 @@ class Lab:
         folder: Path | None = None,
         kvm: bool = False,
         keep: bool = False,
+        grub: bool = False,
         progress: Progress | None = None,
     ):
         self.progress = progress or Progress()
+        self._grub = grub
         self.target_kernel = target_kernel
         self._files = dict(files or {})
         self._kvm = kvm
@@ -128,10 +131,16 @@ class Lab:
         loaded = in_order(folder, target.MODULES) if folder else {}
         later = in_order(folder, target.LATER) if folder else {}
         files = {f"{target.LATER_FOLDER}/{name}.ko": data for name, data in later.items()}
-        return {
-            f"{target.FILES}/vmlinuz": vmlinuz_of(folder) if folder else kernel,
-            f"{target.FILES}/initramfs": guest.initramfs(self.progress, loaded, files=files),
+        vmlinuz = vmlinuz_of(folder) if folder else kernel
+        ramdisk = guest.initramfs(self.progress, loaded, files=files)
+        found: dict[str, Path | bytes] = {
+            f"{target.FILES}/vmlinuz": vmlinuz,
+            f"{target.FILES}/initramfs": ramdisk,
         }
+        if self._grub:
+            image = grub.image(vmlinuz.read_bytes(), ramdisk, target.OPTIONS, self.progress)
+            found[f"{target.FILES}/grub.elf"] = image
+        return found
 
     def _stage(self, name: str, seconds: float, reached: Callable[[], bool]) -> None:
         assert self._qemu is not None
@@ -197,5 +206,8 @@ class Lab:
         return self.agent.spawn(argv, cwd)
 
     def create_target(self, name: str = "target", *, extra: str = "", kind: str = "pvh") -> target.Target:
-        """Start a Linux guest (`kind`: pvh or pv; `extra` on its command line) and wait until it is up."""
+        """Start a Linux guest and wait until it is up.
+
+        `kind`: pvh, pv or, in a lab with `grub`, pvh-grub; `extra` is for the command line of the first two.
+        """
         return target.create(self, name, extra, kind)

@@ -19,6 +19,7 @@ FILES = "/lab/target"  # vmlinuz and initramfs, in dom0
 MODULES = ("nf_tables", "veth")  # that it loads as it starts, with what they need
 LATER = ("dummy",)  # that it can load then
 LATER_FOLDER = "lib/later"
+OPTIONS = "console=hvc0 loglevel=4 panic=-1"  # of its kernel
 _START_S = 180.0
 _MEMORY_MIB = 256
 
@@ -66,9 +67,15 @@ class Target:
 
 def create(lab: Lab, name: str, extra: str, kind: str) -> Target:
     """Start a guest and wait until its init says so; one retry, which is reported."""
+    if kind == "pvh-grub":
+        boot = f'type = "pvh"\nkernel = "{FILES}/grub.elf"\n'
+    else:
+        boot = (
+            f'type = "{kind}"\nkernel = "{FILES}/vmlinuz"\nramdisk = "{FILES}/initramfs"\n'
+            f'extra = "{OPTIONS} {extra}"\n'
+        )
     config = (
-        f'name = "{name}"\ntype = "{kind}"\nkernel = "{FILES}/vmlinuz"\nramdisk = "{FILES}/initramfs"\n'
-        f'extra = "console=hvc0 loglevel=4 panic=-1 {extra}"\nmemory = {_MEMORY_MIB}\nvcpus = 1\n'
+        f'name = "{name}"\n{boot}memory = {_MEMORY_MIB}\nvcpus = 1\n'
         'on_crash = "destroy"\non_reboot = "destroy"\n'
     )
     path = f"/lab/{name}.cfg"
