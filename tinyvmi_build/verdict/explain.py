@@ -8,18 +8,21 @@ there, and the functions that pointers lead to, are worked out here.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import TinyVMIError
 from .disassemble import instructions, is_code
 from .meanings import meaning
-from .recover import Changed, code_change, data_change, wanted_data
+from .recover import Changed, code_change, data_span, wanted_data
 
 if TYPE_CHECKING:
     from ..golden.text.places import Place, Places
+    from .recover_modules import LoadedModule
 
 _MASK = (1 << 64) - 1
+_MODULES = 16  # kept unpacked
 _NEAR = 1 << 20  # further from the symbol below than this is not inside it
 
 
@@ -63,7 +66,8 @@ class Explanation:
     expected_bytes: str = ""
     actual_bytes: str = ""
     beside: tuple[str, ...] = ()  # patched places in that line: judged on their own
-    # The bytes as instructions, if they are code and capstone is there.
+    cut: bool = False  # they are a part of an instruction, the rest of which is not known
+    # The bytes as instructions, if they are whole ones and capstone is there.
     expected_code: tuple[str, ...] = ()
     actual_code: tuple[str, ...] = ()
     meaning: str = ""  # what such a finding means
@@ -79,6 +83,7 @@ class Explainer:
         self._delta = 0
         self._places_for: Kernel | None = None  # whose places are known
         self._known_places: Places | None = None
+        self._modules: dict[tuple[str, int], LoadedModule] = {}  # by name and where its code begins
 
     def see(self, body: dict[str, Any]) -> None:
         """Take note of a `kernel` record (its build-id and delta); other records are ignored."""
@@ -89,6 +94,7 @@ class Explainer:
         except TinyVMIError:
             self._kernel = None
         self._delta = int(body["delta"], 16)
+        self._modules.clear()
 
     def name(self, address: int) -> str:
         """`symbol+0xOFFSET` for a run-time address; "" if it lies in no symbol that is known."""
@@ -103,15 +109,17 @@ class Explainer:
     def finding(self, body: dict[str, Any]) -> Explanation:
         """What is known about a `finding` or `notice` record."""
         known = self._place(body)
-        if body["check"] == "modules":
-            known = replace(known, symbol=self._in_module(body["symbol"], body["offset"]) or known.symbol)
+        if module := self._module(body):
+            at = int(known.address or body["address"], 16)
+            known = replace(known, symbol=module.name(at) or known.symbol)
+        named = self._naming(module)
         said = meaning(body["check"], body["kind"])
         known = replace(known, meaning=said.what, attribution=said.who)
-        if not is_code(body["check"], body["kind"]) or _is_pointer(body):
+        if not is_code(body["check"], body["kind"]) or _is_pointer(body) or known.cut:
             return known
         address = int(known.address or body["address"], 16)
         code = [
-            instructions(bytes.fromhex(own or body[side]), address, self.name)
+            instructions(bytes.fromhex(own or body[side]), address, named)
             for side, own in (("expected", known.expected_bytes), ("actual", known.actual_bytes))
         ]
         return replace(known, expected_code=code[0], actual_code=code[1])
@@ -119,17 +127,25 @@ class Explainer:
     def _link(self, address: int) -> int:
         return (address - self._delta) & _MASK
 
-    def _in_module(self, module: str, offset: int) -> str:
-        """`module:function+0xOFFSET`; "" if the profile has no tables of the module, or it is no code."""
-        from ..golden.modules.packed import nearest, unpacked
+    def _module(self, body: dict[str, Any]) -> LoadedModule | None:
+        """The module that a finding of `modules` is about; None if the profile has no tables of it."""
+        name = body["symbol"]
+        if body["check"] != "modules" or self._kernel is None:
+            return None
+        if name not in self._kernel.golden.get("modules", {}).get("list", ()):
+            return None
+        from .recover_modules import LoadedModule
 
-        if self._kernel is None or module not in self._kernel.golden.get("modules", {}).get("list", ()):
-            return ""
-        golden, tables = unpacked(self._kernel.blob(f"modules/{module}"))
-        if offset >= golden["sizes"]["TEXT"]:
-            return ""
-        found = nearest(tables, offset)
-        return f"{module}:{found[0]}+0x{found[1]:x}" if found else ""
+        text = int(body["address"], 16) - body["offset"] & _MASK  # offsets count from its code, all of them
+        if (name, text) not in self._modules:
+            if len(self._modules) >= _MODULES:
+                self._modules.clear()
+            self._modules[name, text] = LoadedModule(self._kernel, name, text, self._delta)
+        return self._modules[name, text]
+
+    def _naming(self, module: LoadedModule | None) -> Callable[[int], str]:
+        """Names of the kernel and of the module."""
+        return lambda va: self.name(va) or (module.name(va) if module else "")
 
     def _place(self, body: dict[str, Any]) -> Explanation:
         """Where it is, what should be there, and where pointers lead."""
@@ -173,39 +189,53 @@ class Explainer:
         """What differs in a line that the monitor knows by its digest alone."""
         if body["expected"] or self._kernel is None:
             return None
-        link_va, actual = self._link(address), bytes.fromhex(body["actual"])
+        module, actual = self._module(body), bytes.fromhex(body["actual"])
         if body["kind"] == "bytes":
-            changed = data_change(self._kernel, link_va, actual, self._delta)
-        elif body["kind"] == "text-bytes" and (places := self._places()):
+            if module:
+                wanted = module.wanted_data(address, actual)
+            else:
+                wanted = wanted_data(self._kernel, self._link(address), actual, self._delta)
+            return self._data_told(address, wanted, actual, self._naming(module)) if wanted else None
+        if body["kind"] != "text-bytes":
+            return None
+        if module:
+            changed = module.code_change(address, actual)
+        elif places := self._places():
+            link_va = self._link(address)
             near = places.within(link_va, link_va + len(actual))
             changed = code_change(self._kernel, near, places.function_of, link_va, actual, self._delta)
+            changed = replace(changed, va=changed.va + self._delta & _MASK) if changed else None
         else:
             return None
-        return self._told(changed, body, link_va, actual) if changed else None
+        return self._told(changed) if changed else None
 
-    def _told(self, changed: Changed, body: dict[str, Any], link_va: int, line: bytes) -> Explanation:
-        names = "", ""
-        if body["kind"] == "bytes":  # a pointer: shown, and named, as a whole
-            word = changed.va & ~7
-            found = line[word - link_va :][:8]
-            wanted = (wanted_data(self._kernel, word, found, self._delta) if self._kernel else None) or b""
-            inside = changed.va + len(changed.actual) <= word + 8
-            if inside and len(wanted) == 8 and self._pointer(wanted.hex()):
-                changed = Changed(word, wanted, found)
-                names = self._pointer(wanted.hex()), self._pointer(changed.actual.hex())
+    def _data_told(
+        self, address: int, wanted: bytes, actual: bytes, named: Callable[[int], str]
+    ) -> Explanation | None:
+        """Of a line of data at `address`; a pointer is shown, and named, as a whole."""
+        changed = data_span(address, wanted, actual)
+        if changed is None:
+            return None
+        word = changed.va & ~7
+        found, pointer = actual[word - address :][:8], wanted[word - address :][:8]
+        if changed.va + len(changed.actual) <= word + 8 and (name := _pointed(pointer, named)):
+            return self._told(Changed(word, pointer, found), (name, _pointed(found, named)))
+        return self._told(changed)
+
+    def _told(self, changed: Changed, names: tuple[str, str] = ("", "")) -> Explanation:
         return Explanation(
-            self.name(changed.va + self._delta & _MASK),
+            self.name(changed.va),
             expected=names[0],
             actual=names[1],
-            address=f"0x{changed.va + self._delta & _MASK:016x}",
+            address=f"0x{changed.va:016x}",
             expected_bytes=changed.expected.hex(),
             actual_bytes=changed.actual.hex(),
             beside=changed.places,
+            cut=changed.cut,
         )
 
     def _pointer(self, text: str) -> str:
-        raw = bytes.fromhex(text)  # as in memory: little-endian
-        return self.name(int.from_bytes(raw, "little")) if len(raw) == 8 else ""
+        return _pointed(bytes.fromhex(text), self.name)
 
     def _gate(self, text: str) -> str:
         """The handler of a gate (struct gate_struct, asm/desc_defs.h)."""
@@ -213,6 +243,11 @@ class Explainer:
         if len(raw) != 16:
             return ""
         return self.name(int.from_bytes(raw[:2] + raw[6:12], "little"))
+
+
+def _pointed(raw: bytes, named: Callable[[int], str]) -> str:
+    """What a pointer as in memory, little-endian, leads to."""
+    return named(int.from_bytes(raw, "little")) if len(raw) == 8 else ""
 
 
 def _places_of(kernel: Kernel) -> Places | None:

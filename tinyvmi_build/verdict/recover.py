@@ -16,6 +16,9 @@ _PAGE = 4096
 _FURTHEST = 1 << 16  # bytes of a function that are decoded to find an instruction's begin
 
 
+Code = Callable[[int, int], bytes | None]  # address, size → bytes
+
+
 class Golden(Protocol):
     """The part of a kernel profile that is needed here."""
 
@@ -38,21 +41,16 @@ class Place(Protocol):
 
 @dataclass(frozen=True)
 class Changed:
-    """What differs: its link address, what should be there and what is; patched places beside it."""
+    """What differs: where, what should be there and what is; patched places beside it.
+
+    `cut`: only a part of an instruction, the rest of which is in the line beside and not known.
+    """
 
     va: int
     expected: bytes
     actual: bytes
     places: tuple[str, ...] = ()
-
-
-def data_change(kernel: Golden, va: int, actual: bytes, delta: int) -> Changed | None:
-    """What differs in a line of read-only data; None if nothing does, or the profile does not reach there."""
-    wanted = wanted_data(kernel, va, actual, delta)
-    if wanted is None or wanted == actual:
-        return None
-    first, end = _span(wanted, actual)
-    return Changed(va + first, wanted[first:end], actual[first:end])
+    cut: bool = False
 
 
 def wanted_data(kernel: Golden, va: int, actual: bytes, delta: int) -> bytes | None:
@@ -82,18 +80,52 @@ def code_change(
         first, end = max(place.va - va, 0), min(place.va + place.size - va, len(actual))
         line[first:end] = actual[first:end]
     _counted(kernel, va, line, actual)
-    if line == actual:
+    golden = kernel.golden["text"]
+    limit = golden["va"] + golden["size"]
+
+    def code(at: int, size: int) -> bytes | None:
+        return text_at(kernel, at, min(size, limit - at), delta)
+
+    return in_instructions(va, bytes(line), actual, places, entry_of, code, code)
+
+
+def in_instructions(
+    va: int,
+    wanted: bytes,
+    actual: bytes,
+    places: Sequence[Place],
+    entry_of: Callable[[int], int],
+    code: Code,
+    beside: Code,
+) -> Changed | None:
+    """What differs between a line of code at `va` and what is `wanted`, in whole instructions; None: nothing.
+
+    `code` gives bytes as the file has them, to find instructions; `beside` those that must stand in the
+    lines beside.  Either is None, or less than was asked for, where that is not known.
+    """
+    if wanted == actual:
         return None
-    first, end = _span(bytes(line), actual)
-    start, stop = _instructions(kernel, entry_of(va + first + 1), va + first, va + end, delta)
+    first, end = _span(wanted, actual)
+    start, stop = _instructions(code, entry_of(va + first + 1), va + first, va + end)
     # An instruction may reach into the lines beside, which are as they must be.
-    before = text_at(kernel, start, va - start, delta) or b"" if start < va else b""
-    after = (
-        text_at(kernel, va + len(line), stop - va - len(line), delta) or b"" if stop > va + len(line) else b""
-    )
-    inner = slice(max(start - va, 0), min(stop - va, len(line)))
-    beside = tuple(f"{place.name} at +{place.va - va:#x}" for place in places)
-    return Changed(start, before + bytes(line[inner]) + after, before + actual[inner] + after, beside)
+    line_end = va + len(wanted)
+    before = beside(start, va - start) if start < va else b""
+    after = beside(line_end, stop - line_end) if stop > line_end else b""
+    cut = before is None or after is None
+    if before is None:
+        start = va
+    inner = slice(max(start - va, 0), min(stop - va, len(wanted)))
+    before, after = before or b"", after or b""
+    near = tuple(f"{place.name} at +{place.va - va:#x}" for place in places)
+    return Changed(start, before + wanted[inner] + after, before + actual[inner] + after, near, cut)
+
+
+def data_span(va: int, wanted: bytes, actual: bytes) -> Changed | None:
+    """What differs between a line of data at `va` and what is `wanted`; None: nothing."""
+    if wanted == actual:
+        return None
+    first, end = _span(wanted, actual)
+    return Changed(va + first, wanted[first:end], actual[first:end])
 
 
 def _span(wanted: bytes, actual: bytes) -> tuple[int, int]:
@@ -125,13 +157,11 @@ def _counted(kernel: Golden, va: int, line: bytearray, actual: bytes) -> None:
                 line[at + 1 : at + 5] = moved
 
 
-def _instructions(kernel: Golden, entry: int, first: int, end: int, delta: int) -> tuple[int, int]:
+def _instructions(code_at: Code, entry: int, first: int, end: int) -> tuple[int, int]:
     """first..end widened to whole instructions, as the file has them from the function's entry on."""
     from ..golden.text.insn import decode
 
-    golden = kernel.golden["text"]
-    last = min(end + 16, golden["va"] + golden["size"])
-    code = text_at(kernel, entry, last - entry, delta) if 0 <= first - entry < _FURTHEST else None
+    code = code_at(entry, end + 16 - entry) if 0 <= first - entry < _FURTHEST else None
     if code is None:
         return first, end
     at, start = 0, None

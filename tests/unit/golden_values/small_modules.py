@@ -64,6 +64,7 @@ def blobs() -> dict[str, bytes]:
             f"{name}.relocs": groups,
         }
     tables["rodata.order"] = u16([0, 0])
+    tables |= {"text.code": text, "rodata.pages": rodata}  # not for the monitor
     module = {
         "name": "small",
         "build_id": "11" * 20,

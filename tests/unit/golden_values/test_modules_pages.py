@@ -9,7 +9,7 @@ import pytest
 
 from tinyvmi_build.golden.modules.link import SIZES, Field, Record
 from tinyvmi_build.golden.modules.packed import nearest, packed, unpacked
-from tinyvmi_build.golden.modules.pages import CLASSES_MAX, Classes, by_page
+from tinyvmi_build.golden.modules.pages import CLASSES_MAX, Classes, by_page, entries
 from tinyvmi_build.golden.unknown import Unknown
 
 BIAS, PAGE, START = 8, 4096, 0xFFFFFFFFC0000000
@@ -56,6 +56,7 @@ def test_groups_say_what_they_were_made_of(seed: int) -> None:
             and record.va + SIZES[record.field] - START > number * PAGE
         )
         assert sorted(_read(groups)) == expected
+        assert list(entries(groups)) == _read(groups)
 
 
 def test_a_row_costs_six_bytes() -> None:

@@ -31,6 +31,22 @@ def unpacked(blob: bytes) -> tuple[dict[str, Any], dict[str, bytes]]:
     return header["golden"], {n: body[at : at + size] for n, (at, size) in header["tables"].items()}
 
 
+class AsText:
+    """A module's tables where `golden.text.places` looks for a kernel's: its code at `va`.
+
+    `text` are the kernel's values.  Targets of jump labels and keys stay where the generator's
+    address space has them.
+    """
+
+    def __init__(self, text: dict[str, Any], module: dict[str, Any], tables: Mapping[str, bytes], va: int):
+        own = {name: module[name] for name in ("shapes", "templates")}
+        self.golden: dict[str, Any] = {"text": text | own | {"va": va, "size": module["sizes"]["TEXT"]}}
+        self._tables = tables
+
+    def blob(self, name: str) -> bytes:
+        return self._tables[name]
+
+
 def nearest(tables: Mapping[str, bytes], offset: int) -> tuple[str, int] | None:
     """The function at or below `offset` of the module's code, and how far into it that is."""
     index = struct.iter_unpack("<I", tables["text.function_index"])

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from tinyvmi_build.golden.rodata import BIAS, PAGE
 from tinyvmi_build.golden.unknown import Unknown
@@ -47,6 +47,27 @@ def by_page(records: Iterable[Record], start: int, npages: int, classes: Classes
     if len(classes) > CLASSES_MAX:
         raise Unknown(f"its relocations are of {len(classes)} classes")
     return [b"".join(_group(number, offsets) for number, offsets in sorted(p.items())) for p in pages]
+
+
+def entries(groups: bytes) -> Iterator[tuple[int, int]]:
+    """(class, offset from 8 bytes before the page on) of each value in a page's `groups`."""
+    at = 0
+    while at < len(groups):
+        number, count = struct.unpack_from("<BH", groups, at)
+        if number & _ROW:
+            offset, distance = struct.unpack_from("<HB", groups, at + 3)
+            yield from ((number ^ _ROW, offset + n * distance) for n in range(count))
+            at += 6
+            continue
+        at += 3
+        offset = 0
+        for _ in range(count):
+            while groups[at] == 255:
+                offset += 255
+                at += 1
+            offset += groups[at]
+            at += 1
+            yield number, offset
 
 
 def _group(number: int, offsets: list[int]) -> bytes:

@@ -43,7 +43,8 @@ def make(module: Module, series: Series, pointers: list[int]) -> bytes:
     rodata = [image.linked[Area.RODATA], module.linked(Area.RODATA, init_first=True)]
     start = module.layout.start[Area.RODATA]
     tables |= _rodata(rodata, start, classes)
-    # For people alone: the monitor knows no names.
+    # For people alone: the monitor knows no names, and these bytes by their digests.
+    tables["text.code"] = text.data
     tables["names"] = "\n".join(functions[va] for va in code.functions).encode("ascii", "backslashreplace")
     shapes, templates = code.shapes()
     templates = [_by_target(template, code) for template in templates]
@@ -124,11 +125,17 @@ def _rodata(variants: list[Linked], start: int, classes: Classes) -> dict[str, b
     """Pages that the two orders of the sorted tables share stand once; `order` numbers each variant's."""
     numbers: dict[tuple[bytes, bytes, bytes], int] = {}
     order: list[int] = []
+    content = bytearray()
     for linked in variants:
         hashes, sums = digests(linked.data)
         groups = by_page(linked.records, start, len(linked.data) // PAGE, classes)
-        order += [numbers.setdefault(page, len(numbers)) for page in zip(hashes, sums, groups, strict=True)]
-    return _tables("rodata", list(numbers)) | {"rodata.order": u16(order)}
+        for i, page in enumerate(zip(hashes, sums, groups, strict=True)):
+            if page not in numbers:
+                numbers[page] = len(numbers)
+                content += linked.data[i * PAGE : (i + 1) * PAGE]
+            order.append(numbers[page])
+    # The pages' bytes are for people alone, as `text.code` is.
+    return _tables("rodata", list(numbers)) | {"rodata.order": u16(order), "rodata.pages": bytes(content)}
 
 
 def _witnesses(module: Module, linked: list[Linked], code: Code) -> list[list[int]]:

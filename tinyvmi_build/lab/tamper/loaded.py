@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from tinyvmi_build.golden.modules.layout import Area
-from tinyvmi_build.golden.modules.packed import unpacked
+from tinyvmi_build.golden.modules.packed import AsText, unpacked
 from tinyvmi_build.golden.text.places import Place, Places
 from tinyvmi_build.lab.tamper import Guest
 
@@ -72,21 +72,11 @@ class LoadedModule:
         """Its patched places; targets of jump labels are in its own code."""
         return _ModulePlaces(self)
 
-    @property
-    def as_text(self) -> dict[str, Any]:
-        """As a kernel's golden values of `text`, for `Places`."""
-        text = self.guest.profile.golden["text"]
-        own = {
-            "va": self.base[Area.TEXT],
-            "shapes": self.golden["shapes"],
-            "size": self.golden["sizes"]["TEXT"],
-        }
-        return text | own | {"templates": self.golden["templates"]}
-
 
 class _ModulePlaces(Places):
     def __init__(self, module: LoadedModule):
-        super().__init__(_AsProfile(module))
+        text = module.guest.profile.golden["text"]
+        super().__init__(AsText(text, module.golden, module.tables, module.base[Area.TEXT]))
         self._module = module
 
     @cached_property
@@ -115,17 +105,3 @@ class _ModulePlaces(Places):
                     owner = LoadedModule(owner.guest, owner.golden["needs"][number - 1])
                 return owner.base[Area(area)] + offset - start
         return self._module.guest.profile.text_va + offset
-
-
-class _AsProfile:
-    """A module's tables where `Places` looks for a kernel's."""
-
-    def __init__(self, module: LoadedModule):
-        self._module = module
-
-    @property
-    def golden(self) -> dict[str, Any]:
-        return {"text": self._module.as_text}
-
-    def blob(self, name: str) -> bytes:
-        return self._module.tables[name]
