@@ -27,6 +27,13 @@ _COLOURS = {
 _SHOWN_BYTES = 16
 
 
+def _distance(offset: int) -> str:
+    """Of what is found from its symbol; a module's data may lie below its code, and 64 bits wrap around."""
+    if offset >= 1 << 63:
+        return f"-0x{(1 << 64) - offset:x}"
+    return f"+0x{offset:x}" if offset else ""
+
+
 class Terminal:
     """Live lines for a person, a table of the checks at the end; coloured on a terminal only."""
 
@@ -153,7 +160,7 @@ class Terminal:
             self._line(f"record of unknown type {safe(kind)}: {safe(json.dumps(body))}")
 
     def _finding(self, body: dict[str, Any], known: Explanation) -> None:
-        place = safe(body["symbol"]) + (f"+0x{body['offset']:x}" if body["offset"] else "")
+        place = safe(body["symbol"]) + _distance(body["offset"])
         near = (
             f" [{safe(known.symbol)}]" if known.symbol and known.symbol not in (body["symbol"], place) else ""
         )

@@ -97,6 +97,11 @@ def test_a_finding_is_explained_with_and_without_kaslr():
         assert text.endswith("TAMPERED (1 scan)\n")
 
 
+def test_what_lies_before_its_symbol_is_told_so():
+    below = lines(hello(), kernel(), finding("modules", symbol="veth", offset=(1 << 64) - 0x3000), bye(0))
+    assert " at veth-0x3000 = " in told(Terminal, below)
+
+
 def test_an_unknown_build_id_explains_nothing_and_breaks_nothing():
     other = lines(hello(), kernel() | {"build_id": "00" * 20}, finding("x"), bye(0))
     assert "FINDING" in told(Terminal, other, explain=Explainer(Profiles()))
