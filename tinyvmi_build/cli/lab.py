@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
 from ..progress import Progress
 from .options import project_options
+
+
+def xen_suite(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The option that names another Xen."""
+    from ..lab.packages import SUITE, XEN_VERSIONS
+
+    versions = ", ".join(f"{version} ({suite})" for suite, version in XEN_VERSIONS.items())
+    return click.option(
+        "--xen-suite",
+        type=click.Choice(list(XEN_VERSIONS)),
+        default=SUITE,
+        show_default=True,
+        help=f"Debian release whose Xen, tools and dom0 kernel are booted: {versions}.",
+    )(function)
 
 
 @click.group("lab")
@@ -27,6 +43,7 @@ def command() -> None:
 @click.option("--keep", is_flag=True, help="Keep the lab's folder with all logs.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line instead of text.")
 @click.option("--kvm", is_flag=True, help="Use KVM with nested SVM or VMX instead of emulation.")
+@xen_suite
 @project_options
 @click.pass_obj
 def run_(
@@ -35,6 +52,7 @@ def run_(
     keep: bool,
     as_json: bool,
     kvm: bool,
+    xen_suite: str,
     project: Path | None,
     sets: tuple[str, ...],
 ) -> int:
@@ -51,6 +69,7 @@ def run_(
       tinyvmi-build lab run
       tinyvmi-build lab run --scenario tampers --scenario rescans
       tinyvmi-build lab run --config web/ --json
+      tinyvmi-build lab run --xen-suite trixie
     """
     from ..lab.play import run
     from ..lab.project import loaded_project
@@ -58,7 +77,18 @@ def run_(
 
     chosen = [scenario(name) for name in names or ("first-light",)]
     loaded = loaded_project(project, sets, progress)
-    return int(run(loaded, chosen, as_json=as_json, stream=sys.stdout, progress=progress, keep=keep, kvm=kvm))
+    return int(
+        run(
+            loaded,
+            chosen,
+            as_json=as_json,
+            stream=sys.stdout,
+            progress=progress,
+            keep=keep,
+            kvm=kvm,
+            suite=xen_suite,
+        )
+    )
 
 
 @command.command("list")
@@ -72,9 +102,10 @@ def list_() -> None:
 
 @command.command("shell")
 @click.option("--kvm", is_flag=True, help="Use KVM with nested SVM or VMX instead of emulation.")
+@xen_suite
 @project_options
 @click.pass_obj
-def shell(progress: Progress, kvm: bool, project: Path | None, sets: tuple[str, ...]) -> None:
+def shell(progress: Progress, kvm: bool, xen_suite: str, project: Path | None, sets: tuple[str, ...]) -> None:
     """Boot the lab with a target, and stay at dom0's console; Ctrl-] leaves and ends it.
 
     The monitor's build folder is /lab/monitor there, the target is running.
@@ -94,7 +125,7 @@ def shell(progress: Progress, kvm: bool, project: Path | None, sets: tuple[str, 
     loaded = loaded_project(project, sets, progress)
     built = build_monitor(loaded, progress)
     files = monitor_files(built)
-    with Lab(files, target_kernel=kernel_to_boot(loaded), kvm=kvm, progress=progress) as lab:
+    with Lab(files, target_kernel=kernel_to_boot(loaded), kvm=kvm, suite=xen_suite, progress=progress) as lab:
         lab.create_target()
         progress.note("dom0's console; Ctrl-] leaves")
         attach(lab.folder / "console.sock")

@@ -18,15 +18,24 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..errors import MissingEnvironment
+from ..kernel.ko import unpacked
 from ..paths import cache_dir
 from ..progress import Progress
 from . import guest, python
 from .cpio import Archive
 from .libraries import closure
-from .packages import XEN_VERSION, fetch_kernel, fetch_packages, unpack, unpacked_kernel, vmlinuz_of
+from .packages import (
+    SUITE,
+    XEN_VERSIONS,
+    fetch_kernel,
+    fetch_packages,
+    unpack,
+    unpacked_kernel,
+    vmlinuz_of,
+)
 
 _XEN_PACKAGES = [
-    f"xen-utils-{XEN_VERSION}", "xenstore-utils", f"libxenmisc{XEN_VERSION}", "libxenstore4", "libxencall1",
+    "xen-utils-{version}", "xenstore-utils", "libxenmisc{version}", "libxenstore{store}", "libxencall1",
     "libxenevtchn1", "libxenforeignmemory1", "libxengnttab1", "libxentoolcore1", "libxentoollog1",
     "libxendevicemodel1", "libxenhypfs1",
 ]  # fmt: skip
@@ -37,44 +46,53 @@ _LIBRARY_PACKAGES = [
 _XEN_PROGRAMS = ["xl", "xenstored", "xenconsoled", "xenconsole", "xen-init-dom0", "xenctx"]
 _XENSTORE_PROGRAMS = [f"xenstore-{verb}" for verb in ("read", "write", "list", "ls", "rm", "watch")]
 _MODULES = ["xen-evtchn", "xen-gntdev", "xen-gntalloc", "xen-privcmd", "xenfs"]  # in this order
-_OPENED = ["libgcc_s.so.1", "libxenctrl.so.4.17", "libxenforeignmemory.so.1"]
+_OPENED = ["libgcc_s.so.1", "libxenctrl.so.{version}", "libxenforeignmemory.so.1"]
+_STORE = {"bullseye": "3.0"}  # the version in libxenstore's package name; 4 since
+_OLD = (
+    "bullseye",
+)  # the libraries are bookworm's: its Python needs them, and the older programs run with them
 _LAB_IN_DOM0 = ["__init__.py", "memory.py", "dom0"]
 _DIST = "usr/lib/python3/dist-packages"
 
 
-def dom0_kernel(progress: Progress | None = None) -> Path:
-    """vmlinuz of dom0: the generic kernel (the cloud one has no dom0 support)."""
-    return vmlinuz_of(unpacked_kernel(fetch_kernel("linux-image-amd64", progress=progress)))
+def dom0_kernel(progress: Progress | None = None, suite: str = SUITE) -> Path:
+    """vmlinuz of dom0: `suite`'s generic kernel (the cloud one has no dom0 support)."""
+    return vmlinuz_of(unpacked_kernel(fetch_kernel("linux-image-amd64", suite, progress)))
 
 
-def base(progress: Progress) -> Path:
-    """The base archive, built if no cached one has these package versions."""
-    root = _packages(progress)
-    kernel = unpacked_kernel(fetch_kernel("linux-image-amd64", progress=progress))
+def base(progress: Progress, suite: str = SUITE) -> Path:
+    """The base archive with `suite`'s Xen tools, built if no cached one has these package versions."""
+    root = _packages(progress, suite)
+    kernel = unpacked_kernel(fetch_kernel("linux-image-amd64", suite, progress))
     inputs = [(root / ".packages").read_text(), kernel.name, str(guest.busybox(progress))]
     here = Path(__file__).parent
     recipe = b"".join((here / name).read_bytes() for name in ("initramfs.py", "python.py", "cpio.py"))
     key = hashlib.sha256("\n".join(inputs).encode() + recipe).hexdigest()[:16]
-    result = cache_dir("initramfs") / f"dom0-{key}.cpio"
+    result = cache_dir("initramfs") / f"{suite}-{key}.cpio"
     if not result.exists():
         with progress.step("assemble dom0's root file system"):
-            archive = _assemble(root, kernel, progress)
+            archive = _assemble(root, kernel, suite, progress)
             partial = result.with_suffix(f".{os.getpid()}")
             with open(partial, "wb") as out:
                 archive.write(out)
             partial.rename(result)
-            for old in set(result.parent.glob("dom0-*.cpio")) - {result}:
+            for old in set(result.parent.glob(f"{suite}-*.cpio")) - {result}:
                 old.unlink(missing_ok=True)
     return result
 
 
-def _packages(progress: Progress) -> Path:
-    """The folder in which everything of dom0 but kernel and busybox is unpacked."""
-    debs = fetch_packages([*_XEN_PACKAGES, *_LIBRARY_PACKAGES, *python.PACKAGES], progress=progress)
-    return unpack(list(debs.values()), cache_dir("unpacked") / "dom0")
+def _packages(progress: Progress, suite: str = SUITE) -> Path:
+    """The folder in which everything of dom0 but kernel and busybox is unpacked: Python is bookworm's."""
+    names = {"version": XEN_VERSIONS[suite], "store": _STORE.get(suite, "4")}
+    debs = [
+        *fetch_packages(python.PACKAGES, progress=progress).values(),
+        *fetch_packages(_LIBRARY_PACKAGES, SUITE if suite in _OLD else suite, progress).values(),
+        *fetch_packages([name.format(**names) for name in _XEN_PACKAGES], suite, progress).values(),
+    ]
+    return unpack(debs, cache_dir("unpacked") / f"dom0-{suite}")
 
 
-def _assemble(root: Path, kernel: Path, progress: Progress) -> Archive:
+def _assemble(root: Path, kernel: Path, suite: str, progress: Progress) -> Archive:
     archive = Archive()
     for name in ("proc", "sys", "dev", "run", "tmp", "root", "var/lib/xen", "var/log/xen/console"):
         archive.directory(name)
@@ -88,7 +106,8 @@ def _assemble(root: Path, kernel: Path, progress: Progress) -> Archive:
     archive.file("usr/bin/busybox", guest.busybox(progress), 0o755)
     archive.symlink("usr/bin/sh", "busybox")
 
-    xen = f"usr/lib/xen-{XEN_VERSION}"
+    version = XEN_VERSIONS[suite]
+    xen = f"usr/lib/xen-{version}"
     programs = [root / xen / "bin" / name for name in _XEN_PROGRAMS]
     programs.append(root / xen / "bin/libxl-save-helper")
     programs += [root / "usr/bin" / name for name in _XENSTORE_PROGRAMS]
@@ -96,11 +115,12 @@ def _assemble(root: Path, kernel: Path, progress: Progress) -> Archive:
     for path in programs:
         archive.file(str(path.relative_to(root)), path, 0o755)
     for name in _XEN_PROGRAMS:
-        archive.symlink(f"usr/sbin/{name}", f"../lib/xen-{XEN_VERSION}/bin/{name}")
+        archive.symlink(f"usr/sbin/{name}", f"../lib/xen-{version}/bin/{name}")
     archive.file("usr/bin/python3", interpreter, 0o755)
 
     extensions = python.extensions(root)
-    for soname, path in closure(root, [*programs, interpreter, *extensions], _OPENED).items():
+    opened = [name.format(version=version) for name in _OPENED]
+    for soname, path in closure(root, [*programs, interpreter, *extensions], opened).items():
         folder = "usr/lib64" if soname.startswith("ld-linux") else "usr/lib/x86_64-linux-gnu"
         archive.file(f"{folder}/{soname}", path, 0o755)
     for path in extensions:
@@ -110,14 +130,14 @@ def _assemble(root: Path, kernel: Path, progress: Progress) -> Archive:
         _add_contents(archive, python.LIBRARY, Path(name) / "lib")
 
     for name in _MODULES:
-        found = list(kernel.glob(f"lib/modules/*/kernel/drivers/xen/**/{name}.ko"))
+        found = list(kernel.glob(f"**/lib/modules/*/kernel/drivers/xen/**/{name}.ko*"))
         if len(found) != 1:
             raise MissingEnvironment(f"{kernel.name} has {len(found)} modules {name}.ko, one was expected")
-        archive.file(f"usr/lib/modules/{name}.ko", found[0])
+        archive.file(f"usr/lib/modules/{name}.ko", unpacked(found[0].read_bytes(), found[0].name))
     return archive
 
 
-def overlay(files: Mapping[str, Path | bytes], progress: Progress) -> bytes:
+def overlay(files: Mapping[str, Path | bytes], progress: Progress, suite: str = SUITE) -> bytes:
     """The archive of one run: this project's dom0 side, click, and `files` (path in dom0 → content)."""
     archive = Archive()
     package = Path(__file__).resolve().parent.parent
@@ -131,7 +151,7 @@ def overlay(files: Mapping[str, Path | bytes], progress: Progress) -> bytes:
         for name in _LAB_IN_DOM0:
             _copy(package / "lab" / name, ours / "lab" / name)
         _copy(Path(spec.origin).parent, tree / "click")
-        python.compile_tree(_packages(progress), tree)
+        python.compile_tree(_packages(progress, suite), tree)
         _add_contents(archive, _DIST, tree)
     dom0 = package / "lab" / "dom0"
     archive.file("init", dom0 / "init.sh", 0o755)

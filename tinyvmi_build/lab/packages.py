@@ -23,7 +23,8 @@ from ..progress import Progress
 from .apt import Apt
 
 SUITE = "bookworm"
-XEN_VERSION = "4.17"  # of bookworm; names its packages and its private library folder
+#: Suites whose Xen the lab can boot, and its version: it names packages and the private library folder.
+XEN_VERSIONS = {"bullseye": "4.14", "bookworm": "4.17", "trixie": "4.20"}
 
 
 def fetch_packages(
@@ -139,14 +140,14 @@ def vmlinuz_of(folder: Path) -> Path:
     return found[0]
 
 
-def xen_hypervisor(progress: Progress | None = None) -> Path:
-    """Xen's ELF file, decompressed: what QEMU's multiboot loader takes."""
-    name = f"xen-hypervisor-{XEN_VERSION}-amd64"
-    deb = fetch_packages([name], progress=progress)[name]
+def xen_hypervisor(progress: Progress | None = None, suite: str = SUITE) -> Path:
+    """The ELF file of `suite`'s Xen, decompressed: what QEMU's multiboot loader takes."""
+    name = f"xen-hypervisor-{XEN_VERSIONS[suite]}-amd64"
+    deb = fetch_packages([name], suite, progress)[name]
     folder = unpack([deb], cache_dir("unpacked") / deb.stem)
     elf = folder / "xen.elf"
     if not elf.exists():
-        packed = folder / "boot" / f"xen-{XEN_VERSION}-amd64.gz"
+        packed = folder / "boot" / f"xen-{XEN_VERSIONS[suite]}-amd64.gz"
         if not packed.exists():
             raise MissingEnvironment(f"{deb.name} holds no {packed.relative_to(folder)}")
         partial = elf.with_suffix(f".{os.getpid()}")

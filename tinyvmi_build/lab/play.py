@@ -20,6 +20,7 @@ from ..verdict.report import JsonLines, Terminal
 from ..xen.launch import Reporter
 from . import monitor
 from .monitor import LiveGuest, Monitor
+from .packages import SUITE
 from .project import kernel_to_boot
 from .scenario import Scenario, Stage, Step, exit_status, play
 from .session import Lab
@@ -87,6 +88,7 @@ def run(
     progress: Progress,
     keep: bool = False,
     kvm: bool = False,
+    suite: str = SUITE,
 ) -> Exit:
     """Play `chosen` in one lab; the exit status by the documented codes."""
     with progress.step(f"build the monitor '{loaded.config.monitor.name}'"):
@@ -94,7 +96,12 @@ def run(
     profiles = ProfileFile.load(built.profile)
     teller = Teller(stream, as_json, profiles)
     lab = Lab(
-        monitor_files(built), target_kernel=kernel_to_boot(loaded), kvm=kvm, progress=progress, keep=keep
+        monitor_files(built),
+        target_kernel=kernel_to_boot(loaded),
+        kvm=kvm,
+        suite=suite,
+        progress=progress,
+        keep=keep,
     )
     results: dict[str, list[Step]] = {}
     with lab:

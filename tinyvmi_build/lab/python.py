@@ -49,8 +49,9 @@ def library(root: Path, into: Path) -> None:
 
 def compile_tree(root: Path, tree: Path) -> None:
     """Replace each `.py` under `tree` by a `.pyc` that the interpreter in `root` imports in its stead."""
-    loader = root / "lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"
-    libraries = f"{root}/lib/x86_64-linux-gnu:{root}/usr/lib/x86_64-linux-gnu"
+    folders = [root / "lib/x86_64-linux-gnu", root / "usr/lib/x86_64-linux-gnu"]  # one of them since trixie
+    loader = next(p for f in folders if (p := f / "ld-linux-x86-64.so.2").exists())
+    libraries = ":".join(map(str, folders))
     command = [
         *(str(loader), "--library-path", libraries, str(root / f"usr/bin/python{VERSION}")),
         *("-S", "-m", "compileall", "-q", "-b", "-f", "--invalidation-mode", "unchecked-hash"),

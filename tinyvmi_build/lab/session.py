@@ -15,7 +15,7 @@ from ..xen.patience import timeout
 from . import grub, guest, initramfs, target
 from .agent import Client, Remote, Result
 from .guest.modules import in_order
-from .packages import fetch_kernel, unpacked_kernel, vmlinuz_of, xen_hypervisor
+from .packages import SUITE, fetch_kernel, unpacked_kernel, vmlinuz_of, xen_hypervisor
 from .qemu import Qemu
 
 # A PV dom0 faults early under QEMU's -cpu max and EPYC (SMAP); SVM and NPT are what PVH guests need.
@@ -31,6 +31,7 @@ class Lab:
     `files`: path in dom0 → content, brought along at boot.  `target_kernel`: a
     package (.deb) or vmlinuz that the target will boot (by default today's cloud kernel); with
     `grub` it can also be booted by GRUB (the kind "pvh-grub"), and its KASLR is then active.
+    `suite`: the Debian release whose Xen, tools and dom0 kernel are booted.
     """
 
     def __init__(
@@ -42,10 +43,12 @@ class Lab:
         kvm: bool = False,
         keep: bool = False,
         grub: bool = False,
+        suite: str = SUITE,
         progress: Progress | None = None,
     ):
         self.progress = progress or Progress()
         self._grub = grub
+        self.suite = suite
         self.target_kernel = target_kernel
         self._files = dict(files or {})
         self._kvm = kvm
@@ -94,9 +97,9 @@ class Lab:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _prepare(self) -> Qemu:
-        xen = xen_hypervisor(self.progress)
-        kernel = initramfs.dom0_kernel(self.progress)
-        base = initramfs.base(self.progress)
+        xen = xen_hypervisor(self.progress, self.suite)
+        kernel = initramfs.dom0_kernel(self.progress, self.suite)
+        base = initramfs.base(self.progress, self.suite)
         files: dict[str, Path | bytes] = {
             **self._target_files(self.target_kernel or fetch_kernel(progress=self.progress)),
             **self._files,
@@ -105,7 +108,7 @@ class Lab:
         with open(ramdisk, "wb") as out:
             with open(base, "rb") as part:
                 shutil.copyfileobj(part, out)
-            out.write(initramfs.overlay(files, self.progress))
+            out.write(initramfs.overlay(files, self.progress, self.suite))
         dom0 = "console=hvc0 loglevel=4 panic=-1"
         options = (
             "console=com1 com1=115200,8n1 loglvl=all guest_loglvl=all bootscrub=0 "
