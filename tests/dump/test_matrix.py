@@ -70,17 +70,30 @@ def test_every_script_says_whether_it_holds() -> None:
 def test_a_run_goes_on_where_it_was(tmp_path: Path) -> None:
     path = tmp_path / "state.jsonl"
     state = State(path)
-    state.add({"key": "a", "outcome": "intact"})
-    state.add({"key": "b", "outcome": FAILED})
+    one = {"package": "p", "circumstance": "plain", "seed": 0}
+    state.add({"key": "a", "outcome": "intact", **one})
+    state.add({"key": "b", "outcome": FAILED, **one})
     with path.open("a") as file:
         file.write('{"key": "c", "outc')  # killed while it wrote
     again = State(path)
     assert [again.done(key) for key in "abc"] == [True, False, False]
-    again.add({"key": "c", "outcome": "intact"})
-    again.add({"key": "b", "outcome": "tampered"})
+    again.add({"key": "c", "outcome": "intact", **one})
+    again.add({"key": "b", "outcome": "tampered", **one})
     last = State(path)
     assert [last.done(key) for key in "abc"] == [True, True, True]
-    assert last.get("b") == {"key": "b", "outcome": "tampered"}
+    assert last.get("b") == {"key": "b", "outcome": "tampered", **one}
+
+
+def test_what_was_judged_before_is_known_as_old(tmp_path: Path) -> None:
+    place = {"package": "p", "circumstance": "plain", "seed": 0}
+    state = State(tmp_path / "state.jsonl")
+    state.add({"key": "a", **place, **_result("intact")})
+    state.add({"key": "b", **place, "outcome": FAILED, "reason": "no"})  # is tried again, and hides nothing
+    again = State(tmp_path / "state.jsonl")
+    latest = again.latest(**place)
+    assert latest is not None and word(PLAIN, latest) == "✓°"
+    assert again.get("a") and "old" not in (again.get("a") or {})
+    assert again.latest(package="p", circumstance="plain", seed=1) is None
 
 
 def _result(outcome: str, kinds: tuple[str, ...] = (), unexplained: int | None = 0) -> dict[str, Any]:

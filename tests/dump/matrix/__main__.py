@@ -67,7 +67,7 @@ def main(
     except KeyboardInterrupt:
         click.echo("interrupted; the same command goes on from here", err=True)
         sys.exit(130)
-    results = {where: state.get(cell.key) for where, cell in cells.items()}
+    results = {where: state.get(cell.key) or state.latest(**cell.place) for where, cell in cells.items()}
     mine = {(c.kernel.name, c.circumstance.name): state.get(c.key) for c in asked}
     if as_json:
         for result in mine.values():

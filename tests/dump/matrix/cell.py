@@ -95,6 +95,15 @@ class Cell:
     def name(self) -> str:
         return f"{self.kernel.name} · {self.circumstance.name}"
 
+    @property
+    def place(self) -> dict[str, Any]:
+        """Which cell it is, whatever judges it."""
+        return {
+            "package": self.kernel.package.name,
+            "circumstance": self.circumstance.name,
+            "seed": self.seed,
+        }
+
     @cached_property
     def _circumstance(self) -> Circumstance:
         return replace(self.circumstance, modules=self.circumstance.modules or LOADED)
@@ -112,10 +121,8 @@ class Cell:
         result: dict[str, Any] = {
             "key": self.key,
             "kernel": self.kernel.name,
-            "package": self.kernel.package.name,
             "release": self.kernel.profile.release,
-            "circumstance": self.circumstance.name,
-            "seed": self.seed,
+            **self.place,
         }
         try:
             result |= self._judged(progress, keep)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,24 @@ class State:
     def __init__(self, path: Path | None = None):
         self.path = path or cache_dir("matrix") / "state.jsonl"
         self._results: dict[str, dict[str, Any]] = {}
+        self._latest: dict[tuple[object, ...], dict[str, Any]] = {}
         if self.path.exists():
             for line in self.path.read_text().splitlines():
                 try:
                     result = json.loads(line)
-                    self._results[result["key"]] = result
+                    self._keep(result)
                 except (ValueError, KeyError, TypeError):
                     continue  # a run was killed while it wrote
+
+    def _keep(self, result: dict[str, Any]) -> None:
+        self._results[result["key"]] = result
+        if result["outcome"] != FAILED or _place(result) not in self._latest:
+            self._latest[_place(result)] = result
+
+    def latest(self, **place: object) -> dict[str, Any] | None:
+        """The last result of `package`, `circumstance`, `seed`, whatever judged it then; it is `old`."""
+        found = self._latest.get(_place(place))
+        return found and found | {"old": True}
 
     def get(self, key: str) -> dict[str, Any] | None:
         return self._results.get(key)
@@ -34,7 +46,7 @@ class State:
         return result is not None and result["outcome"] != FAILED
 
     def add(self, result: dict[str, Any]) -> None:
-        self._results[result["key"]] = result
+        self._keep(result)
         line = json.dumps(result, sort_keys=True) + "\n"
         with self.path.open("a+b") as file:
             if file.tell() and not _ends_in_newline(file):
@@ -42,6 +54,10 @@ class State:
             file.write(line.encode())
             file.flush()
             os.fsync(file.fileno())
+
+
+def _place(result: Mapping[str, object]) -> tuple[object, ...]:
+    return result["package"], result["circumstance"], result["seed"]
 
 
 def _ends_in_newline(file: Any) -> bool:

@@ -17,7 +17,8 @@ is saved and judged by all checks of the host's checker. Besides, an independent
 code (`tests/dump/text_oracle.py`) is compared with it byte by byte.
 
 `✓` intact, no finding, no byte unexplained · `✓ kind` exactly the findings that this circumstance must make ·
-`✗` anything else · `n` cannot come about (see below) · `!` the lab did not get there · `–` not run.
+`✗` anything else · `n` cannot come about (see below) · `!` the lab did not get there · `–` not run ·
+`°` judged before the last change of the checker, the golden values or how the guest is booted.
 """
 
 _MADE = """
@@ -32,6 +33,10 @@ def word(circumstance: Circumstance, result: dict[str, Any] | None) -> str:
     """One cell of the table."""
     if result is None:
         return "–"
+    return _word(circumstance, result) + ("°" if result.get("old") else "")
+
+
+def _word(circumstance: Circumstance, result: dict[str, Any]) -> str:
     if result["outcome"] in (IMPOSSIBLE, FAILED):
         return "n" if result["outcome"] == IMPOSSIBLE else "!"
     kinds = ", ".join(sorted({kind.partition(": ")[2] for kind in result["kinds"]}))
@@ -81,12 +86,13 @@ def markdown(kernels: Sequence[Kernel], circumstances: Sequence[Circumstance], r
         named = f"| {k.name} | {k.profile.release} | `{k.metapackage}` {version} |"
         lines.append(f"{named} {' | '.join(units)} |")
     unexplained = sum(r["unexplained"] or 0 for r in judged if not _expected(r, circumstances))
+    old = sum(bool(r and r.get("old")) for r in results.values())
     lines += [
         "\nNumbers are the units that a check compares in the plain boot (pages, pointers, gates, …).\n",
         "## Results\n",
         f"{sum(number.values())} cells: {number['good']} as they must be, {number['bad']} not,"
         f" {number['impossible']} that cannot come about, {number['failed']} where the lab did not get there,"
-        f" {number['not run']} not run. Of {code / 1e9:.1f} GB of kernel code in them,"
+        f" {number['not run']} not run, {old} of them °. Of {code / 1e9:.1f} GB of kernel code in them,"
         f" {unexplained} bytes are unexplained.\n",
         "| circumstance | " + " | ".join(names) + " |",
         "|---|" + "---|" * len(names),
