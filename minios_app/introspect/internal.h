@@ -14,6 +14,12 @@ bool tv_candidate_at(struct tv_kernel *k, const struct tv_kernel_profile *p, uin
 /* Make `c` the kernel that is watched. */
 void tv_kernel_take(struct tv_kernel *k, const struct tv_candidate *c);
 
+/* tv_kernel_find() for a PV target; -TV_EOPNOTSUPP: it is none. */
+int tv_kernel_find_pv(struct tv_kernel *k);
+
+/* tv_candidate_at() for a PV target: is there such a kernel under the root at machine address `root`? */
+bool tv_pv_candidate_at(struct tv_kernel *k, const struct tv_kernel_profile *p, uint64_t root, struct tv_candidate *c);
+
 /* The clock of a kernel of profile `p` at `text_pa`; all zeros if it cannot be read. */
 void tv_clock_read(struct tv_kernel *k, const struct tv_kernel_profile *p, uint64_t text_pa, struct tv_clock *clock);
 

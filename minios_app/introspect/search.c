@@ -29,6 +29,8 @@ bool tv_candidate_at(struct tv_kernel *k, const struct tv_kernel_profile *p, uin
     uint8_t id[TV_BUILD_ID_SIZE];
     bool linear;
 
+    if (k->pv)
+        return tv_pv_candidate_at(k, p, k->root_pa, c);
     if (!tv_read_pa(k, pa + (p->build_id_va - p->text_va), id, sizeof(id)) ||
         memcmp(id, p->build_id, sizeof(id)) != 0)
         return false;
@@ -223,8 +225,10 @@ int tv_kernel_find(struct tv_kernel *k)
     struct tv_search *s = &k->search;
     const struct tv_candidate *running;
     int64_t cpu;
-    int err;
+    int err = s->started_ns ? -TV_EOPNOTSUPP : tv_kernel_find_pv(k);
 
+    if (err != -TV_EOPNOTSUPP)
+        return err;
     if (!s->passed) {
         err = slice(k);
         if (err < 0) {
