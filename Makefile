@@ -7,9 +7,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
 
-# A compiler, Xen's headers, an emulator; for the tests another compiler and what builds a FLASK policy.
+# A compiler, Xen's headers, an emulator; for the tests another compiler and what builds Xen with its FLASK policy.
 RUN_PACKAGES := python3 python3-venv gcc libc6-dev binutils libxen-dev qemu-system-x86 ca-certificates
-TEST_PACKAGES := $(RUN_PACKAGES) clang make checkpolicy m4 libkdumpfile10
+TEST_PACKAGES := $(RUN_PACKAGES) clang make checkpolicy m4 bison flex libkdumpfile10
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test matrix mutations lint clean

@@ -27,6 +27,16 @@ def command() -> None:
 @click.option("--keep", is_flag=True, help="Keep the lab's folder with all logs.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line instead of text.")
 @click.option("--kvm", is_flag=True, help="Use KVM with nested SVM or VMX instead of emulation.")
+@click.option(
+    "--xsm", is_flag=True, help="FLASK mode, registers included, on a Xen with XSM built from source."
+)
+@click.option(
+    "--guest",
+    type=click.Choice(["pvh", "pv"]),
+    default="pvh",
+    show_default=True,
+    help="How the target runs; PV needs --xsm.",
+)
 @project_options
 @click.pass_obj
 def run_(
@@ -35,6 +45,8 @@ def run_(
     keep: bool,
     as_json: bool,
     kvm: bool,
+    xsm: bool,
+    guest: str,
     project: Path | None,
     sets: tuple[str, ...],
 ) -> int:
@@ -51,14 +63,28 @@ def run_(
       tinyvmi-build lab run
       tinyvmi-build lab run --scenario tampers --scenario rescans
       tinyvmi-build lab run --config web/ --json
+      tinyvmi-build lab run --xsm --scenario tampers
     """
     from ..lab.play import run
     from ..lab.project import loaded_project
     from ..lab.scenario import scenario
 
     chosen = [scenario(name) for name in names or ("first-light",)]
+    if xsm:
+        sets = ("privilege.mode=flask", "privilege.vcpu_context=true", *sets)
     loaded = loaded_project(project, sets, progress)
-    return int(run(loaded, chosen, as_json=as_json, stream=sys.stdout, progress=progress, keep=keep, kvm=kvm))
+    return int(
+        run(
+            loaded,
+            chosen,
+            as_json=as_json,
+            stream=sys.stdout,
+            progress=progress,
+            keep=keep,
+            kvm=kvm,
+            guest_kind=guest,
+        )
+    )
 
 
 @command.command("list")
@@ -86,15 +112,18 @@ def shell(progress: Progress, kvm: bool, project: Path | None, sets: tuple[str, 
       python3 -m tinyvmi_build.lab.memory read 1 0x1000000 16
     """
     from ..image.build import build_monitor
-    from ..lab.play import monitor_files
+    from ..lab.play import monitor_files, policy_modules
     from ..lab.project import kernel_to_boot, loaded_project
     from ..lab.session import Lab
     from ..lab.shell import attach
+    from ..render.plan import seclabel
 
     loaded = loaded_project(project, sets, progress)
     built = build_monitor(loaded, progress)
     files = monitor_files(built)
-    with Lab(files, target_kernel=kernel_to_boot(loaded), kvm=kvm, progress=progress) as lab:
-        lab.create_target()
+    flask = loaded.config.privilege.mode == "flask"
+    policy = policy_modules(loaded.config) if flask else None
+    with Lab(files, target_kernel=kernel_to_boot(loaded), kvm=kvm, policy=policy, progress=progress) as lab:
+        lab.create_target(label=seclabel(loaded.config, "target") if flask else "")
         progress.note("dom0's console; Ctrl-] leaves")
         attach(lab.folder / "console.sock")

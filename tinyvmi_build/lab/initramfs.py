@@ -38,7 +38,7 @@ _XEN_PROGRAMS = ["xl", "xenstored", "xenconsoled", "xenconsole", "xen-init-dom0"
 _XENSTORE_PROGRAMS = [f"xenstore-{verb}" for verb in ("read", "write", "list", "ls", "rm", "watch")]
 _MODULES = ["xen-evtchn", "xen-gntdev", "xen-gntalloc", "xen-privcmd", "xenfs"]  # in this order
 _OPENED = ["libgcc_s.so.1", "libxenctrl.so.4.17", "libxenforeignmemory.so.1"]
-_LAB_IN_DOM0 = ["__init__.py", "memory.py", "dom0"]
+_LAB_IN_DOM0 = ["__init__.py", "memory.py", "registers.py", "dom0"]
 _DIST = "usr/lib/python3/dist-packages"
 
 

@@ -141,18 +141,27 @@ def vmlinuz_of(folder: Path) -> Path:
 
 def xen_hypervisor(progress: Progress | None = None) -> Path:
     """Xen's ELF file, decompressed: what QEMU's multiboot loader takes."""
-    name = f"xen-hypervisor-{XEN_VERSION}-amd64"
-    deb = fetch_packages([name], progress=progress)[name]
-    folder = unpack([deb], cache_dir("unpacked") / deb.stem)
+    folder = _xen_folder(progress)
     elf = folder / "xen.elf"
     if not elf.exists():
         packed = folder / "boot" / f"xen-{XEN_VERSION}-amd64.gz"
         if not packed.exists():
-            raise MissingEnvironment(f"{deb.name} holds no {packed.relative_to(folder)}")
+            raise MissingEnvironment(f"{folder.name} holds no {packed.relative_to(folder)}")
         partial = elf.with_suffix(f".{os.getpid()}")
         partial.write_bytes(gzip.decompress(packed.read_bytes()))
         partial.rename(elf)
     return elf
+
+
+def packaged_xen_config(progress: Progress | None = None) -> Path:
+    """The configuration (.config) of the packaged hypervisor."""
+    return _xen_folder(progress) / "boot" / f"xen-{XEN_VERSION}-amd64.config"
+
+
+def _xen_folder(progress: Progress | None) -> Path:
+    name = f"xen-hypervisor-{XEN_VERSION}-amd64"
+    deb = fetch_packages([name], progress=progress)[name]
+    return unpack([deb], cache_dir("unpacked") / deb.stem)
 
 
 def _kernel_package(apt: Apt, metapackage: str) -> str:
