@@ -123,6 +123,8 @@ void tv_kernel_bury(struct tv_kernel *k)
 
     grave->profile_index = k->profile_index;
     grave->text_pa = k->text_pa;
+    grave->root_pa = k->root_pa;
+    grave->pv = k->pv;
     grave->cpu_ns = guest_mem_cpu_ns(k->gm);
     tv_clock_read(k, k->profile, k->text_pa, &grave->clock);
     tv_kernel_forget(k);
@@ -142,8 +144,13 @@ bool tv_kernel_exhume(struct tv_kernel *k)
     if (cpu - last->cpu_ns < (int64_t)ALONE_NS)
         return false;
     last->cpu_ns = cpu; /* as long again until the next time */
-    if (tv_has_ended(k, p, last->text_pa) || !tv_candidate_at(k, p, last->text_pa, &here))
+    k->pv = last->pv; /* such a kernel is read through its root */
+    k->root_pa = last->root_pa;
+    k->levels = PV_LEVELS;
+    if (tv_has_ended(k, p, last->text_pa) || !tv_candidate_at(k, p, last->text_pa, &here)) {
+        k->pv = false;
         return false;
+    }
     tv_kernel_take(k, &here);
     k->stopped = true;
     return true;

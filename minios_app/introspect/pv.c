@@ -27,7 +27,7 @@ bool tv_pv_candidate_at(struct tv_kernel *k, const struct tv_kernel_profile *p, 
     c->text_pa = p->physical_start;
     c->delta = 0;
     c->root_pa = root;
-    c->levels = 4; /* Xen runs 64-bit PV guests with four */
+    c->levels = PV_LEVELS;
     k->pv = true;
     k->root_pa = root; /* the walks are those of this candidate */
     k->levels = c->levels;
@@ -35,6 +35,8 @@ bool tv_pv_candidate_at(struct tv_kernel *k, const struct tv_kernel_profile *p, 
             tv_read_va(k, p->build_id_va, id, sizeof(id)) && memcmp(id, p->build_id, sizeof(id)) == 0 &&
             tv_read_va(k, p->phys_base_va, &phys_base, sizeof(phys_base)) && phys_base == 0 &&
             tv_translate(k, p->text_va, &t) == 0 && tv_guest_physical(k, t.pa) == c->text_pa;
+    if (sound)
+        tv_clock_read(k, p, c->text_pa, &c->clock);
     k->pv = pv;
     k->root_pa = root_pa;
     k->levels = levels;
@@ -58,7 +60,7 @@ int tv_kernel_find_pv(struct tv_kernel *k)
         for (int f = 0; f < n; f++) {
             struct tv_candidate c = { .profile_index = i };
 
-            if (tv_pv_candidate_at(k, p, mfn[f] << TV_PAGE_SHIFT, &c)) {
+            if (tv_pv_candidate_at(k, p, mfn[f] << TV_PAGE_SHIFT, &c) && !tv_is_buried(k, &c)) {
                 found = c;
                 count++;
             }

@@ -92,8 +92,7 @@ static bool probe(struct tv_kernel *k, uint32_t n, uint64_t first)
     return true;
 }
 
-/* Is this one of the kernels that have stopped, and its clock still where it stopped? */
-static bool buried(const struct tv_kernel *k, const struct tv_candidate *c)
+bool tv_is_buried(const struct tv_kernel *k, const struct tv_candidate *c)
 {
     for (uint32_t i = 0; i < TV_DEAD; i++)
         if (k->dead[i].text_pa == c->text_pa && k->dead[i].clock.source &&
@@ -119,7 +118,7 @@ static void review(struct tv_kernel *k)
         c.moved = c.moved || tv_clock_moved(&c.clock, &now);
         if (!c.moved)
             c.clock = now; /* of another source, or the same */
-        if (c.moved || !buried(k, &c))
+        if (c.moved || !tv_is_buried(k, &c))
             s->found[kept++] = c;
     }
     s->count = kept;

@@ -15,9 +15,7 @@ from tinyvmi_build.lab.packages import fetch_source
 from tinyvmi_build.render.plan import flask_types, monitor_items, rendered
 
 CONFIG = Config(monitor=Monitor(name="web-1"), privilege=Privilege(mode="flask"))
-GENEROUS = replace(
-    CONFIG, privilege=Privilege(mode="flask", domain_info=True, vcpu_context=True, pause=True)
-)
+GENEROUS = replace(CONFIG, privilege=Privilege(mode="flask", domain_info=True, vcpu_context=True, pause=True))
 PARTS = ("tools/flask/policy/", "xen/xsm/flask/policy/")
 
 

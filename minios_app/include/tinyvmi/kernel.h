@@ -51,7 +51,8 @@ struct tv_banner {
 
 struct tv_dead {
     uint32_t profile_index;
-    uint64_t text_pa;
+    uint64_t text_pa, root_pa;
+    bool pv;
     int64_t cpu_ns; /* processor time of the target when it was last looked at; negative: not known */
     struct tv_clock clock;
 };
