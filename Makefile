@@ -12,7 +12,7 @@ RUN_PACKAGES := python3 python3-venv gcc libc6-dev binutils libxen-dev qemu-syst
 TEST_PACKAGES := $(RUN_PACKAGES) clang make checkpolicy m4 bison flex libkdumpfile10
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test matrix mutations lint clean
+.PHONY: help setup run test flask matrix mutations lint clean
 
 help: ## Say what there is.
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ run: $(STAMPS)/python ## Build a monitor and prove it under nested Xen: intact, 
 test: $(STAMPS)/python $(STAMPS)/apt-test ## Run all tests; the last line counts them.
 	@$(BIN)/ruff check .
 	@$(BIN)/pytest
+
+flask: $(STAMPS)/python $(STAMPS)/apt-test ## Run all tests of FLASK mode, every change of registers and PV guests included.
+	@$(BIN)/pytest --long tests/lab/flask $(ARGS)
 
 matrix: $(STAMPS)/python $(STAMPS)/apt-test ## Judge every kernel under every circumstance; goes on where it was interrupted.
 	@$(BIN)/python -m tests.dump.matrix $(ARGS)

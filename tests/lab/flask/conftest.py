@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from tinyvmi_build.image.build import BuildResult, build_monitor
 from tinyvmi_build.lab.play import monitor_files, policy_modules
 from tinyvmi_build.lab.project import own_project
 from tinyvmi_build.lab.session import Lab
+from tinyvmi_build.lab.tamper import Change
 from tinyvmi_build.lab.target import Target
 from tinyvmi_build.profile.profile import ProfileFile
 from tinyvmi_build.progress import Progress
@@ -20,7 +22,17 @@ from tinyvmi_build.render.plan import seclabel
 from ..misbehave.build import build_reach
 from ..reaching import IMAGE
 
+#: The changes that every test run tries, one a mechanism; the others take --long.
+USUAL = {
+    *("register-lstar", "register-cr3", "benign-register-breakpoint", "register-syscall-callback"),
+    *("syscall-table-getdents64", "page-tables-root"),
+}
 BARE = "/lab/bare"  # in dom0: the build folder of the monitor that may map and nothing else
+
+
+def tried(changes: Sequence[Change]) -> list[Any]:
+    """Parameters for tests of `changes`."""
+    return [pytest.param(c, id=c.name, marks=[] if c.name in USUAL else [pytest.mark.long]) for c in changes]
 
 
 def project(*sets: str) -> Loaded:
