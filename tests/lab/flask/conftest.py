@@ -25,7 +25,7 @@ from ..reaching import IMAGE
 #: The changes that every test run tries, one a mechanism; the others take --long.
 USUAL = {
     *("register-lstar", "register-cr3", "benign-register-breakpoint", "register-syscall-callback"),
-    *("syscall-table-getdents64", "page-tables-root"),
+    *("syscall-table-getdents64", "page-tables-task"),
 }
 BARE = "/lab/bare"  # in dom0: the build folder of the monitor that may map and nothing else
 

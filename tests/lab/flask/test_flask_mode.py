@@ -61,7 +61,7 @@ def stage(flask_lab: Lab, target: Target, profiles: ProfileFile) -> Iterator[Sta
 
 
 def test_registers_and_all_else_are_intact(stage: Stage) -> None:
-    stage.intact("clean", scans=20)
+    stage.intact("clean", scans=10)
     assert exit_status(stage.steps) == 0, stage.steps
 
 
@@ -97,6 +97,7 @@ def test_plain_xl_create_is_enough(flask_lab: Lab, target: Target, bare: Loaded)
             flask_lab.run(["xl", "destroy", name])
 
 
+@pytest.mark.long
 def test_a_target_of_another_label(flask_lab: Lab, target: Target) -> None:
     """The label is the privilege: over a guest that has another one there is none."""
     patient = ["env", f"{VARIABLE}={os.environ.get(VARIABLE, '1')}"]

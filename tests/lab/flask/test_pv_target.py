@@ -39,7 +39,7 @@ def stage(flask_lab: Lab, pv_target: Target, profiles: ProfileFile) -> Iterator[
 
 
 def test_a_clean_pv_guest_is_intact(stage: Stage) -> None:
-    stage.intact("clean", scans=20)
+    stage.intact("clean", scans=6)
     assert exit_status(stage.steps) == 0, stage.steps
 
 
@@ -55,6 +55,7 @@ def test_what_it_has_registered_with_xen(stage: Stage, tamper: Change) -> None:
     assert exit_status(stage.steps) == 0, stage.steps
 
 
+@pytest.mark.long
 def test_the_right_to_map_is_enough(flask_lab: Lab, bare: Loaded) -> None:
     """Found through Xen's machine-to-physical table, without shared_info and a storm of denials."""
     other = flask_lab.create_target("pv2", kind="pv", label=seclabel(bare.config, "target"))
