@@ -52,7 +52,8 @@ class Monitor:
         self.status: int | None = None  # launch's exit status, once it has ended
         launch = ["tinyvmi-build", "launch", folder, "--target", target.name, "--period", period, "--json"]
         self._lab = lab
-        self._domain = domain
+        self._log = f"/var/log/xen/console/guest-{domain}.log"
+        lab.run(["rm", "-f", self._log])  # an earlier monitor's scans are not this one's
         self._remote = lab.spawn(["env", f"{VARIABLE}={os.environ.get(VARIABLE, '1')}", *launch])
         self._errors: list[str] = []
 
@@ -127,7 +128,7 @@ class Monitor:
 
     def _scans_heard_of(self) -> int:
         """Scans whose end has reached dom0, whether or not launch and the agent have told us yet."""
-        tail = self._lab.run(["tail", "-c", "4096", f"/var/log/xen/console/guest-{self._domain}.log"]).out
+        tail = self._lab.run(["tail", "-c", "4096", self._log]).out
         heard = [int(number) for number in _HEARTBEAT.findall(tail)]
         self._drain()
         return max([self.scans, *heard[-1:]])
