@@ -11,7 +11,7 @@ from tinyvmi_build.config.load import Loaded
 from tinyvmi_build.lab.monitor import LiveGuest, Monitor
 from tinyvmi_build.lab.scenario import Stage, exit_status
 from tinyvmi_build.lab.session import Lab
-from tinyvmi_build.lab.tamper import Change, changes, register_changes
+from tinyvmi_build.lab.tamper import Change, changes, page_tables, register_changes
 from tinyvmi_build.lab.target import Target, domid_of
 from tinyvmi_build.profile.profile import ProfileFile
 from tinyvmi_build.render.plan import artifact, seclabel
@@ -43,7 +43,7 @@ def test_a_clean_pv_guest_is_intact(stage: Stage) -> None:
     assert exit_status(stage.steps) == 0, stage.steps
 
 
-@pytest.mark.parametrize("tamper", tried([c for c in changes() if c.caught_by]))
+@pytest.mark.parametrize("tamper", tried([*(c for c in changes() if c.caught_by), page_tables.TASK]))
 def test_tampers_are_caught_by_their_check(stage: Stage, tamper: Change) -> None:
     stage.restored(stage.tampered(tamper))
     assert exit_status(stage.steps) == 0, stage.steps

@@ -34,6 +34,8 @@ def _name(guest: Guest) -> list[tuple[int, bytes]]:
 
 CHANGES = [
     Change("page-tables-root", "page-tables", "another root for the kernel's own address space", _init_mm),
-    Change("page-tables-task", "page-tables", "another root for a process", _first_task),
     Change("benign-task-name", None, "a task's name", _name),
 ]
+
+#: Not of the list: what is found is an entry of that root, not the pointer that was changed.
+TASK = Change("page-tables-task", "page-tables", "another root for a process", _first_task)
