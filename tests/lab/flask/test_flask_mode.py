@@ -61,12 +61,14 @@ def stage(flask_lab: Lab, target: Target, profiles: ProfileFile) -> Iterator[Sta
 
 
 def test_registers_and_all_else_are_intact(stage: Stage) -> None:
+    stage.steps.clear()
     stage.intact("clean", scans=10)
     assert exit_status(stage.steps) == 0, stage.steps
 
 
 @pytest.mark.parametrize("tamper", tried(register_changes()))
 def test_changes_of_registers(stage: Stage, tamper: Change) -> None:
+    stage.steps.clear()
     if tamper.caught_by is None:
         stage.benign(tamper)
     else:
@@ -75,6 +77,7 @@ def test_changes_of_registers(stage: Stage, tamper: Change) -> None:
 
 
 def test_a_change_of_memory(stage: Stage) -> None:
+    stage.steps.clear()
     stage.restored(stage.tampered(change("syscall-table-getdents64")))
     assert exit_status(stage.steps) == 0, stage.steps
 

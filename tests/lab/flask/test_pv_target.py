@@ -39,18 +39,21 @@ def stage(flask_lab: Lab, pv_target: Target, profiles: ProfileFile) -> Iterator[
 
 
 def test_a_clean_pv_guest_is_intact(stage: Stage) -> None:
+    stage.steps.clear()
     stage.intact("clean", scans=6)
     assert exit_status(stage.steps) == 0, stage.steps
 
 
 @pytest.mark.parametrize("tamper", tried([*(c for c in changes() if c.caught_by), page_tables.TASK]))
 def test_tampers_are_caught_by_their_check(stage: Stage, tamper: Change) -> None:
+    stage.steps.clear()
     stage.restored(stage.tampered(tamper))
     assert exit_status(stage.steps) == 0, stage.steps
 
 
 @pytest.mark.parametrize("tamper", tried(register_changes("pv")))
 def test_what_it_has_registered_with_xen(stage: Stage, tamper: Change) -> None:
+    stage.steps.clear()
     stage.restored(stage.tampered(tamper))
     assert exit_status(stage.steps) == 0, stage.steps
 
