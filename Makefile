@@ -7,12 +7,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
 
-# A compiler, Xen's headers, an emulator; for the tests another compiler and what builds a FLASK policy.
+# A compiler, Xen's headers, an emulator; for the tests another compiler and what builds Xen with its FLASK policy.
 RUN_PACKAGES := python3 python3-venv gcc libc6-dev binutils libxen-dev qemu-system-x86 ca-certificates
-TEST_PACKAGES := $(RUN_PACKAGES) clang make checkpolicy m4 libkdumpfile10
+TEST_PACKAGES := $(RUN_PACKAGES) clang make checkpolicy m4 bison flex libkdumpfile10
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test matrix mutations xens lint clean
+.PHONY: help setup run test flask matrix mutations xens lint clean
 
 help: ## Say what there is.
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ run: $(STAMPS)/python ## Build a monitor and prove it under nested Xen: intact, 
 test: $(STAMPS)/python $(STAMPS)/apt-test ## Run all tests; the last line counts them.
 	@$(BIN)/ruff check .
 	@$(BIN)/pytest
+
+flask: $(STAMPS)/python $(STAMPS)/apt-test ## Run all tests of FLASK mode, every change of registers and PV guests included.
+	@$(BIN)/pytest --long tests/lab/flask $(ARGS)
 
 matrix: $(STAMPS)/python $(STAMPS)/apt-test ## Judge every kernel under every circumstance; goes on where it was interrupted.
 	@$(BIN)/python -m tests.dump.matrix $(ARGS)

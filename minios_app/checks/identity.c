@@ -55,8 +55,7 @@ static void mapping(struct tv_kernel *k, struct tv_result *res, const char *symb
         return;
     }
     res->units++;
-    if (err)
-        t.pa = 0;
+    t.pa = err ? 0 : tv_guest_physical(k, t.pa);
     if (t.pa != expected)
         tv_find(res, "mapping", symbol, 0, link_va + k->delta, &expected, sizeof(expected), &t.pa, sizeof(t.pa),
                 err ? "the page tables do not map it" : "the page tables map it to another frame");

@@ -6,6 +6,8 @@
  */
 #include <tinyvmi/check.h>
 
+#define FIRST_EXTERNAL_VECTOR 0x20 /* arch/x86/include/asm/irq_vectors.h */
+
 struct gate { /* struct gate_struct, arch/x86/include/asm/desc_defs.h */
     uint16_t offset_low;
     uint16_t segment;
@@ -58,6 +60,9 @@ static void compare(struct tv_kernel *k, const struct tv_idt *g, uint32_t vector
         if (memcmp(&actual, &expected, sizeof(actual)) == 0)
             return;
     }
+    /* Nor has it interrupt gates: its events come through one callback. */
+    if (k->pv && vector >= FIRST_EXTERNAL_VECTOR && memcmp(&actual, &(struct gate){ 0 }, sizeof(actual)) == 0)
+        return;
     expected = make_gate(text + g->gates[vector].handler[0], g->segment, g->gates[vector].bits);
     tv_find(res, "gate", "idt_table", vector * sizeof(struct gate), va, &expected, sizeof(expected), &actual,
             sizeof(actual), NULL);
@@ -70,9 +75,12 @@ static void alias(struct tv_kernel *k, const struct tv_idt *g, struct tv_result 
     struct tv_translation t;
 
     if (tv_translate(k, g->alias_va, &t)) {
-        res->missing++;
+        /* A PV guest gives its table to Xen and maps no alias (idt_setup_apic_and_irq_gates() does not run). */
+        if (!k->pv)
+            res->missing++;
         return;
     }
+    t.pa = tv_guest_physical(k, t.pa);
     res->units++;
     if (t.pa != expected)
         tv_find(res, "mapping", "idt_table", 0, g->alias_va, &expected, 8, &t.pa, 8,

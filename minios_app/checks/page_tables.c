@@ -10,6 +10,7 @@
 #define FIRST       256 /* of the kernel's half */
 #define ACCESSED    (UINT64_C(1) << 5) /* set by the processor in each root for itself */
 #define LDT_ENTRY   272 /* LDT_PGD_ENTRY, asm/pgtable_64_types.h: a task's own under PTI */
+#define XEN_ENTRIES 16 /* from FIRST on, of a PV guest's roots: Xen writes them (public/arch-x86/xen-x86_64.h) */
 #define EFI_ENTRY   511 /* of EFI_VA_END: efi_alloc_page_tables() copies what is below it */
 #define TASKS_MAX   (1u << 17)
 #define THREADS_MAX 4096
@@ -120,6 +121,8 @@ static void compare(struct tv_kernel *k, const struct tv_page_tables *g, uint64_
             return;
         }
         for (uint32_t i = 0; i < FIRST; i++) {
+            if (k->pv && i < XEN_ENTRIES)
+                continue;
             if (((root[i] ^ reference[user][i]) & ~ACCESSED) == 0 || is_own(k, g, mm, FIRST + i, user))
                 continue;
             tv_find(res, "page-table", "init_top_pgt", user * TV_PAGE_SIZE + 8 * (FIRST + i), va + 8 * (FIRST + i),

@@ -14,6 +14,17 @@ bool tv_candidate_at(struct tv_kernel *k, const struct tv_kernel_profile *p, uin
 /* Make `c` the kernel that is watched. */
 void tv_kernel_take(struct tv_kernel *k, const struct tv_candidate *c);
 
+/* Is this one of the kernels that have stopped, and its clock still where it stopped? */
+bool tv_is_buried(const struct tv_kernel *k, const struct tv_candidate *c);
+
+#define PV_LEVELS 4 /* Xen runs 64-bit PV guests with four levels of page tables */
+
+/* tv_kernel_find() for a PV target; -TV_EOPNOTSUPP: it is none. */
+int tv_kernel_find_pv(struct tv_kernel *k);
+
+/* tv_candidate_at() for a PV target: is there such a kernel under the root at machine address `root`? */
+bool tv_pv_candidate_at(struct tv_kernel *k, const struct tv_kernel_profile *p, uint64_t root, struct tv_candidate *c);
+
 /* The clock of a kernel of profile `p` at `text_pa`; all zeros if it cannot be read. */
 void tv_clock_read(struct tv_kernel *k, const struct tv_kernel_profile *p, uint64_t text_pa, struct tv_clock *clock);
 

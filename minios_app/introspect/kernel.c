@@ -20,6 +20,7 @@ void tv_kernel_fini(struct tv_kernel *k)
 void tv_kernel_forget(struct tv_kernel *k)
 {
     k->profile = NULL;
+    k->pv = false;
     k->was_running = false;
     k->stopped = false;
     memset(&k->search, 0, sizeof(k->search));

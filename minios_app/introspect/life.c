@@ -19,14 +19,20 @@
 #define LOOK_NS    (20 * MS)
 #define ALONE_NS   (10000 * MS) /* of processor time: by then whatever replaced a kernel has a clock of its own */
 
+/* What the image at `text_pa` has at a link address.  A PV guest's frames lie here and there: through its root. */
+static bool read_image(struct tv_kernel *k, const struct tv_kernel_profile *p, uint64_t text_pa, uint64_t link_va,
+                       void *dst, size_t n)
+{
+    return k->pv ? tv_read_va(k, link_va, dst, n) : tv_read_pa(k, text_pa + (link_va - p->text_va), dst, n);
+}
+
 void tv_clock_read(struct tv_kernel *k, const struct tv_kernel_profile *p, uint64_t text_pa, struct tv_clock *clock)
 {
-    uint64_t pa = text_pa + (p->clock_va - p->text_va);
-
     memset(clock, 0, sizeof(*clock));
-    if (p->clock_va && (!tv_read_pa(k, pa + p->clock_source, &clock->source, sizeof(clock->source)) ||
-                        !tv_read_pa(k, pa + p->clock_cycle, &clock->cycle, sizeof(clock->cycle)) ||
-                        !tv_read_pa(k, pa + p->clock_real, &clock->real, sizeof(clock->real))))
+    if (p->clock_va &&
+        (!read_image(k, p, text_pa, p->clock_va + p->clock_source, &clock->source, sizeof(clock->source)) ||
+         !read_image(k, p, text_pa, p->clock_va + p->clock_cycle, &clock->cycle, sizeof(clock->cycle)) ||
+         !read_image(k, p, text_pa, p->clock_va + p->clock_real, &clock->real, sizeof(clock->real))))
         memset(clock, 0, sizeof(*clock));
 }
 
@@ -39,7 +45,7 @@ bool tv_has_ended(struct tv_kernel *k, const struct tv_kernel_profile *p, uint64
 {
     uint32_t state;
 
-    return tv_read_pa(k, text_pa + (p->system_state_va - p->text_va), &state, sizeof(state)) &&
+    return read_image(k, p, text_pa, p->system_state_va, &state, sizeof(state)) &&
            state > p->system_running && state < p->system_suspend;
 }
 
@@ -117,6 +123,8 @@ void tv_kernel_bury(struct tv_kernel *k)
 
     grave->profile_index = k->profile_index;
     grave->text_pa = k->text_pa;
+    grave->root_pa = k->root_pa;
+    grave->pv = k->pv;
     grave->cpu_ns = guest_mem_cpu_ns(k->gm);
     tv_clock_read(k, k->profile, k->text_pa, &grave->clock);
     tv_kernel_forget(k);
@@ -136,8 +144,13 @@ bool tv_kernel_exhume(struct tv_kernel *k)
     if (cpu - last->cpu_ns < (int64_t)ALONE_NS)
         return false;
     last->cpu_ns = cpu; /* as long again until the next time */
-    if (tv_has_ended(k, p, last->text_pa) || !tv_candidate_at(k, p, last->text_pa, &here))
+    k->pv = last->pv; /* such a kernel is read through its root */
+    k->root_pa = last->root_pa;
+    k->levels = PV_LEVELS;
+    if (tv_has_ended(k, p, last->text_pa) || !tv_candidate_at(k, p, last->text_pa, &here)) {
+        k->pv = false;
         return false;
+    }
     tv_kernel_take(k, &here);
     k->stopped = true;
     return true;

@@ -29,6 +29,8 @@ bool tv_candidate_at(struct tv_kernel *k, const struct tv_kernel_profile *p, uin
     uint8_t id[TV_BUILD_ID_SIZE];
     bool linear;
 
+    if (k->pv)
+        return tv_pv_candidate_at(k, p, k->root_pa, c);
     if (!tv_read_pa(k, pa + (p->build_id_va - p->text_va), id, sizeof(id)) ||
         memcmp(id, p->build_id, sizeof(id)) != 0)
         return false;
@@ -90,8 +92,7 @@ static bool probe(struct tv_kernel *k, uint32_t n, uint64_t first)
     return true;
 }
 
-/* Is this one of the kernels that have stopped, and its clock still where it stopped? */
-static bool buried(const struct tv_kernel *k, const struct tv_candidate *c)
+bool tv_is_buried(const struct tv_kernel *k, const struct tv_candidate *c)
 {
     for (uint32_t i = 0; i < TV_DEAD; i++)
         if (k->dead[i].text_pa == c->text_pa && k->dead[i].clock.source &&
@@ -117,7 +118,7 @@ static void review(struct tv_kernel *k)
         c.moved = c.moved || tv_clock_moved(&c.clock, &now);
         if (!c.moved)
             c.clock = now; /* of another source, or the same */
-        if (c.moved || !buried(k, &c))
+        if (c.moved || !tv_is_buried(k, &c))
             s->found[kept++] = c;
     }
     s->count = kept;
@@ -223,8 +224,10 @@ int tv_kernel_find(struct tv_kernel *k)
     struct tv_search *s = &k->search;
     const struct tv_candidate *running;
     int64_t cpu;
-    int err;
+    int err = s->started_ns ? -TV_EOPNOTSUPP : tv_kernel_find_pv(k);
 
+    if (err != -TV_EOPNOTSUPP)
+        return err;
     if (!s->passed) {
         err = slice(k);
         if (err < 0) {

@@ -8,7 +8,8 @@
 #include "scan.h"
 
 #define MS UINT64_C(1000000)
-#define WAIT_MS 50 /* between two looks for a privilege or a kernel that is not there yet */
+#define WAIT_MS 50 /* between two looks for a kernel that is not there yet */
+#define REFUSED_MS 250 /* between two looks for a privilege: a policy writes each refusal into Xen's log */
 #define UNKNOWN_NS (2000 * MS) /* without a known kernel, before the memory is asked what it holds */
 #define BOOTING_NS (2000 * MS) /* a kernel that does not get on with its boot */
 
@@ -46,6 +47,8 @@ static void found(const struct tv_kernel *k, uint64_t us)
     tv_rec_addr("delta", k->delta);
     tv_rec_addr("root_pa", k->root_pa);
     tv_rec_uint("levels", k->levels);
+    if (k->pv)
+        tv_rec_uint("pv", 1);
     tv_rec_uint("us", us);
     tv_rec_end();
 }
@@ -142,6 +145,8 @@ static void sleep_until(uint64_t until)
 
 static int wait_for_privilege(struct guest_mem *gm, const struct tv_run *run)
 {
+    const char *said = NULL;
+
     for (;;) {
         int64_t frames = guest_mem_frames(gm);
 
@@ -149,7 +154,9 @@ static int wait_for_privilege(struct guest_mem *gm, const struct tv_run *run)
             return 0;
         if (tv_now_ns() - started_ns >= run->patience_ms * MS)
             return (int)frames;
-        tv_sleep_ns(WAIT_MS * MS);
+        waiting(&said, "the hypervisor does not let this domain read the target yet", NULL);
+        tv_beat_if_due();
+        tv_sleep_ns(REFUSED_MS * MS);
     }
 }
 

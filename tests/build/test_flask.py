@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tinyvmi_build.config.model import Config, Monitor
+from tinyvmi_build.config.model import Config, Monitor, Privilege
 from tinyvmi_build.lab.packages import fetch_source
 from tinyvmi_build.render.plan import flask_types, monitor_items, rendered
 
-CONFIG = Config(monitor=Monitor(name="web-1"))
+CONFIG = Config(monitor=Monitor(name="web-1"), privilege=Privilege(mode="flask"))
+GENEROUS = replace(CONFIG, privilege=Privilege(mode="flask", domain_info=True, vcpu_context=True, pause=True))
 PARTS = ("tools/flask/policy/", "xen/xsm/flask/policy/")
 
 
@@ -30,8 +33,14 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return top
 
 
-def module() -> str:
-    return rendered(monitor_items(CONFIG, []))["tinyvmi-web-1.te"]
+def module(config: Config = CONFIG) -> str:
+    return rendered(monitor_items(config, []))["tinyvmi-web-1.te"]
+
+
+def grants(text: str) -> list[str]:
+    """What a module allows the monitor to do to its target, as "class { permissions }"."""
+    types = flask_types(CONFIG)
+    return re.findall(rf"^allow {types['monitor']} {types['target']}:(.*);$", text, re.MULTILINE)
 
 
 def compile_policy(policy: Path, output: Path) -> subprocess.CompletedProcess[str]:
@@ -46,6 +55,30 @@ def test_it_builds(policy: Path, tmp_path: Path) -> None:
     assert "tinyvmi_web_1_target_t" in (tmp_path / "policy.conf").read_text()
 
 
+def test_only_map_read_unless_more_is_asked_for() -> None:
+    assert grants(module()) == ["mmu { map_read }"]
+    assert grants(module(GENEROUS)) == [
+        "mmu { map_read stat }",
+        "domain { getdomaininfo getvcpucontext pause unpause }",
+        "hvm { gethvmc }",
+    ]
+
+
+def test_all_optional_rights_build(policy: Path, tmp_path: Path) -> None:
+    path = policy / "modules/tinyvmi.te"
+    path.write_text(module(GENEROUS))
+    done = compile_policy(policy, tmp_path)
+    path.write_text(module())
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_label_is_in_the_config_of_flask_mode_alone() -> None:
+    name = "tinyvmi-web-1.cfg"
+    assert 'seclabel = "system_u:system_r:tinyvmi_web_1_t"' in rendered(monitor_items(CONFIG, []))[name]
+    stock = replace(CONFIG, privilege=Privilege())
+    assert "seclabel" not in rendered(monitor_items(stock, []))[name]
+
+
 @pytest.mark.parametrize(
     "rule",
     [
@@ -53,6 +86,12 @@ def test_it_builds(policy: Path, tmp_path: Path) -> None:
         "@M @T:mmu adjust",
         "@M @T:hvm dm",
         "@M @T:domain pause",
+        "@M @T:domain getvcpucontext",
+        "@M @T:domain getdomaininfo",
+        "@M @T:mmu stat",
+        "@M @T:domain2 vm_event",
+        "@M @T:shadow logdirty",
+        "@M @T:grant map_read",
         "@M domU_t:mmu map_read",
         "@M dom0_t:mmu map_read",
         "@M dom0_t:domain getdomaininfo",

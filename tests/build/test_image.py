@@ -7,8 +7,8 @@ import os
 import pytest
 
 from tinyvmi_build.config.load import load
+from tinyvmi_build.config.model import Config
 from tinyvmi_build.errors import Exit, MissingEnvironment
-from tinyvmi_build.golden import CHECKS
 from tinyvmi_build.image.build import build_host_checker, build_monitor
 from tinyvmi_build.image.inspect import inspect
 from tinyvmi_build.profile.profile import ProfileFile
@@ -87,7 +87,7 @@ def test_a_change_recompiles_only_what_it_touches(workshop):
     }
     assert changed.objects == 3  # those two, and the image's own symbol table
     fewer = build_monitor(load(workshop.root, ["checks.rodata=false"], env={}), QUIET)
-    kept = [name for name in CHECKS if name != "rodata"]
+    kept = [name for name in Config().checks_made if name != "rodata"]
     assert inspect(fewer.image).tinyvmi["checks"] == kept
     assert fewer.image_id != changed.image_id
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import struct
 import subprocess
 import sys
 import time
@@ -81,6 +82,21 @@ def test_qemus_elf(qemu_dumps: dict[str, Path], name: str, profile: Path) -> Non
     done = check("--dump", qemu_dumps[name], "--profile", profile, "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     assert result(done)["verdict"] == "intact"
+    assert '"registers": {"verdict": "intact", "worst": "intact", "units": 5' in done.stdout
+
+
+def test_registers_in_qemus_elf(qemu_dumps: dict[str, Path], profile: Path, tmp_path: Path) -> None:
+    """IDTR moved in the note that QEMU writes."""
+    image = read_image(qemu_dumps["elf"])
+    assert "0 idt.base fffffe0000000000" in image.registers
+    copy = tmp_path / "moved.elf"
+    data = bytearray(qemu_dumps["elf"].read_bytes())
+    at = data.index(struct.pack("<IIQ", 0, 0, 0xFFFFFE0000000000))
+    data[at + 8 : at + 16] = struct.pack("<Q", 0xFFFFFE0000001000)
+    copy.write_bytes(data)
+    done = check("--dump", copy, "--profile", profile)
+    assert done.returncode == 5, done.stdout
+    assert "vcpu0.IDTR" in done.stdout
 
 
 def test_a_tamper_in_qemus_elf(

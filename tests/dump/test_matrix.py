@@ -31,7 +31,7 @@ def test_a_cell_is_as_it_must_be(suite: str, circumstance: str) -> None:
     result = cell.run(QUIET)
     assert good(cell.circumstance, result), result
     assert result["evidence"]
-    assert set(result["checks"]) == set(cell.kernel.loaded.config.checks.enabled)
+    assert set(result["checks"]) == set(cell.kernel.loaded.config.checks_made)
 
 
 def test_what_cannot_come_about_says_why() -> None:

@@ -12,8 +12,9 @@ import pytest
 from tests.unit.golden_values import small_boot, small_modules, small_text
 from tests.unit.golden_values.fake import TEXT, FakeImage, FakeSymbols
 from tests.unit.golden_values.test_idt import image as idt_image
+from tests.unit.golden_values.test_registers import image as registers_image
 from tinyvmi_build.config.model import Config, PolicyGlobals
-from tinyvmi_build.golden import idt, rodata
+from tinyvmi_build.golden import idt, registers, rodata
 from tinyvmi_build.kernel.relocs import RelocKind
 from tinyvmi_build.paths import data_dir
 from tinyvmi_build.profile.profile import SectionFacts
@@ -62,6 +63,7 @@ class SmallKernel:
             "text": small_text.golden(),
             **small_boot.golden(),
             "modules": small_modules.golden(),
+            "registers": registers.golden(registers_image()),  # type: ignore[arg-type]
         }
         for check, reason in unknown.items():
             self.golden[check.replace("_", "-")] = {"unknown": reason}
@@ -98,6 +100,7 @@ def test_generated_c(golden: Callable[[str, str], None]) -> None:
             function_pointers="f",
             page_tables="p",
             ro_after_init="i",
+            registers="r",
         ),  # fmt: skip
     ],
     ids=["known", "unknown"],

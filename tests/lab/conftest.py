@@ -21,6 +21,7 @@ from tinyvmi_build.progress import Progress
 
 from . import life
 from .misbehave import build, folder
+from .reaching import IMAGE
 
 TEXT_PA = 0x1000000  # the kernel's own load address
 SMOKE = "/lab/smoke.elf"  # in dom0: the base's own tests
@@ -49,8 +50,9 @@ def profiles(built: BuildResult) -> ProfileFile:
 
 @pytest.fixture(scope="session")
 def lab(built: BuildResult, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    misbehave, smoke = build.build_images(tmp_path_factory.mktemp("misbehave"))
-    files: dict[str, Path | bytes] = {**monitor_files(built), **folder.files(misbehave, BAD), SMOKE: smoke}
+    misbehave, smoke, reach = build.build_images(tmp_path_factory.mktemp("misbehave"))
+    files: dict[str, Path | bytes] = {**monitor_files(built), **folder.files(misbehave, BAD)}
+    files |= {SMOKE: smoke, IMAGE: reach}
     files |= life.files(tmp_path_factory.mktemp("life"))
     with Lab(files, folder=tmp_path_factory.mktemp("lab"), grub=True) as running:
         yield running

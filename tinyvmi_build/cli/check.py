@@ -70,6 +70,8 @@ def command(
     from ..verdict.report import JsonLines, Terminal
 
     with opened_image(dump, image_format) as image:
+        if image.registers:
+            sets = ("privilege.vcpu_context=true", *sets)
         loaded = _loaded(project, sets, profile)
         profiles = ProfileFile.load(profile) if profile else profiles_of(loaded.config, progress)
         explainer = Explainer(profiles)
@@ -94,7 +96,7 @@ def command(
             ranges=len(image.ranges),
         )
         collector: Collector = judge(
-            image, checker(loaded, profiles, progress), loaded.config.checks.enabled, reporter
+            image, checker(loaded, profiles, progress), loaded.config.checks_made, reporter
         )
         reporter.close(collector)
         if collector.kernel is None and collector.lost_reason is None and not collector.errors:

@@ -33,7 +33,7 @@ def check(project: Path | None, sets: tuple[str, ...]) -> None:
     from ..config.load import load
 
     loaded = load(project, sets)
-    click.echo(f"{loaded.file}: good; checks: {', '.join(loaded.config.checks.enabled)}")
+    click.echo(f"{loaded.file}: good; checks: {', '.join(loaded.config.checks_made)}")
 
 
 @command.command("show")

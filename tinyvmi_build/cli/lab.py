@@ -44,6 +44,16 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line instead of text.")
 @click.option("--kvm", is_flag=True, help="Use KVM with nested SVM or VMX instead of emulation.")
 @xen_suite
+@click.option(
+    "--xsm", is_flag=True, help="FLASK mode, registers included, on a Xen with XSM built from source."
+)
+@click.option(
+    "--guest",
+    type=click.Choice(["pvh", "pv"]),
+    default="pvh",
+    show_default=True,
+    help="How the target runs; PV needs --xsm.",
+)
 @project_options
 @click.pass_obj
 def run_(
@@ -53,6 +63,8 @@ def run_(
     as_json: bool,
     kvm: bool,
     xen_suite: str,
+    xsm: bool,
+    guest: str,
     project: Path | None,
     sets: tuple[str, ...],
 ) -> int:
@@ -70,12 +82,15 @@ def run_(
       tinyvmi-build lab run --scenario tampers --scenario rescans
       tinyvmi-build lab run --config web/ --json
       tinyvmi-build lab run --xen-suite trixie
+      tinyvmi-build lab run --xsm --scenario tampers
     """
     from ..lab.play import run
     from ..lab.project import loaded_project
     from ..lab.scenario import scenario
 
     chosen = [scenario(name) for name in names or ("first-light",)]
+    if xsm:
+        sets = ("privilege.mode=flask", "privilege.vcpu_context=true", *sets)
     loaded = loaded_project(project, sets, progress)
     return int(
         run(
@@ -87,6 +102,7 @@ def run_(
             keep=keep,
             kvm=kvm,
             suite=xen_suite,
+            guest_kind=guest,
         )
     )
 
@@ -117,15 +133,25 @@ def shell(progress: Progress, kvm: bool, xen_suite: str, project: Path | None, s
       python3 -m tinyvmi_build.lab.memory read 1 0x1000000 16
     """
     from ..image.build import build_monitor
-    from ..lab.play import monitor_files
+    from ..lab.play import monitor_files, policy_modules
     from ..lab.project import kernel_to_boot, loaded_project
     from ..lab.session import Lab
     from ..lab.shell import attach
+    from ..render.plan import seclabel
 
     loaded = loaded_project(project, sets, progress)
     built = build_monitor(loaded, progress)
     files = monitor_files(built)
-    with Lab(files, target_kernel=kernel_to_boot(loaded), kvm=kvm, suite=xen_suite, progress=progress) as lab:
-        lab.create_target()
+    flask = loaded.config.privilege.mode == "flask"
+    policy = policy_modules(loaded.config) if flask else None
+    with Lab(
+        files,
+        target_kernel=kernel_to_boot(loaded),
+        kvm=kvm,
+        suite=xen_suite,
+        policy=policy,
+        progress=progress,
+    ) as lab:
+        lab.create_target(label=seclabel(loaded.config, "target") if flask else "")
         progress.note("dom0's console; Ctrl-] leaves")
         attach(lab.folder / "console.sock")

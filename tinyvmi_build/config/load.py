@@ -172,7 +172,7 @@ def _build(settings: Mapping[tuple[str, ...], Setting]) -> tuple[Config, dict[st
 
 def _check_whole(config: Config, path: Path) -> None:
     """What only shows when everything is put together."""
-    if not config.checks.enabled:
+    if not config.checks_made:
         raise UsageError(
             f"{_short(path)}: every check is off",
             hint="a monitor that checks nothing proves nothing",

@@ -87,6 +87,12 @@ class Checks:
     ro_after_init: bool = _key(Bool(), True, "What the kernel writes at boot and never again.")
     modules: bool = _key(Bool(), True, "Every byte of the code and read-only data of loaded modules.")
 
+    registers: bool = _key(
+        Bool(),
+        True,
+        "Entry points and protection in every processor's registers; with privilege.vcpu_context.",
+    )
+
     @property
     def enabled(self) -> tuple[str, ...]:
         """The names of the checks that are on, in their own order."""
@@ -152,7 +158,18 @@ class MiniOS:
 class Privilege:
     """How the monitor gets at its target's memory."""
 
-    mode: str = _key(Choice(("target",)), "target", "`target`: XEN_DOMCTL_set_target, on any stock Xen.")
+    mode: str = _key(
+        Choice(("target", "flask")),
+        "target",
+        "`target`: XEN_DOMCTL_set_target, on any stock Xen. `flask`: a policy for a Xen with XSM.",
+    )
+    domain_info: bool = _key(
+        Bool(), False, "In FLASK mode: the monitor may ask Xen for its target's size and state."
+    )
+    vcpu_context: bool = _key(
+        Bool(), False, "In FLASK mode: it may read registers, which the check `registers` needs."
+    )
+    pause: bool = _key(Bool(), False, "In FLASK mode: it may pause its target and let it run again.")
 
 
 @dataclass(frozen=True)
@@ -170,6 +187,12 @@ class Config:
     modules: Modules = field(default=Modules(), metadata={"path": ("checks", "modules")})
     minios: MiniOS = MiniOS()
     privilege: Privilege = Privilege()
+
+    @property
+    def checks_made(self) -> tuple[str, ...]:
+        """The names of the checks that the image makes: those that are on and have what they need."""
+        without = () if self.privilege.vcpu_context else ("registers",)
+        return tuple(name for name in self.checks.enabled if name not in without)
 
     def digest(self) -> str:
         """SHA-256 (hex) of everything but places: build-ids stand for kernels, `base_rev` for a tree."""

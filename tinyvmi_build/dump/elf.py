@@ -18,12 +18,13 @@ from pathlib import Path
 
 from ..errors import UsageError
 from .ranges import DAMAGED, PAGE, Image, Range, merged, whole_pages
+from .registers import qemu_registers
 
 MAGIC = b"\x7fELF"
 _EHDR = struct.Struct("<16sHHIQQQIHHHHHH")
 _PHDR = struct.Struct("<IIQQQQQQ")
 _SHDR = struct.Struct("<IIQQQQIIQQ")
-_ET_CORE, _EM_X86_64, _PT_LOAD, _PN_XNUM = 4, 62, 1, 0xFFFF
+_ET_CORE, _EM_X86_64, _PT_LOAD, _PT_NOTE, _PN_XNUM = 4, 62, 1, 4, 0xFFFF
 _CLASS64, _LITTLE = 2, 1
 _MAX_NAMES = 1 << 16  # bytes of section names
 _NO_PFN = (1 << 64) - 1
@@ -54,14 +55,16 @@ def read(path: Path, data: mmap.mmap) -> Image:
         _table(path, data, shoff, shsize, 1, _SHDR)
         phnum = _SHDR.unpack_from(data, shoff)[7]
     _table(path, data, phoff, phsize, phnum, _PHDR)
-    segments = (_PHDR.unpack_from(data, phoff + i * phsize) for i in range(phnum))
+    segments = [_PHDR.unpack_from(data, phoff + i * phsize) for i in range(phnum)]
+    notes = next(((offset, filesz) for t, _, offset, _, _, filesz, *_ in segments if t == _PT_NOTE), (0, 0))
     loads = [
         (paddr, min(filesz, memsz), offset)
         for t, _, offset, _, paddr, filesz, memsz, _ in segments
         if t == _PT_LOAD
     ]
     ranges = [r for load in loads if (r := whole_pages(*load))]
-    return Image(path, len(data), "ELF core (QEMU dump-guest-memory)", merged(path, len(data), ranges))
+    frames = merged(path, len(data), ranges)
+    return Image(path, len(data), "ELF core (QEMU dump-guest-memory)", frames, qemu_registers(data, *notes))
 
 
 def _table(path: Path, data: mmap.mmap, offset: int, size: int, count: int, entry: struct.Struct) -> None:

@@ -26,10 +26,12 @@ def judge(image: Image, program: Path, checks: tuple[str, ...], reporter: Report
     """
     nonce = secrets.token_hex(8)
     collector = Collector(nonce, checks=checks)
-    with tempfile.NamedTemporaryFile("w", prefix="tinyvmi-map.") as map_file:
-        map_file.write(map_text(image.ranges))
-        map_file.flush()
-        command = [str(program), "--map", map_file.name, str(image.path.resolve()), nonce]
+    with tempfile.TemporaryDirectory(prefix="tinyvmi-judge.") as folder:
+        map_file, registers = Path(folder) / "map", Path(folder) / "registers"
+        map_file.write_text(map_text(image.ranges))
+        registers.write_text(image.registers)
+        options = ["--map", str(map_file), *(["--registers", str(registers)] if image.registers else [])]
+        command = [str(program), *options, str(image.path.resolve()), nonce]
         try:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT

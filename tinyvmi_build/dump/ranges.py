@@ -30,6 +30,7 @@ class Image:
     size: int  # of the file, bytes
     format: str
     ranges: list[Range]
+    registers: str = ""  # of the processors, if they were saved: lines for `tinyvmi-check --registers`
 
     @property
     def frames(self) -> int:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 #: Checks that a monitor can make, in the order in which it makes them.
 CHECKS = (
     *("identity", "syscall-table", "idt", "policy-globals", "rodata", "text"),
-    *("function-pointers", "page-tables", "ro-after-init", "modules"),
+    *("function-pointers", "page-tables", "ro-after-init", "modules", "registers"),
 )
 
 
@@ -35,6 +35,7 @@ def compute(image: KernelImage) -> tuple[dict[str, Any], dict[str, bytes]]:
         modules,
         page_tables,
         policy_globals,
+        registers,
         ro_after_init,
         rodata,
         syscall_table,
@@ -54,6 +55,7 @@ def compute(image: KernelImage) -> tuple[dict[str, Any], dict[str, bytes]]:
         "page-tables": page_tables,
         "ro-after-init": ro_after_init,
         "modules": modules,
+        "registers": registers,
     }
     for check in CHECKS:
         try:

@@ -143,7 +143,7 @@ def manifest(config: Config, profiles: ProfileFile, note: dict[str, Any]) -> byt
         "period_ms": config.monitor.period,
         "jitter_pct": config.monitor.jitter,
         "heartbeat_ms": config.monitor.heartbeat,
-        "checks": list(config.checks.enabled),
+        "checks": list(config.checks_made),
         "kernels": [{"build_id": k.build_id, "release": k.release} for k in profiles.kernels],
     }
     return (json.dumps(value, indent=2) + "\n").encode()

@@ -48,10 +48,9 @@ _XENSTORE_PROGRAMS = [f"xenstore-{verb}" for verb in ("read", "write", "list", "
 _MODULES = ["xen-evtchn", "xen-gntdev", "xen-gntalloc", "xen-privcmd", "xenfs"]  # in this order
 _OPENED = ["libgcc_s.so.1", "libxenctrl.so.{version}", "libxenforeignmemory.so.1"]
 _STORE = {"bullseye": "3.0"}  # the version in libxenstore's package name; 4 since
-_OLD = (
-    "bullseye",
-)  # the libraries are bookworm's: its Python needs them, and the older programs run with them
-_LAB_IN_DOM0 = ["__init__.py", "memory.py", "dom0"]
+# The libraries are bookworm's here: its Python needs them, and the older programs run with them.
+_OLD = ("bullseye",)
+_LAB_IN_DOM0 = ["__init__.py", "memory.py", "registers.py", "dom0"]
 _DIST = "usr/lib/python3/dist-packages"
 
 

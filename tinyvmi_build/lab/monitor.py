@@ -28,6 +28,7 @@ FILES = "/lab/monitor"  # the build folder, in dom0
 # A scan under way when memory changes may have passed the place, and the end of the one before it may still
 # be in the console ring: the third scan from the last that dom0 has heard of has surely seen the change.
 _SCANS_TO_SEE = 3
+_PAGE = 4096
 T = TypeVar("T")
 
 
@@ -51,7 +52,8 @@ class Monitor:
         self.status: int | None = None  # launch's exit status, once it has ended
         launch = ["tinyvmi-build", "launch", folder, "--target", target.name, "--period", period, "--json"]
         self._lab = lab
-        self._domain = domain
+        self._log = f"/var/log/xen/console/guest-{domain}.log"
+        lab.run(["rm", "-f", self._log])  # an earlier monitor's scans are not this one's
         self._remote = lab.spawn(["env", f"{VARIABLE}={os.environ.get(VARIABLE, '1')}", *launch])
         self._errors: list[str] = []
 
@@ -126,7 +128,7 @@ class Monitor:
 
     def _scans_heard_of(self) -> int:
         """Scans whose end has reached dom0, whether or not launch and the agent have told us yet."""
-        tail = self._lab.run(["tail", "-c", "4096", f"/var/log/xen/console/guest-{self._domain}.log"]).out
+        tail = self._lab.run(["tail", "-c", "4096", self._log]).out
         heard = [int(number) for number in _HEARTBEAT.findall(tail)]
         self._drain()
         return max([self.scans, *heard[-1:]])
@@ -191,17 +193,36 @@ class LiveGuest:
         self._text_pa = int(kernel["text_pa"], 16)
         self._root_pa = int(kernel["root_pa"], 16)
         self._levels = int(kernel["levels"])
+        self._pv = bool(kernel.get("pv"))  # its frames lie here and there: only page tables tell
 
     def read(self, link_va: int, size: int) -> bytes:
-        return self._target.read(self._physical(link_va), size)
+        return b"".join(self._target.read(at, n) for at, n in self._pieces(link_va, size))
 
     def write(self, link_va: int, data: bytes) -> None:
-        self._target.write(self._physical(link_va), data)
+        done = 0
+        for at, n in self._pieces(link_va, len(data)):
+            self._target.write(at, data[done : done + n])
+            done += n
+
+    def _pieces(self, link_va: int, size: int) -> list[tuple[int, int]]:
+        """(address to map, bytes) of what is contiguous there."""
+        if not self._pv:
+            return [(self._physical(link_va), size)]
+        pieces = []
+        while size:
+            count = min(size, _PAGE - link_va % _PAGE)
+            pieces.append((self._physical(link_va), count))
+            link_va, size = link_va + count, size - count
+        return pieces
+
+    def register(self, vcpu: int, name: str, value: int | None = None) -> int:
+        """As `Target.register`."""
+        return self._target.register(vcpu, name, value)
 
     def _physical(self, link_va: int) -> int:
         """The image is contiguous in physical memory, from _text on; elsewhere its page tables tell."""
         offset = link_va - self.profile.text_va
-        if 0 <= offset < self.profile.image_size:
+        if 0 <= offset < self.profile.image_size and not self._pv:
             return self._text_pa + offset
         running = link_va + self.delta & (1 << 64) - 1
         return physical(self._target.read, self._root_pa, running, self._levels)

@@ -142,18 +142,27 @@ def vmlinuz_of(folder: Path) -> Path:
 
 def xen_hypervisor(progress: Progress | None = None, suite: str = SUITE) -> Path:
     """The ELF file of `suite`'s Xen, decompressed: what QEMU's multiboot loader takes."""
-    name = f"xen-hypervisor-{XEN_VERSIONS[suite]}-amd64"
-    deb = fetch_packages([name], suite, progress)[name]
-    folder = unpack([deb], cache_dir("unpacked") / deb.stem)
+    folder = _xen_folder(progress, suite)
     elf = folder / "xen.elf"
     if not elf.exists():
         packed = folder / "boot" / f"xen-{XEN_VERSIONS[suite]}-amd64.gz"
         if not packed.exists():
-            raise MissingEnvironment(f"{deb.name} holds no {packed.relative_to(folder)}")
+            raise MissingEnvironment(f"{folder.name} holds no {packed.relative_to(folder)}")
         partial = elf.with_suffix(f".{os.getpid()}")
         partial.write_bytes(gzip.decompress(packed.read_bytes()))
         partial.rename(elf)
     return elf
+
+
+def packaged_xen_config(progress: Progress | None = None) -> Path:
+    """The configuration (.config) of the hypervisor in SUITE's package."""
+    return _xen_folder(progress, SUITE) / "boot" / f"xen-{XEN_VERSIONS[SUITE]}-amd64.config"
+
+
+def _xen_folder(progress: Progress | None, suite: str) -> Path:
+    name = f"xen-hypervisor-{XEN_VERSIONS[suite]}-amd64"
+    deb = fetch_packages([name], suite, progress)[name]
+    return unpack([deb], cache_dir("unpacked") / deb.stem)
 
 
 def _kernel_package(apt: Apt, metapackage: str) -> str:

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TextIO
 
 from ..config.load import Loaded
-from ..errors import Exit
+from ..config.model import Config
+from ..errors import Exit, UsageError
 from ..image.build import BuildResult, build_monitor
 from ..profile.profile import ProfileFile
 from ..progress import Progress
-from ..render.plan import artifact
+from ..render.plan import artifact, monitor_items, rendered, seclabel
 from ..verdict.collector import Event
 from ..verdict.explain import Explainer
 from ..verdict.report import JsonLines, Terminal
@@ -24,6 +25,7 @@ from .packages import SUITE
 from .project import kernel_to_boot
 from .scenario import Scenario, Stage, Step, exit_status, play
 from .session import Lab
+from .tamper import register_changes
 
 
 class Teller:
@@ -79,6 +81,13 @@ def monitor_files(built: BuildResult, folder: str = monitor.FILES) -> dict[str, 
     return {f"{folder}/{path.name}": path for path in files}
 
 
+def policy_modules(*configs: Config) -> dict[str, str]:
+    """The FLASK modules that `render` writes for `configs`, by name."""
+    return {
+        artifact(config): rendered(monitor_items(config, []))[f"{artifact(config)}.te"] for config in configs
+    }
+
+
 def run(
     loaded: Loaded,
     chosen: list[Scenario],
@@ -89,28 +98,35 @@ def run(
     keep: bool = False,
     kvm: bool = False,
     suite: str = SUITE,
+    guest_kind: str = "pvh",
 ) -> Exit:
     """Play `chosen` in one lab; the exit status by the documented codes."""
+    if guest_kind == "pv" and loaded.config.privilege.mode != "flask":
+        raise UsageError("target mode cannot watch a PV guest", hint="lab run --xsm --guest pv")
     with progress.step(f"build the monitor '{loaded.config.monitor.name}'"):
         built = build_monitor(loaded, progress)
     profiles = ProfileFile.load(built.profile)
     teller = Teller(stream, as_json, profiles)
+    flask = loaded.config.privilege.mode == "flask"
     lab = Lab(
         monitor_files(built),
         target_kernel=kernel_to_boot(loaded),
         kvm=kvm,
         suite=suite,
+        policy=policy_modules(loaded.config) if flask else None,
         progress=progress,
         keep=keep,
     )
     results: dict[str, list[Step]] = {}
     with lab:
-        target = lab.create_target()
+        label = seclabel(loaded.config, "target") if flask else ""
+        target = lab.create_target(kind=guest_kind, label=label)
         watching = Monitor(lab, target, teller, domain=artifact(loaded.config))
         guest = LiveGuest(target, watching.wait_kernel(), profiles)
+        registers = register_changes(guest_kind) if "registers" in loaded.config.checks_made else []
         for scenario in chosen:
             teller.scenario(scenario)
-            results[scenario.name] = play(scenario, Stage(target, watching, guest, teller.step))
+            results[scenario.name] = play(scenario, Stage(target, watching, guest, teller.step, registers))
             if watching.status is not None:
                 break
         if watching.status is None:

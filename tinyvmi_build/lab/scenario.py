@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +41,7 @@ class Stage:
     monitor: Monitor
     guest: LiveGuest
     tell: Callable[[str, str], None]  # (event, text): "begin" and "end" of steps, live
+    registers: Sequence[Change] = ()  # changes of registers that this monitor can see
     steps: list[Step] = field(default_factory=list)
 
     def intact(self, title: str, scans: int = 1) -> None:

@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from ..errors import MissingEnvironment
+from ..errors import MissingEnvironment, UsageError
 from ..progress import Progress
 from ..xen.patience import timeout
 from . import grub, guest, initramfs, target
 from .agent import Client, Remote, Result
 from .guest.modules import in_order
+from .hypervisor import xsm_hypervisor, xsm_policy
 from .packages import SUITE, fetch_kernel, unpacked_kernel, vmlinuz_of, xen_hypervisor
 from .qemu import Qemu
 
@@ -32,6 +33,7 @@ class Lab:
     package (.deb) or vmlinuz that the target will boot (by default today's cloud kernel); with
     `grub` it can also be booted by GRUB (the kind "pvh-grub"), and its KASLR is then active.
     `suite`: the Debian release whose Xen, tools and dom0 kernel are booted.
+    `policy`: FLASK modules (name → text of a .te) for a Xen with XSM, in enforcing mode; None: Debian's Xen.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Lab:
         keep: bool = False,
         grub: bool = False,
         suite: str = SUITE,
+        policy: Mapping[str, str] | None = None,
         progress: Progress | None = None,
     ):
         self.progress = progress or Progress()
@@ -52,6 +55,7 @@ class Lab:
         self.target_kernel = target_kernel
         self._files = dict(files or {})
         self._kvm = kvm
+        self._policy = policy
         self._keep = keep or folder is not None
         self.folder = folder or Path(tempfile.mkdtemp(prefix="tinyvmi-lab."))
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -97,7 +101,12 @@ class Lab:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _prepare(self) -> Qemu:
-        xen = xen_hypervisor(self.progress, self.suite)
+        if self._policy is None:
+            xen = xen_hypervisor(self.progress, self.suite)
+        elif self.suite == SUITE:
+            xen = xsm_hypervisor(self.progress)
+        else:
+            raise UsageError(f"a Xen with XSM is built from {SUITE}'s source only, not from {self.suite}'s")
         kernel = initramfs.dom0_kernel(self.progress, self.suite)
         base = initramfs.base(self.progress, self.suite)
         files: dict[str, Path | bytes] = {
@@ -109,18 +118,23 @@ class Lab:
             with open(base, "rb") as part:
                 shutil.copyfileobj(part, out)
             out.write(initramfs.overlay(files, self.progress, self.suite))
-        dom0 = "console=hvc0 loglevel=4 panic=-1"
+        boot = f"{kernel} console=hvc0 loglevel=4 panic=-1,{ramdisk}"
         options = (
             "console=com1 com1=115200,8n1 loglvl=all guest_loglvl=all bootscrub=0 "
             f"dom0_mem={_DOM0_MIB}M,max:{_DOM0_MIB}M"
         )
+        if self._policy is not None:
+            policy = self.folder / "xenpolicy"
+            policy.write_bytes(xsm_policy(self._policy, self.progress))
+            boot += f",{policy}"
+            options += " flask=enforcing"
         self._qemu = Qemu(
             [
                 *("-accel", "kvm" if self._kvm else "tcg,thread=multi"),
                 *("-cpu", "host" if self._kvm else _CPU, "-smp", "2", "-m", str(_MEMORY_MIB)),
                 *("-chardev", f"socket,id=agent,path={self.folder}/agent.sock,server=on,wait=off"),
                 *("-serial", "chardev:agent"),
-                *("-kernel", str(xen), "-initrd", f"{kernel} {dom0},{ramdisk}"),
+                *("-kernel", str(xen), "-initrd", boot),
                 *("-append", options),
             ],
             self.folder,
@@ -208,9 +222,12 @@ class Lab:
         """Start a command in dom0."""
         return self.agent.spawn(argv, cwd)
 
-    def create_target(self, name: str = "target", *, extra: str = "", kind: str = "pvh") -> target.Target:
+    def create_target(
+        self, name: str = "target", *, extra: str = "", kind: str = "pvh", label: str = "", vcpus: int = 1
+    ) -> target.Target:
         """Start a Linux guest and wait until it is up.
 
-        `kind`: pvh, pv or, in a lab with `grub`, pvh-grub; `extra` is for the command line of the first two.
+        `kind`: pvh, pv or, in a lab with `grub`, pvh-grub; `extra` is for the command line of the first two;
+        `label`: its FLASK label, if it has one.
         """
-        return target.create(self, name, extra, kind)
+        return target.create(self, name, target.Wish(extra, kind, label, vcpus))

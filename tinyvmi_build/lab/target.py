@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import MissingEnvironment
@@ -59,27 +60,50 @@ class Target:
     def unpause(self) -> None:
         self._lab.run(["xl", "unpause", str(self.domid)]).check()
 
+    def register(self, vcpu: int, name: str, value: int | None = None) -> int:
+        """What register `name` (lab/registers.py) of a paused guest's vCPU holds; `value` is put there."""
+        argv = ["python3", "-m", "tinyvmi_build.lab.registers", str(self.domid), str(vcpu), name]
+        return int(self._lab.run([*argv, *([hex(value)] if value is not None else [])]).check().out, 16)
+
     @property
     def console(self) -> str:
         """What it has printed so far."""
         return self._lab.guest_console(self.name)
 
 
-def create(lab: Lab, name: str, extra: str, kind: str) -> Target:
-    """Start a guest and wait until its init says so; one retry, which is reported."""
-    if kind == "pvh-grub":
+@dataclass(frozen=True)
+class Wish:
+    """What kind of guest is wanted."""
+
+    extra: str = ""  # on its kernel's command line, but not by way of GRUB
+    kind: str = "pvh"  # or pv, or pvh-grub
+    label: str = ""  # of FLASK
+    vcpus: int = 1
+
+
+def write_config(lab: Lab, name: str, wish: Wish) -> str:
+    """Put the guest's xl config into dom0; its path there."""
+    if wish.kind == "pvh-grub":
         boot = f'type = "pvh"\nkernel = "{FILES}/grub.elf"\n'
     else:
         boot = (
-            f'type = "{kind}"\nkernel = "{FILES}/vmlinuz"\nramdisk = "{FILES}/initramfs"\n'
-            f'extra = "{OPTIONS} {extra}"\n'
+            f'type = "{wish.kind}"\nkernel = "{FILES}/vmlinuz"\nramdisk = "{FILES}/initramfs"\n'
+            f'extra = "{OPTIONS} {wish.extra}"\n'
         )
     config = (
-        f'name = "{name}"\n{boot}memory = {_MEMORY_MIB}\nvcpus = 1\n'
-        'on_crash = "destroy"\non_reboot = "destroy"\n'
+        f'name = "{name}"\n{boot}memory = {_MEMORY_MIB}\n'
+        f'vcpus = {wish.vcpus}\non_crash = "destroy"\non_reboot = "destroy"\n'
     )
+    if wish.label:
+        config += f'seclabel = "{wish.label}"\n'
     path = f"/lab/{name}.cfg"
     lab.agent.put(path, config.encode())
+    return path
+
+
+def create(lab: Lab, name: str, wish: Wish) -> Target:
+    """Start a guest and wait until its init says so; one retry, which is reported."""
+    path = write_config(lab, name, wish)
     with lab.progress.step(f"start the target '{name}'"):
         try:
             return _start(lab, name, path)

@@ -34,7 +34,7 @@ def descriptor(config: Config, build_ids: Iterable[str]) -> dict[str, Any]:
         "base_rev": base_rev,
         **core,
         "build_ids": list(build_ids),
-        "checks": list(config.checks.enabled),
+        "checks": list(config.checks_made),
     }
 
 

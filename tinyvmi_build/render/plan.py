@@ -44,9 +44,9 @@ def monitor_items(config: Config, build_ids: Sequence[str]) -> list[Item]:
         Item(
             "xl/monitor.cfg.j2",
             f"{artifact(config)}.cfg",
-            {"config": config, "image": f"{artifact(config)}.gz"},
+            {"config": config, "image": f"{artifact(config)}.gz", "seclabel": seclabel(config)},
         ),
-        Item("flask/monitor.te.j2", f"{artifact(config)}.te", flask_types(config)),
+        Item("flask/monitor.te.j2", f"{artifact(config)}.te", flask_context(config)),
         Item(
             "c/config.c.j2",
             "generated/config.c",
@@ -74,10 +74,34 @@ def flask_types(config: Config) -> dict[str, str]:
     return {"monitor": f"{stem}_t", "target": f"{stem}_target_t"}
 
 
+def seclabel(config: Config, who: str = "monitor") -> str:
+    """The FLASK label of the `monitor` or of its `target`; "" for the monitor of target mode."""
+    if who == "monitor" and config.privilege.mode != "flask":
+        return ""
+    return f"system_u:system_r:{flask_types(config)[who]}"
+
+
+def flask_context(config: Config) -> dict[str, Any]:
+    """Values of the policy module: what the monitor may do to its target, by class."""
+    given = config.privilege
+    domain = {
+        "getdomaininfo": given.domain_info or given.vcpu_context,
+        "getvcpucontext": given.vcpu_context,
+        "pause": given.pause,
+        "unpause": given.pause,
+    }
+    grants = {
+        "mmu": ["map_read", *(["stat"] if given.domain_info else [])],
+        "domain": [permission for permission, granted in domain.items() if granted],
+        "hvm": ["gethvmc"] if given.vcpu_context else [],
+    }
+    return {**flask_types(config), "grants": grants, "module": artifact(config), "privilege": given}
+
+
 def check_items(config: Config) -> list[Item]:
     """What depends on the choice of checks alone."""
     return [
-        Item("c/checks.c.j2", "generated/checks.c", {"checks": config.checks.enabled}),
+        Item("c/checks.c.j2", "generated/checks.c", {"checks": config.checks_made}),
         Item("c/sha256.c.j2", "generated/sha256.c", sha256.context()),
     ]
 

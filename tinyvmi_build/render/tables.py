@@ -47,6 +47,7 @@ def table_contexts(config: Config, kernel: KernelProfile) -> dict[str, dict[str,
         "page-tables": lambda: _page_tables(kernel),
         "ro-after-init": lambda: _ro_after_init(kernel),
         "modules": lambda: modules(kernel, config.modules.include),
+        "registers": lambda: _registers(kernel),
     }
     return {check: make() for check, make in makers.items() if "unknown" not in kernel.golden[check]}
 
@@ -88,6 +89,27 @@ def _idt(kernel: KernelProfile) -> dict[str, Any]:
             for gate in golden["gates"]
         ],
     }
+
+
+def _registers(kernel: KernelProfile) -> dict[str, Any]:
+    golden = dict(kernel.golden["registers"])
+    for name in ("lstar", "cstar", "sysenter"):
+        golden[name] = [va - kernel.text_va for va in golden[name]]
+    pv = golden.pop("pv")
+    golden["pv_unknown"] = pv.get("unknown", "")
+    if "unknown" not in pv:
+        for name in ("event_callback", "failsafe_callback", "syscall_callback"):
+            golden[name] = pv[name] - kernel.text_va
+        golden["traps"] = [
+            {
+                "vector": vector,
+                "handlers": [va - kernel.text_va for va in trap["handlers"]],
+                "flags": trap["flags"],
+                "symbols": ", ".join(_symbol(kernel, va) for va in trap["handlers"]),
+            }
+            for vector, trap in enumerate(pv["traps"])
+        ]
+    return golden
 
 
 def _policy_globals(config: Config, kernel: KernelProfile) -> dict[str, Any]:

@@ -31,6 +31,13 @@ _MEANINGS = {
         f"{_BOOT}; the vectors of hypervisors are allowed for",
     ),
     ("idt", "mapping"): Meaning("the CPUs see another frame as their IDT than the kernel's own", "nobody"),
+    ("registers", "register"): Meaning(
+        "a processor enters the kernel elsewhere, or with less protection, than this kernel sets it up",
+        f"{_BOOT}; breakpoints in the kernel also by kgdb and perf (mem:ADDRESS)",
+    ),
+    ("registers", "trap"): Meaning(
+        "Xen enters this PV guest elsewhere for a vector than its kernel registers", _BOOT
+    ),
     ("policy-globals", "string"): Meaning(
         "the kernel would start this program as root",
         "an administrator, with sysctl: if so, allow it in [checks.policy-globals]",

@@ -239,6 +239,7 @@ SHAPES: dict[str, dict[str, Callable[[Any], bool]]] = {
 }
 OPTIONAL: dict[str, dict[str, Callable[[Any], bool]]] = {
     "hello": {"base_rev": _text},
+    "kernel": {"pv": _among(1)},
     "check": {"reason": _text, "notices": _count},
     "finding": {"note": _text, "owner": _text, "target": _address},
     "notice": {"note": _text, "owner": _text, "target": _address},

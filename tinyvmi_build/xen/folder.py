@@ -27,6 +27,7 @@ class Manifest:
     heartbeat_ms: int
     checks: tuple[str, ...]
     image_id: str
+    privilege: str
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -76,6 +77,7 @@ def read_manifest(folder: Path) -> Manifest:
         heartbeat_ms=number("heartbeat_ms"),
         checks=tuple(str(name) for name in _field(path, data, "checks", list)),
         image_id=image_id,
+        privilege=text("privilege"),
     )
 
 

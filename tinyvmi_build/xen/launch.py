@@ -65,7 +65,8 @@ def run_once(
     domid = _create(manifest, running)
     done = False
     try:
-        set_target(domid, target.domid)
+        if manifest.privilege == "target":  # in FLASK mode the labels of both domains are the privilege
+            set_target(domid, target.domid)
         _tell(domid, manifest, options, target.domid, nonce)
         with Console(domid) as console:
             progress.note(f"monitor is domain {domid}, target {target.name} is domain {target.domid}")
@@ -175,7 +176,7 @@ def _listen(
             if not chunk:
                 ended = watch.ended() or ("its console closed" if chunk is None else None)
                 ended_at = time.monotonic()
-        elif not chunk and (chunk is None or time.monotonic() > ended_at + _LAST_WORDS_S):
+        elif not chunk and (chunk is None or time.monotonic() > ended_at + timeout(_LAST_WORDS_S)):
             take(lines.flush())
             if collector.bye is None:
                 reporter.events(collector.lost(ended))

@@ -67,6 +67,7 @@ extern const struct tv_check tv_check_policy_globals;
 extern const struct tv_check tv_check_function_pointers;
 extern const struct tv_check tv_check_page_tables;
 extern const struct tv_check tv_check_ro_after_init;
+extern const struct tv_check tv_check_registers;
 
 /*
  * Count a finding and keep its details while there is room.  Byte strings are

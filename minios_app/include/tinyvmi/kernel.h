@@ -51,7 +51,8 @@ struct tv_banner {
 
 struct tv_dead {
     uint32_t profile_index;
-    uint64_t text_pa;
+    uint64_t text_pa, root_pa;
+    bool pv;
     int64_t cpu_ns; /* processor time of the target when it was last looked at; negative: not known */
     struct tv_clock clock;
 };
@@ -61,6 +62,7 @@ struct tv_kernel {
     const struct tv_kernel_profile *profile;
     uint32_t profile_index;
     uint64_t text_pa; /* guest-physical address of _text */
+    bool pv;          /* the root, page tables and what they lead to are machine addresses (guest_pv.h) */
     uint64_t delta;   /* running minus link address, modulo 2^64 */
     uint64_t root_pa; /* init_top_pgt */
     uint32_t levels;  /* 4 or 5 */
@@ -162,6 +164,12 @@ void tv_pt_cache_flush(struct tv_kernel *k);
 
 /* Walk the kernel's page tables.  0; -TV_EFAULT: not mapped; -TV_EIO: a table could not be read. */
 int tv_translate(struct tv_kernel *k, uint64_t va, struct tv_translation *t);
+
+/*
+ * The guest-physical address of what tv_translate() led to: the same, but for a
+ * PV target, whose pages are told by Xen.  GFN_NONE if Xen knows none.
+ */
+uint64_t tv_guest_physical(struct tv_kernel *k, uint64_t pa);
 
 /* Is running address `va` the entry of a function in a module that is loaded and verified? */
 static inline bool tv_module_entry(struct tv_kernel *k, uint64_t va)

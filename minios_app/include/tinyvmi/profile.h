@@ -8,6 +8,7 @@
 #ifndef TINYVMI_PROFILE_H
 #define TINYVMI_PROFILE_H
 
+#include <tinyvmi/registers.h>
 #include <tinyvmi/tracing.h>
 
 #define TV_BUILD_ID_SIZE 20
@@ -426,6 +427,8 @@ struct tv_kernel_profile {
     const char *page_tables_reason;
     const struct tv_ro_after_init *ro_after_init;
     const char *ro_after_init_reason;
+    const struct tv_registers *registers;
+    const char *registers_reason;
 };
 
 extern const struct tv_kernel_profile *const tv_profiles[];

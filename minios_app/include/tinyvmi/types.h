@@ -26,9 +26,11 @@ size_t strlen(const char *s);
 #define TV_EIO    5
 #define TV_EAGAIN 11
 #define TV_ENOMEM 12
+#define TV_EACCES 13
 #define TV_EFAULT 14
 #define TV_EBUSY  16
 #define TV_EINVAL 22
+#define TV_EOPNOTSUPP 95
 
 #define TV_ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 

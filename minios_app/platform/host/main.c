@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tinyvmi-check [--live] [--map FILE] IMAGE [NONCE [SCANS [PERIOD_MS]]]: the
- * monitor's core over a memory image, raw unless FILE says which frames lie where.
+ * tinyvmi-check [--live] [--map FILE] [--registers FILE] IMAGE [NONCE [SCANS [PERIOD_MS]]]:
+ * the monitor's core over a memory image, raw unless the map says which frames
+ * lie where, with the registers that were saved with it.
  * --live: it is shared with a guest that runs (QEMU's memory-backend-file).
  * Prints the record stream; exits by the project's codes.
  */
@@ -29,7 +30,7 @@ int main(int argc, char **argv)
     struct tv_run run = { .nonce = "", .period_ms = tv_config.period_ms,
                           .heartbeat_ms = tv_config.heartbeat_ms, .scans = 1 };
     struct guest_mem gm = { .fd = -1 };
-    const char *map = NULL;
+    const char *map = NULL, *registers = NULL;
     enum tv_verdict verdict;
     struct stat st;
     int err;
@@ -40,13 +41,14 @@ int main(int argc, char **argv)
         argc--;
         argv++;
     }
-    if (argc > 2 && strcmp(argv[1], "--map") == 0) {
-        map = argv[2];
+    while (argc > 2 && (strcmp(argv[1], "--map") == 0 || strcmp(argv[1], "--registers") == 0)) {
+        *(argv[1][2] == 'm' ? &map : &registers) = argv[2];
         argc -= 2;
         argv += 2;
     }
     if (argc < 2 || argc > 5) {
-        fprintf(stderr, "usage: tinyvmi-check [--live] [--map FILE] IMAGE [NONCE [SCANS [PERIOD_MS]]]\n");
+        fprintf(stderr, "usage: tinyvmi-check [--live] [--map FILE] [--registers FILE] "
+                        "IMAGE [NONCE [SCANS [PERIOD_MS]]]\n");
         return 2;
     }
     if (argc > 2)
@@ -65,9 +67,15 @@ int main(int argc, char **argv)
         errno = -err;
         return fail(map ? "its map cannot be used" : "cannot be used", argv[1]);
     }
+    err = registers ? image_registers(&gm, registers) : 0;
+    if (err) {
+        errno = -err;
+        return fail("registers cannot be read", registers);
+    }
 
     verdict = tv_monitor(&gm, &run);
     free(gm.ranges);
+    free(gm.vcpus);
     switch (verdict) {
     case TV_INTACT:
         return 0;

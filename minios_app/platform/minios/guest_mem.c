@@ -107,6 +107,14 @@ void guest_view_map(struct guest_mem *gm, struct guest_view *v, uint32_t first, 
             v->err[first + i] = shown ? 0 : -TV_EFAULT;
         }
         issue(gm, v, first, req, batch);
+        for (uint32_t i = 0; i < batch; i++) {
+            if (v->err[first + i] == 0) {
+                gm->shown++;
+                gm->home = v->gfn[first + i];
+            } else if (v->gfn[first + i] != GFN_NONE) {
+                gm->refused++;
+            }
+        }
         first += batch;
         n -= batch;
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <mini-os/os.h>
+#include <mini-os/hypervisor.h>
 #include <mini-os/lib.h>
 #include <mini-os/sched.h>
 #include <mini-os/xenbus.h>
@@ -32,10 +33,9 @@ static const char *read_node(const char *name)
     return value;
 }
 
-/* A decimal node within [min, max]; anything else leaves `fallback`. */
-static uint32_t read_number(const char *name, uint32_t min, uint32_t max, uint32_t fallback)
+/* Decimal `text` within [min, max]; anything else gives `fallback`. */
+static uint32_t number(const char *text, uint32_t min, uint32_t max, uint32_t fallback)
 {
-    const char *text = read_node(name);
     uint64_t v = 0;
 
     if (!text || !*text)
@@ -48,13 +48,27 @@ static uint32_t read_number(const char *name, uint32_t min, uint32_t max, uint32
     return v < min || v > max ? fallback : (uint32_t)v;
 }
 
+static uint32_t read_number(const char *name, uint32_t min, uint32_t max, uint32_t fallback)
+{
+    return number(read_node(name), min, max, fallback);
+}
+
+/* What follows `target=` on the domain's command line (xl: extra="target=7"), or NULL. */
+static const char *target_on_command_line(void)
+{
+    static const char key[] = "target=";
+    const char *line = (const char *)start_info.cmd_line;
+
+    return memcmp(line, key, sizeof(key) - 1) == 0 ? line + sizeof(key) - 1 : NULL;
+}
+
 void params_wait(struct tv_run *run)
 {
     const char *text;
 
-    while (!(text = read_node("target")))
+    while (!(text = read_node("target")) && !(text = target_on_command_line()))
         msleep(POLL_MS);
-    run->target = read_number("target", 1, 0x7fef, 0);
+    run->target = number(text, 1, 0x7fef, 0);
     text = read_node("run");
     snprintf(nonce, sizeof(nonce), "%s", text ? text : "");
     run->nonce = nonce;

@@ -1,83 +1,128 @@
 /* SPDX-License-Identifier: MIT */
-/* Whether the target is there, how large it is, and whether we may look. */
+/*
+ * Whether the target is there, how large it is, and whether we may look.
+ *
+ * In target mode Xen answers all of it.  In FLASK mode the policy may give no
+ * more than the right to map the target's frames, and then mappings answer.
+ */
 #include <mini-os/os.h>
 #include <mini-os/hypervisor.h>
 
 #include <xen/memory.h>
 
+#include <tinyvmi/platform.h>
+
+#include "domctl.h"
 #include "guest_mem.h"
 
-/*
- * XEN_DOMCTL_getdomaininfo, the one domctl that set_target opens to the monitor
- * (xen/include/xsm/dummy.h).  The interface version differs from release to
- * release while these fields do not, so it is probed: 4.14 has 0x13, 4.20 0x17.
- */
-#define DOMCTL_GETDOMAININFO 5
-#define DOMINF_DYING    (1u << 0)
-#define DOMINF_SHUTDOWN (1u << 2)
-#define DOMINF_PAUSED   (1u << 3)
-
-struct domctl { /* struct xen_domctl, public/domctl.h */
-    uint32_t cmd;
-    uint32_t interface_version;
-    uint16_t domain;
-    uint16_t pad[3];
-    struct {
-        uint16_t domain;
-        uint16_t pad;
-        uint32_t flags;
-        uint64_t pages[6]; /* tot, max, outstanding, shr, paged, then shared_info_frame */
-        uint64_t cpu_time; /* ns */
-        uint64_t rest[8];
-    } info;
-};
-_Static_assert(sizeof(struct domctl) == 144, "xen_domctl is 144 bytes");
+/* Without an answer from Xen memory is looked for up to 64 GiB, in steps that no kernel image fits between. */
+#define BLIND_FRAMES (UINT64_C(1) << 24)
+#define BLIND_STEP   (UINT64_C(1) << 12)
+#define SEARCH_NS    UINT64_C(1000000000) /* as long the answer holds */
+#define ANY_FRAME    0x100 /* for a question to which the frame does not matter */
 
 /* What Xen says of the target; NULL if it is gone or Xen does not say. */
-static const struct domctl *target_info(domid_t target)
+static const struct domctl *target_info(struct guest_mem *gm)
 {
-    static uint32_t version; /* the one that Xen accepted */
     static struct domctl op;
+    long rc = -TV_EACCES;
 
-    for (uint32_t v = version ? version : 0x12; v <= (version ? version : 0x1f); v++) {
-        memset(&op, 0, sizeof(op));
-        op.cmd = DOMCTL_GETDOMAININFO;
-        op.interface_version = v;
-        op.domain = target;
-        if (HYPERVISOR_domctl((unsigned long)&op) == 0) {
-            version = v;
-            return op.info.domain == target ? &op : NULL;
-        }
+    memset(&op, 0, sizeof(op));
+    if (!gm->no_info)
+        rc = domctl(&op, DOMCTL_GETDOMAININFO, gm->target);
+    /* Refused by policy, which writes a line in Xen's log each time: not asked again. */
+    gm->no_info = rc == -TV_EACCES;
+    return rc == 0 && op.u.info.domain == gm->target ? &op : NULL;
+}
+
+int guest_mem_try(struct guest_mem *gm, uint64_t gfn)
+{
+    if (!gm->probe.npages && guest_view_reserve(gm, &gm->probe, 1))
+        return -TV_ENOMEM;
+    uint32_t shown = gm->shown, refused = gm->refused;
+    uint64_t home = gm->home;
+
+    gm->probe.gfn[0] = gfn;
+    guest_view_map(gm, &gm->probe, 0, 1);
+    gm->shown = shown; /* a question is no sign of life, nor of its end */
+    gm->refused = refused;
+    gm->home = home;
+    return gm->probe.err[0];
+}
+
+bool guest_mem_is_refusal(int err)
+{
+    return err == -TV_EACCES || err == -TV_ESRCH || err == -TV_ENOMEM;
+}
+
+/* One more than the highest frame that a sparse search finds, or why none can be mapped. */
+static int64_t search_frames(struct guest_mem *gm)
+{
+    uint64_t top = 0, now = tv_now_ns();
+
+    if (gm->searched_ns && now - gm->searched_ns < SEARCH_NS)
+        return (int64_t)gm->searched;
+    for (uint64_t gfn = 0; gfn < BLIND_FRAMES; gfn += BLIND_STEP) {
+        int err = guest_mem_try(gm, gfn);
+
+        if (guest_mem_is_refusal(err))
+            return err;
+        if (err == 0)
+            top = gfn + BLIND_STEP;
     }
-    return NULL;
+    gm->searched_ns = now;
+    gm->searched = top;
+    return (int64_t)top;
 }
 
 int64_t guest_mem_frames(struct guest_mem *gm)
 {
     domid_t target = gm->target;
-    long top = HYPERVISOR_memory_op(XENMEM_maximum_gpfn, &target);
+    long top = gm->blind ? -TV_EACCES : HYPERVISOR_memory_op(XENMEM_maximum_gpfn, &target);
+    int64_t frames = top + 1;
 
-    if (top >= 0)
+    gm->blind = top == -TV_EACCES;
+    if (top < 0 && !gm->blind)
+        return top;
+    if (guest_mem_is_pv(gm))
+        frames = 0; /* machine frames are not searched */
+    else if (gm->blind)
+        frames = search_frames(gm);
+    if (frames >= 0)
         gm->was_seen = true;
-    return top >= 0 ? top + 1 : top;
+    return frames;
+}
+
+/*
+ * A target is gone when Xen knows it no more, or when all of its frames are
+ * refused that were wanted, and one that was shown before, too.
+ */
+static bool alive_by_mappings(struct guest_mem *gm)
+{
+    bool doubtful = gm->refused && !gm->shown;
+    int err = gm->shown ? 0 : guest_mem_try(gm, gm->home ? gm->home : ANY_FRAME);
+
+    gm->shown = gm->refused = 0;
+    /* For good: who asks again has wanted no frame meanwhile, and would be told that it lives. */
+    gm->gone = gm->gone || err == -TV_ESRCH || (err && doubtful && gm->home);
+    return !gm->gone;
 }
 
 bool guest_mem_alive(struct guest_mem *gm)
 {
-    int64_t frames = guest_mem_frames(gm);
     const struct domctl *op;
 
-    if (frames < 0)
+    if (gm->blind ? !alive_by_mappings(gm) : guest_mem_frames(gm) < 0)
         return !gm->was_seen;
-    op = target_info(gm->target);
-    return !op || !(op->info.flags & (DOMINF_DYING | DOMINF_SHUTDOWN));
+    op = target_info(gm);
+    return !op || !(op->u.info.flags & (DOMINF_DYING | DOMINF_SHUTDOWN));
 }
 
 int64_t guest_mem_cpu_ns(struct guest_mem *gm)
 {
-    const struct domctl *op = target_info(gm->target);
+    const struct domctl *op = target_info(gm);
 
     if (!op)
         return -TV_ESRCH;
-    return op->info.flags & DOMINF_PAUSED ? -TV_EAGAIN : (int64_t)op->info.cpu_time;
+    return op->u.info.flags & DOMINF_PAUSED ? -TV_EAGAIN : (int64_t)op->u.info.cpu_time;
 }

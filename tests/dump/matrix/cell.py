@@ -160,7 +160,7 @@ class Cell:
 
     def _verdict(self, dump: Path) -> dict[str, Any]:
         loaded, told = self.kernel.loaded, _Kept()
-        collector = judge(read_image(dump, "raw"), self.kernel.checker, loaded.config.checks.enabled, told)
+        collector = judge(read_image(dump, "raw"), self.kernel.checker, loaded.config.checks_made, told)
         if collector.lost_reason is not None:
             raise MissingEnvironment(f"the checker was lost: {collector.lost_reason}")
         kinds = Counter(f"{f['check']}: {f['kind']}" for f in told.findings)

@@ -1,4 +1,4 @@
-"""Builds misbehave.c on the built-in base, as the base's own test image is built; and that image itself."""
+"""Builds the test monitors on the built-in base as its own test image is built; and that image itself."""
 
 from __future__ import annotations
 
@@ -14,31 +14,43 @@ import ninja
 from tinyvmi_build.paths import data_dir
 
 SOURCE = Path(__file__).with_name("misbehave.c")
+REACH = Path(__file__).with_name("reach.c")
 
 
 NINJA = str(Path(ninja.BIN_DIR) / "ninja")
 
 
-def build_images(folder: Path) -> tuple[Path, Path]:
-    """The misbehaving image and the base's test image, ELF both, built in `folder`."""
+def build_images(folder: Path) -> tuple[Path, Path, Path]:
+    """The misbehaving image, the base's test image, and that of reach.c; ELF all, built in `folder`."""
+    _set_up(folder)
+    return _build(folder, SOURCE), folder / "base/smoke.elf", _build(folder, REACH)
+
+
+def build_reach(folder: Path) -> Path:
+    """The image that tries what nobody has given it (reach.c), an ELF built in `folder`."""
+    _set_up(folder)
+    return _build(folder, REACH)
+
+
+def _set_up(folder: Path) -> None:
     cross = data_dir("toolchain") / "x86_64-tinyvmi.cross"
     setup = [sys.executable, "-m", "mesonbuild.mesonmain", "setup", str(folder), str(data_dir("minios_app"))]
     _run([*setup, "--cross-file", str(cross), "-Dsmoke=true"], folder)
     _run([NINJA, "base/smoke.elf"], folder)
-    return _misbehave(folder), folder / "base/smoke.elf"
 
 
-def _misbehave(folder: Path) -> Path:
+def _build(folder: Path, source: Path) -> Path:
+    name = source.stem
     link = shlex.split(_run([NINJA, "-t", "commands", "base/smoke-bare.elf"], folder).splitlines()[-1])
     commands = json.loads((folder / "compile_commands.json").read_text())
     entry = next(c for c in commands if "libapp.a.p" in c["output"])
     compile_ = shlex.split(entry["command"])
-    made = {entry["output"]: "misbehave.o", entry["file"]: str(SOURCE), f"{entry['output']}.d": "misbehave.d"}
+    made = {entry["output"]: f"{name}.o", entry["file"]: str(source), f"{entry['output']}.d": f"{name}.d"}
     _run([made.get(word, word) for word in compile_], folder)
     others = [word for word in link if "libapp.a.p" not in word]
-    others[others.index("-o") + 1] = "misbehave.elf"
-    _run([*others, "misbehave.o"], folder)
-    return folder / "misbehave.elf"
+    others[others.index("-o") + 1] = f"{name}.elf"
+    _run([*others, f"{name}.o"], folder)
+    return folder / f"{name}.elf"
 
 
 def _run(argv: list[str], cwd: Path) -> str:

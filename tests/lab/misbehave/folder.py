@@ -34,6 +34,7 @@ def files(image: Path, root: str) -> dict[str, Path | bytes]:
             "heartbeat_ms": 1000,
             "checks": ["identity"],
             "image_id": IMAGE_ID,
+            "privilege": "target",
         }
         config = (
             f'name = "{name}"\ntype = "pv"\nkernel = "../misbehave.elf"\nextra = "{mode}"\nmemory = 16\n'

@@ -26,13 +26,17 @@ class FakeSymbols:
 
 @dataclass
 class FakeBtf:
-    """struct idt_data as on x86-64: vector, segment, bits, padding, addr."""
+    """struct idt_data as on x86-64 (vector, segment, bits, padding, addr), and one member of cpuinfo_x86."""
 
     def sizeof(self, name: str) -> int:
         return {"idt_data": 24}[name]
 
     def offset(self, name: str, member: str) -> int:
-        return {("idt_data", "vector"): 0, ("idt_data", "bits"): 8, ("idt_data", "addr"): 16}[name, member]
+        known = {"vector": 0, "bits": 8, "addr": 16}
+        return {**{("idt_data", m): at for m, at in known.items()}, CAPABILITIES: 40}[name, member]
+
+
+CAPABILITIES = ("struct cpuinfo_x86", "x86_capability")
 
 
 @dataclass
@@ -42,6 +46,7 @@ class FakeImage:
     relocs: list[tuple[int, RelocKind]] = field(default_factory=list)
     btf: FakeBtf = field(default_factory=FakeBtf)
     release: str = "6.1.0-fake"
+    text_va: int = TEXT
 
     def read(self, va: int, size: int) -> bytes:
         out = bytearray(size)

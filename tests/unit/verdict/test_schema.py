@@ -15,7 +15,7 @@ SCHEMA = json.loads(resources.files("tinyvmi_build.verdict").joinpath("records.s
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 SAMPLES = [
     stream.hello(),
-    stream.kernel(),
+    stream.kernel() | {"pv": 1},
     stream.check("idt", "unverifiable", reason="page not present", notices=2),
     stream.finding("idt", note="seen twice", owner="bpf_trampoline_7", target="0xffffffffc0000000"),
     stream.notice("text", note="allowed"),

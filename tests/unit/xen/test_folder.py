@@ -20,6 +20,7 @@ GOOD: dict[str, Any] = {
     "heartbeat_ms": 5000,
     "checks": ["identity"],
     "image_id": "0123456789abcdef",
+    "privilege": "target",
 }
 
 

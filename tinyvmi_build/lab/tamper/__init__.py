@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 if TYPE_CHECKING:
     from tinyvmi_build.profile.profile import KernelProfile
@@ -60,6 +60,38 @@ class Change:
         return undo
 
 
+@dataclass(frozen=True)
+class RegisterChange(Change):
+    """A change of one vCPU's registers, which only a live guest has: `values` gives (name, new value)."""
+
+    values: Callable[[LiveRegisters], list[tuple[str, int]]] = lambda guest: []
+    vcpu: int = 0
+
+    def apply(self, guest: Guest) -> Callable[[], None]:
+        """Set the registers of the paused guest; the returned function puts the old values back."""
+        live = cast("LiveRegisters", guest)
+        old = [(name, live.register(self.vcpu, name, value)) for name, value in self.values(live)]
+
+        def undo() -> None:
+            for name, value in reversed(old):
+                live.register(self.vcpu, name, value)
+
+        return undo
+
+
+class LiveRegisters(Guest, Protocol):
+    """A guest whose registers can be set while it is paused."""
+
+    def register(self, vcpu: int, name: str, value: int | None = None) -> int: ...
+
+
+def register_changes(kind: str = "pvh") -> list[RegisterChange]:
+    """Changes that no memory image can show, of a guest of `kind`, for a monitor that may read registers."""
+    from tinyvmi_build.lab.tamper import registers
+
+    return registers.PV_CHANGES if kind == "pv" else registers.CHANGES
+
+
 def changes() -> list[Change]:
     """Every change of the list, tampers and benign ones, in the order of the checks."""
     from tinyvmi_build.lab.tamper import (
@@ -84,7 +116,7 @@ def changes() -> list[Change]:
 
 def change(name: str) -> Change:
     """The change called `name`; KeyError if there is none."""
-    for candidate in changes():
+    for candidate in (*changes(), *register_changes(), *register_changes("pv")):
         if candidate.name == name:
             return candidate
     raise KeyError(name)

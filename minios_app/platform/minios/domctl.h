@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The few domctls that a monitor may be allowed.  The interface version differs
+ * from release to release while these structures do not, so it is probed:
+ * 4.14 has 0x13, 4.17 0x15, 4.20 0x17.
+ */
+#ifndef TINYVMI_MINIOS_DOMCTL_H
+#define TINYVMI_MINIOS_DOMCTL_H
+
+#include <mini-os/os.h>
+
+#define DOMCTL_GETDOMAININFO         5
+#define DOMCTL_GETVCPUCONTEXT        13
+#define DOMCTL_GETHVMCONTEXT_PARTIAL 55
+
+#define DOMINF_DYING     (1u << 0)
+#define DOMINF_HVM_GUEST (1u << 1)
+#define DOMINF_SHUTDOWN  (1u << 2)
+#define DOMINF_PAUSED    (1u << 3)
+
+struct domctl { /* struct xen_domctl, public/domctl.h */
+    uint32_t cmd;
+    uint32_t interface_version;
+    uint16_t domain;
+    uint16_t pad[3];
+    union {
+        struct { /* struct xen_domctl_getdomaininfo */
+            uint16_t domain;
+            uint16_t pad1;
+            uint32_t flags;
+            uint64_t tot_pages, max_pages, outstanding_pages, shr_pages, paged_pages;
+            uint64_t shared_info_frame;
+            uint64_t cpu_time;
+            uint32_t nr_online_vcpus;
+            uint32_t max_vcpu_id;
+        } info;
+        struct { /* struct xen_domctl_vcpucontext */
+            uint32_t vcpu;
+            uint32_t pad;
+            uint64_t buffer;
+        } vcpu;
+        struct { /* struct xen_domctl_hvmcontext_partial */
+            uint32_t type;
+            uint32_t instance;
+            uint64_t size;
+            uint64_t buffer;
+        } hvm;
+        uint64_t room[16];
+    } u;
+};
+_Static_assert(sizeof(struct domctl) == 144, "xen_domctl is 144 bytes");
+
+/* Issue `op` about domain `target` with the version that this Xen takes.  0 or Xen's -errno. */
+long domctl(struct domctl *op, uint32_t cmd, domid_t target);
+
+#endif
