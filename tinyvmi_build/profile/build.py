@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import multiprocessing
 import os
 import zlib
 from array import array
@@ -105,7 +106,7 @@ class _Source:
         if known:
             self.progress.note(f"{known.release}, known already")
             return known
-        profile = with_modules(self.image, wanted, places, self._bare)
+        profile = with_modules(self.image, wanted, places, self._begin_bare())
         ProfileFile([profile]).save(whole)
         return self._told(profile)
 
@@ -114,6 +115,25 @@ class _Source:
         more = f", {modules} modules" if modules else ""
         self.progress.note(f"{profile.release}, {profile.counts['symbols']:,} symbols{more}")
         return profile
+
+    def _begin_bare(self) -> Callable[[], KernelProfile]:
+        """Have another process make it while this one reads the modules; what is returned waits for it."""
+        if self._cached is not None:
+            return self._bare
+        _ = self.image  # read once, for both
+        child = multiprocessing.get_context("fork").Process(target=self._bare_or_nothing, daemon=True)
+        child.start()
+
+        def wait() -> KernelProfile:
+            child.join()
+            self._cached = _cached(self._file(self.key))
+            return self._bare()
+
+        return wait
+
+    def _bare_or_nothing(self) -> None:
+        with contextlib.suppress(Exception):  # whoever waits for it tries again, and says why
+            self._bare()
 
     def _bare(self) -> KernelProfile:
         """Without any module."""
