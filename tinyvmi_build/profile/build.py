@@ -50,15 +50,28 @@ def build(
     progress = progress or Progress()
     kernels, others = [], list[Path]()
     for path in packages:
+        known = _without_kernel(path) if wanted else None
+        if known and known.exists():
+            others.append(path)
+            continue
         try:
             kernels.append(_Source(kernel_path(path), path, progress))
         except NoKernel:
             if wanted is None or not _has_modules(path):
                 raise
             others.append(path)
+            if known:
+                known.touch()
     if not kernels:
         raise UsageError("no kernel was given", hint="name a kernel package, a vmlinuz or a folder")
     return ProfileFile([source.profile(wanted, others) for source in kernels])
+
+
+def _without_kernel(path: Path) -> Path | None:
+    """The file that says that the package `path` holds modules alone: that shows only at its end."""
+    if not path.is_file():
+        return None
+    return cache_dir("without-kernel") / hashlib.sha256(read_bytes(path)).hexdigest()
 
 
 def _has_modules(path: Path) -> bool:

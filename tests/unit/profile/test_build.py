@@ -9,7 +9,8 @@ import pytest
 
 from tinyvmi_build.errors import MissingEnvironment, UsageError
 from tinyvmi_build.kernel.image import KernelImage
-from tinyvmi_build.profile.build import build
+from tinyvmi_build.profile import build as build_module
+from tinyvmi_build.profile.build import Wanted, build
 from tinyvmi_build.progress import Progress
 
 from ..kernel import writers
@@ -60,6 +61,19 @@ def test_several(package, tmp_path):
     (tmp_path / "vmlinux").write_bytes(writers.vmlinux(build_id=OTHER_ID))
     profiles = build([package, tmp_path / "vmlinux", package], Progress(quiet=True))
     assert [k.build_id for k in profiles.kernels] == [OTHER_ID.hex(), writers.BUILD_ID.hex()]
+
+
+def test_a_package_of_modules_is_searched_for_a_kernel_once(package, tmp_path, monkeypatch):
+    modules = tmp_path / "linux-modules.deb"
+    modules.write_bytes(writers.deb({"./usr/lib/modules/9.9.9-test/kernel/small.ko": b"no module"}))
+    searched = []
+    search = build_module.kernel_in
+    monkeypatch.setattr(build_module, "kernel_in", lambda d, p: searched.append(p.name) or search(d, p))
+    for _ in range(2):
+        build([package, modules], Progress(quiet=True), Wanted(()))
+    assert searched.count(modules.name) == 1
+    with pytest.raises(UsageError):  # without modules wanted it is no use
+        build([package, modules], Progress(quiet=True))
 
 
 def test_kernel_without_relocations(tmp_path, capsys):
