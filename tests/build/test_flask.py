@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tinyvmi_build.config.model import Config, Monitor, Privilege
-from tinyvmi_build.lab.packages import fetch_source
+from tinyvmi_build.lab.packages import extract, fetch_source
 from tinyvmi_build.render.plan import flask_types, monitor_items, rendered
 
 CONFIG = Config(monitor=Monitor(name="web-1"), privilege=Privilege(mode="flask"))
@@ -25,7 +25,7 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("xen")
     with tarfile.open(fetch_source("xen")) as archive:
         chosen = [m for m in archive if any(part in m.name for part in PARTS)]
-        archive.extractall(folder, chosen, filter="data")
+        extract(archive, folder, chosen)
     top = next(folder.iterdir()) / "tools/flask/policy"
     (top / "modules/tinyvmi.te").write_text(module())
     with (top / "modules/modules.conf").open("a") as conf:

@@ -6,6 +6,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import ninja
 import pytest
 
 
@@ -33,6 +34,7 @@ def installed(wheel, tmp_path_factory):
     }
     # Its own site-packages come first; a plain path entry does not read the .pth file of an editable install.
     (site / "libraries.pth").write_text(f"{libraries}\n")
+    (venv / "bin" / "ninja").symlink_to(Path(ninja.BIN_DIR) / "ninja")  # a program of one of the libraries
     return venv / "bin" / "tinyvmi-build"
 
 

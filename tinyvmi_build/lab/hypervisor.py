@@ -18,7 +18,7 @@ from pathlib import Path
 from ..errors import MissingEnvironment
 from ..paths import cache_dir
 from ..progress import Progress
-from .packages import SUITE, XEN_VERSIONS, fetch_source, packaged_xen_config
+from .packages import SUITE, XEN_VERSIONS, extract, fetch_source, packaged_xen_config
 
 _OPTIONS = ("CONFIG_XSM=y", "CONFIG_XSM_FLASK=y", "CONFIG_XSM_FLASK_POLICY=y")
 # Xen puts these into its banner: fixed, so that one source gives one hypervisor.
@@ -99,7 +99,7 @@ def _unpack(source: Path, into: Path, parts: Sequence[str] = ()) -> Path:
     """Unpack the source (or only `parts` of it); its top folder."""
     with tarfile.open(source) as archive:
         members = [m for m in archive if not parts or any(f"/{part}/" in m.name for part in parts)]
-        archive.extractall(into, members, filter="data")
+        extract(archive, into, members)
     return next(path for path in into.iterdir() if path.is_dir())
 
 

@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import subprocess
+import tarfile
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -92,6 +93,14 @@ def fetch_kernel(
                 progress.warn(f"{error.message}; using {deb.name} from the cache")
                 return deb
         raise
+
+
+def extract(archive: tarfile.TarFile, into: Path, members: list[tarfile.TarInfo]) -> None:
+    """Put `members` below `into`; nothing goes elsewhere if Python can see to that (3.11.2 cannot)."""
+    if hasattr(tarfile, "data_filter"):
+        archive.extractall(into, members, filter="data")
+    else:
+        archive.extractall(into, members)
 
 
 def unpack(debs: Iterable[Path], into: Path) -> Path:
