@@ -17,6 +17,7 @@
 #define SETTLED_NS (1000 * MS)
 #define LONGEST_NS (3000 * MS)
 #define LOOK_NS    (20 * MS)
+#define FRESH_NS   (60000 * MS) /* after it has come to keep time otherwise, a kernel may say that it boots */
 #define ALONE_NS   (10000 * MS) /* of processor time: by then whatever replaced a kernel has a clock of its own */
 
 /* What the image at `text_pa` has at a link address.  A PV guest's frames lie here and there: through its root. */
@@ -56,6 +57,19 @@ static void rebase(struct tv_kernel *k, int64_t cpu)
     k->moved_cpu_ns = cpu < 0 ? UINT64_MAX : (uint64_t)cpu;
 }
 
+/*
+ * Has the kernel been started anew in its place (a reset without KASLR)?  It keeps time by other means than
+ * before and has not booted.  system_state alone would be too cheap a way to be left in peace.
+ */
+static bool begun_anew(struct tv_kernel *k)
+{
+    uint32_t state;
+
+    return k->was_running && k->resourced_ns && tv_now_ns() - k->resourced_ns < FRESH_NS &&
+           tv_read_pa(k, k->text_pa + (k->profile->system_state_va - k->profile->text_va), &state, sizeof(state)) &&
+           state < k->profile->system_running;
+}
+
 /* Note the clock as it is now; true if it has ticked since it was last noted. */
 static bool ticked(struct tv_kernel *k)
 {
@@ -66,6 +80,8 @@ static bool ticked(struct tv_kernel *k)
     moved = tv_clock_moved(&k->clock, &now);
     k->ran = k->ran || moved;
     /* Another source: the kernel has chosen a better one.  It ticks again if it runs. */
+    if (!first && now.source != k->clock.source)
+        k->resourced_ns = tv_now_ns();
     if (moved || (now.source && now.source != k->clock.source))
         k->clock = now;
     if (moved || first)
@@ -78,7 +94,7 @@ enum tv_life tv_kernel_life(struct tv_kernel *k)
     int64_t cpu;
 
     if (ticked(k))
-        return TV_ALIVE;
+        return begun_anew(k) ? TV_DEAD_CLOCK : TV_ALIVE;
     if (!k->profile->clock_va)
         return TV_QUIET;
     cpu = guest_mem_cpu_ns(k->gm);
@@ -95,15 +111,17 @@ bool tv_kernel_still_there(struct tv_kernel *k)
 {
     uint64_t start = tv_now_ns();
     int64_t cpu = guest_mem_cpu_ns(k->gm), now;
+    uint64_t source;
 
     ticked(k);
+    source = k->resourced_ns;
     while (cpu >= 0 && k->profile->clock_va && tv_now_ns() - start < LONGEST_NS) {
         tv_sleep_ns(LOOK_NS);
         tv_pt_cache_flush(k);
         if (!guest_mem_alive(k->gm))
             return false;
         if (ticked(k))
-            return true;
+            return k->resourced_ns == source && !begun_anew(k); /* else it was, while this waited */
         now = guest_mem_cpu_ns(k->gm);
         if (now < 0 || (tv_now_ns() - start >= SETTLED_NS && now - cpu < (int64_t)IDLE_NS))
             return true; /* it sleeps: nothing replaces a kernel in its sleep */

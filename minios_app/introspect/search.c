@@ -186,6 +186,7 @@ void tv_kernel_take(struct tv_kernel *k, const struct tv_candidate *c)
     k->root_pa = c->root_pa;
     k->levels = c->levels;
     k->was_running = false;
+    k->resourced_ns = 0;
     k->moved_ns = 0;
     memset(&k->clock, 0, sizeof(k->clock));
     memset(&k->search, 0, sizeof(k->search));

@@ -12,6 +12,7 @@
 #define REFUSED_MS 250 /* between two looks for a privilege: a policy writes each refusal into Xen's log */
 #define UNKNOWN_NS (2000 * MS) /* without a known kernel, before the memory is asked what it holds */
 #define BOOTING_NS (2000 * MS) /* a kernel that does not get on with its boot */
+#define BOOTED_NS (300000 * MS) /* one that says for so long that it boots, and ticks, is taken as it is */
 
 static uint64_t started_ns;
 
@@ -238,7 +239,7 @@ static const char *wait_for_kernel(struct tv_kernel *k, const struct tv_run *run
             if (over && said == no_kernel)
                 judge_stopped(k);
         } else {
-            if (tv_kernel_running(k))
+            if (tv_kernel_running(k) || tv_now_ns() - found_at >= BOOTED_NS)
                 return NULL;
             waiting(&said, booting, NULL);
             rest = WAIT_MS * MS;

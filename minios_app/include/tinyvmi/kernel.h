@@ -69,6 +69,7 @@ struct tv_kernel {
     bool ran; /* the target has been seen unpaused */
     bool was_running; /* booted once: system_state cannot talk us out of it */
     bool stopped; /* its clock stands, and nothing else runs: tv_kernel_exhume() */
+    uint64_t resourced_ns; /* when its clocksource changed last; 0: not since it was found */
     struct tv_clock clock; /* when it last moved, and when that was seen */
     uint64_t moved_ns, moved_cpu_ns;
     struct tv_search search;
@@ -124,7 +125,7 @@ bool tv_banner_search(struct tv_kernel *k);
 enum tv_life {
     TV_ALIVE, /* its clock has moved since the last call that said so */
     TV_QUIET, /* it has not, but nothing says that it should have: idle, paused, a memory image */
-    TV_DEAD_CLOCK, /* it has not, while the target's processors worked: this kernel does not run */
+    TV_DEAD_CLOCK, /* it has not, while the target's processors worked; or it was begun anew: this one does not run */
 };
 
 /* Look at the kernel's clock. */
