@@ -138,7 +138,7 @@ def test_damage_in_a_kernel_whose_clock_stands(
         watcher.until(lambda: STOPPED in watcher.reasons)
         assert watcher.verdicts == {"intact"}  # perhaps another kernel takes over
         if ended:
-            watcher.listen(20)
+            watcher.listen(14)
         else:
             watcher.until(lambda: watcher.collector.current is Verdict.TAMPERED)
             watcher.listen(3)
