@@ -66,7 +66,7 @@ static bool begun_anew(struct tv_kernel *k)
     uint32_t state;
 
     return k->was_running && k->resourced_ns && tv_now_ns() - k->resourced_ns < FRESH_NS &&
-           tv_read_pa(k, k->text_pa + (k->profile->system_state_va - k->profile->text_va), &state, sizeof(state)) &&
+           read_image(k, k->profile, k->text_pa, k->profile->system_state_va, &state, sizeof(state)) &&
            state < k->profile->system_running;
 }
 
