@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <tinyvmi/cost.h>
 #include <tinyvmi/platform.h>
 #include <tinyvmi/record.h>
 
@@ -156,12 +157,14 @@ enum tv_scan_end tv_scan(struct tv_kernel *k, uint32_t number, enum tv_verdict *
     *verdict = TV_INTACT;
     tv_pt_cache_flush(k);
     for (uint32_t i = 0; i < tv_check_count; i++) {
-        uint64_t start = tv_now_ns(), us;
+        uint64_t start = tv_now_ns(), ns, us;
         enum tv_scan_end end;
         uint32_t print;
 
         run(k, tv_checks[i]);
-        us = (tv_now_ns() - start) / 1000;
+        ns = tv_now_ns() - start;
+        us = ns / 1000;
+        tv_cost_tell(number, tv_checks[i]->name, ns);
         print = fingerprint();
         tv_beat_if_due();
         if (k->stopped && !result.findings)

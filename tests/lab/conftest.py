@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tinyvmi_build.config.load import load
+from tinyvmi_build.dump.checker import dom0_checker
 from tinyvmi_build.image.build import BuildResult, build_monitor
 from tinyvmi_build.lab.play import monitor_files
 from tinyvmi_build.lab.project import own_project
@@ -25,6 +26,7 @@ from .reaching import IMAGE
 
 TEXT_PA = 0x1000000  # the kernel's own load address
 SMOKE = "/lab/smoke.elf"  # in dom0: the base's own tests
+DOM0 = "/lab/tinyvmi-dom0"  # in dom0: the same core as a process of it
 BAD = "/lab/bad"  # in dom0: a build folder for each mode of the misbehaving image
 
 
@@ -49,12 +51,14 @@ def profiles(built: BuildResult) -> ProfileFile:
 
 
 @pytest.fixture(scope="session")
-def lab(built: BuildResult, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def lab(built: BuildResult, profiles: ProfileFile, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     misbehave, smoke, reach = build.build_images(tmp_path_factory.mktemp("misbehave"))
     files: dict[str, Path | bytes] = {**monitor_files(built), **folder.files(misbehave, BAD)}
     files |= {SMOKE: smoke, IMAGE: reach}
+    files |= {DOM0: dom0_checker(load(own_project(Progress()), env={}), profiles, Progress())}
     files |= life.files(tmp_path_factory.mktemp("life"))
     with Lab(files, folder=tmp_path_factory.mktemp("lab"), grub=True) as running:
+        running.run(["chmod", "+x", DOM0]).check()
         yield running
 
 

@@ -38,6 +38,7 @@ class Period(click.ParamType):
 @click.option("--timeout", metavar="S", type=click.FloatRange(0, min_open=True), help="Stop after S seconds.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line instead of text.")
 @click.option("--once", is_flag=True, help="End with the target's domain instead of waiting for its next.")
+@click.option("--costs", is_flag=True, help="Tell what each check of each scan costs.")
 @click.option("--keep", is_flag=True, help="Leave the monitor's domain when launch ends.")
 @click.pass_obj
 def command(
@@ -49,6 +50,7 @@ def command(
     timeout: float | None,
     as_json: bool,
     once: bool,
+    costs: bool,
     keep: bool,
 ) -> int:
     """Start the monitor in the build folder DIR on this Xen host and report what it says.
@@ -76,7 +78,9 @@ def command(
     manifest = read_manifest(folder)
     explainer = Explainer(_profiles(manifest.profile, progress))
     reporter = JsonLines(sys.stdout, explainer) if as_json else Terminal(sys.stdout, explainer)
-    options = Options(target=target, scans=scans, period_ms=period, timeout_s=timeout, keep=keep, once=once)
+    options = Options(
+        target=target, scans=scans, period_ms=period, timeout_s=timeout, keep=keep, once=once, costs=costs
+    )
     # A service manager's stop must end the monitor's domain too, as Ctrl-C does.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)

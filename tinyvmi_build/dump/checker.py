@@ -12,45 +12,55 @@ from pathlib import Path
 import tinyvmi_build
 
 from ..config.load import Loaded
-from ..image.build import build_host_checker
+from ..image.build import CHECKER_TARGET, DOM0_TARGET, build_host_checker
 from ..paths import cache_dir, data_dir
 from ..profile.profile import ProfileFile
 from ..progress import Progress
 
 _CORE = ("include", "introspect", "checks", "monitor", "platform/host")  # of minios_app: what is compiled
+_DOM0 = (*_CORE, "platform/dom0", "platform/xen")
 _TOOL = ("golden", "render", "image")  # of this package: what decides what is compiled, and how
 
 
 def checker(loaded: Loaded, profiles: ProfileFile, progress: Progress) -> Path:
     """The program that judges images of `profiles`' kernels by `loaded`; compiled when it is first needed."""
+    return _kept(CHECKER_TARGET, key(loaded, profiles), loaded, profiles, progress)
+
+
+def dom0_checker(loaded: Loaded, profiles: ProfileFile, progress: Progress) -> Path:
+    """The program that judges running guests from dom0, likewise."""
+    return _kept(DOM0_TARGET, "dom0-" + key(loaded, profiles, _DOM0), loaded, profiles, progress)
+
+
+def _kept(target: str, name: str, loaded: Loaded, profiles: ProfileFile, progress: Progress) -> Path:
     folder = cache_dir("checkers")
-    program = folder / key(loaded, profiles)
+    program = folder / name
     if not program.exists():
         # Beside its place, and moved there whole: another run may want it at the same time.
         with tempfile.TemporaryDirectory(prefix="build.", dir=folder) as scratch:
-            built = build_host_checker(loaded, progress, Path(scratch), profiles)
+            built = build_host_checker(loaded, progress, Path(scratch), profiles, target)
             partial = Path(scratch) / "program"
             shutil.copy2(built, partial)
             os.replace(partial, program)
     return program
 
 
-def key(loaded: Loaded, profiles: ProfileFile) -> str:
+def key(loaded: Loaded, profiles: ProfileFile, rooms: tuple[str, ...] = _CORE) -> str:
     """64 hex digits that change with whatever decides what that program says."""
     digest = hashlib.sha256(loaded.config.digest().encode())
     for kernel in profiles.kernels:
         for name, section in sorted(kernel.packed.items()):
             digest.update(f"{kernel.build_id} {name} {section.size}\n".encode())
             digest.update(section.data)
-    for name, source in _sources():
+    for name, source in _sources(rooms):
         digest.update(name.encode() + b"\0" + source.read_bytes() + b"\0")
     return digest.hexdigest()
 
 
-def _sources() -> Iterator[tuple[str, Path]]:
+def _sources(rooms: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
     """What is compiled and what decides it: name, the same wherever the tool lies, and file."""
     app, tool = data_dir("minios_app"), Path(tinyvmi_build.__file__).parent
     yield "meson.build", app / "meson.build"
-    for root in (data_dir("templates"), *(app / room for room in _CORE), *(tool / part for part in _TOOL)):
+    for root in (data_dir("templates"), *(app / room for room in rooms), *(tool / part for part in _TOOL)):
         for path in sorted(p for p in root.rglob("*") if p.is_file() and p.suffix != ".pyc"):
             yield f"{root.name}/{path.relative_to(root)}", path

@@ -19,12 +19,13 @@ from ..render.plan import artifact, plan, rendered
 from ..render.tree import Change, write, write_tree
 from .inspect import inspect
 from .meson import Compiled, compile_target, run_tool
-from .toolchain import require_toolchain
+from .toolchain import require_toolchain, require_xen_libraries
 from .tree import build_on_tree
 
 MANIFEST_VERSION = 1
 ELF_TARGET = "base/tinyvmi.elf"
 CHECKER_TARGET = "tinyvmi-check"
+DOM0_TARGET = "tinyvmi-dom0"
 
 
 @dataclass(frozen=True)
@@ -113,15 +114,21 @@ def build_host_checker(
     progress: Progress | None = None,
     folder: Path | None = None,
     profiles: ProfileFile | None = None,
+    target: str = CHECKER_TARGET,
 ) -> Path:
-    """Build `tinyvmi-check`, the same checks over a raw memory file, for this machine; its path."""
+    """Build `tinyvmi-check`, the same checks over a raw memory file, for this machine; its path.
+
+    With DOM0_TARGET `tinyvmi-dom0`, the same checks as a process of dom0, statically linked.
+    """
     progress = progress or Progress()
     folder = (folder or build_folder(loaded)).resolve()
     require_toolchain()
+    if target == DOM0_TARGET:
+        require_xen_libraries()
     render_monitor(loaded, profiles or profiles_of(loaded.config, progress), folder)
-    with progress.step("compile for this machine"):
+    with progress.step("compile for dom0" if target == DOM0_TARGET else "compile for this machine"):
         return compile_target(
-            CHECKER_TARGET, folder=folder / "meson-host", generated=folder / "generated", cross=False
+            target, folder=folder / "meson-host", generated=folder / "generated", cross=False
         ).path
 
 

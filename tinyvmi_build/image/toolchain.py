@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+import subprocess
 from pathlib import Path
 
 from ..errors import MissingEnvironment
@@ -30,4 +31,16 @@ def require_toolchain() -> None:
     if missing:
         raise MissingEnvironment(
             f"to build a monitor, this machine lacks {', '.join(missing)}", hint=" && ".join(commands)
+        )
+
+
+def require_xen_libraries() -> None:
+    """Raise MissingEnvironment unless the static libraries that a program of dom0 is linked with are there."""
+    found = subprocess.run(
+        ["gcc", "-print-file-name=libxenforeignmemory.a"], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    if not Path(found).is_absolute():
+        raise MissingEnvironment(
+            "to build a program for dom0, this machine lacks Xen's static libraries",
+            hint="apt-get install libxen-dev",
         )

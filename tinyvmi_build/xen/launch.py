@@ -49,6 +49,7 @@ class Options:
     period_ms: int | None = None
     timeout_s: float | None = None
     keep: bool = False
+    costs: bool = False  # the monitor tells what each check of each scan costs
     once: bool = False  # end with the target's domain, even if it is named
 
 
@@ -143,6 +144,7 @@ def _tell(domid: int, manifest: Manifest, options: Options, target: int, nonce: 
         "jitter-pct": str(manifest.jitter_pct),
         "heartbeat-ms": str(manifest.heartbeat_ms),
         "scans": str(options.scans),
+        **({"costs": "1"} if options.costs else {}),
         "target": str(target),  # the last: it is what the monitor waits for
     }
     store.write({f"/local/domain/{domid}/data/tinyvmi/{key}": value for key, value in values.items()})

@@ -14,9 +14,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <tinyvmi/config.h>
 #include <tinyvmi/monitor.h>
 
+#include "arguments.h"
 #include "guest_mem.h"
 
 static int fail(const char *what, const char *path)
@@ -27,17 +27,15 @@ static int fail(const char *what, const char *path)
 
 int main(int argc, char **argv)
 {
-    struct tv_run run = { .nonce = "", .period_ms = tv_config.period_ms,
-                          .heartbeat_ms = tv_config.heartbeat_ms, .scans = 1 };
     struct guest_mem gm = { .fd = -1 };
     const char *map = NULL, *registers = NULL;
     enum tv_verdict verdict;
+    struct tv_run run;
     struct stat st;
     int err;
 
     if (argc > 1 && strcmp(argv[1], "--live") == 0) {
         gm.live = true;
-        run.patience_ms = 60000;
         argc--;
         argv++;
     }
@@ -51,12 +49,8 @@ int main(int argc, char **argv)
                         "IMAGE [NONCE [SCANS [PERIOD_MS]]]\n");
         return 2;
     }
-    if (argc > 2)
-        run.nonce = argv[2];
-    if (argc > 3)
-        run.scans = (uint32_t)strtoul(argv[3], NULL, 10);
-    if (argc > 4)
-        run.period_ms = (uint32_t)strtoul(argv[4], NULL, 10);
+    run = run_of_arguments(argc - 2, argv + 2);
+    run.patience_ms = gm.live ? 60000 : 0;
     gm.fd = open(argv[1], O_RDONLY | O_CLOEXEC);
     if (gm.fd < 0)
         return fail("cannot be opened", argv[1]);
@@ -76,15 +70,5 @@ int main(int argc, char **argv)
     verdict = tv_monitor(&gm, &run);
     free(gm.ranges);
     free(gm.vcpus);
-    switch (verdict) {
-    case TV_INTACT:
-        return 0;
-    case TV_UNVERIFIABLE:
-        return 3;
-    case TV_TAMPERED:
-        return 5;
-    case TV_ERROR:
-        break;
-    }
-    return 4;
+    return exit_code_of(verdict);
 }

@@ -7,6 +7,7 @@
 #include <mini-os/xmalloc.h>
 
 #include <tinyvmi/config.h>
+#include <tinyvmi/cost.h>
 
 #include "params.h"
 
@@ -76,4 +77,5 @@ void params_wait(struct tv_run *run)
     run->jitter_pct = read_number("jitter-pct", 0, 90, tv_config.jitter_pct);
     run->heartbeat_ms = read_number("heartbeat-ms", 100, 3600000, tv_config.heartbeat_ms);
     run->scans = read_number("scans", 0, UINT32_MAX, 0);
+    tv_costs = read_number("costs", 0, 1, 0) == 1;
 }

@@ -14,7 +14,7 @@
 
 #include <tinyvmi/guest_pv.h>
 
-#include "domctl.h"
+#include "../xen/domctl.h"
 #include "guest_mem.h"
 
 /* The table comes in parts of 2 MiB, which stand for 1 GiB of memory each. */

@@ -12,7 +12,7 @@
 
 #include <tinyvmi/platform.h>
 
-#include "domctl.h"
+#include "../xen/domctl.h"
 #include "guest_mem.h"
 
 /* Without an answer from Xen memory is looked for up to 64 GiB, in steps that no kernel image fits between. */
@@ -20,6 +20,11 @@
 #define BLIND_STEP   (UINT64_C(1) << 12)
 #define SEARCH_NS    UINT64_C(1000000000) /* as long the answer holds */
 #define ANY_FRAME    0x100 /* for a question to which the frame does not matter */
+
+long domctl_issue(struct domctl *op)
+{
+    return HYPERVISOR_domctl((unsigned long)op);
+}
 
 /* What Xen says of the target; NULL if it is gone or Xen does not say. */
 static const struct domctl *target_info(struct guest_mem *gm)

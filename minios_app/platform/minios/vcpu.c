@@ -9,7 +9,7 @@
 
 #include <tinyvmi/guest_vcpu.h>
 
-#include "domctl.h"
+#include "../xen/domctl.h"
 #include "guest_mem.h"
 
 int guest_vcpus(struct guest_mem *gm)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The few domctls that a monitor may be allowed.  The interface version differs
+ * The few domctls that a monitor may be allowed; the same for one in a domain of its own and one in dom0.  The interface version differs
  * from release to release while these structures do not, so it is probed:
  * 4.14 has 0x13, 4.17 0x15, 4.20 0x17.
  */
-#ifndef TINYVMI_MINIOS_DOMCTL_H
-#define TINYVMI_MINIOS_DOMCTL_H
+#ifndef TINYVMI_XEN_DOMCTL_H
+#define TINYVMI_XEN_DOMCTL_H
 
-#include <mini-os/os.h>
+#include <tinyvmi/types.h>
 
 #define DOMCTL_GETDOMAININFO         5
 #define DOMCTL_GETVCPUCONTEXT        13
@@ -51,6 +51,9 @@ struct domctl { /* struct xen_domctl, public/domctl.h */
 _Static_assert(sizeof(struct domctl) == 144, "xen_domctl is 144 bytes");
 
 /* Issue `op` about domain `target` with the version that this Xen takes.  0 or Xen's -errno. */
-long domctl(struct domctl *op, uint32_t cmd, domid_t target);
+long domctl(struct domctl *op, uint32_t cmd, uint16_t target);
+
+/* The platform's: the hypercall itself.  0 or Xen's -errno. */
+long domctl_issue(struct domctl *op);
 
 #endif

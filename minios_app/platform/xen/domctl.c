@@ -1,9 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include <mini-os/os.h>
-#include <mini-os/hypervisor.h>
-
-#include <tinyvmi/types.h>
-
 #include "domctl.h"
 
 #define OLDEST_VERSION 0x12
@@ -14,7 +9,7 @@
  * refuses, which it looks at after the version.  So a version is only known
  * once something succeeded or was refused otherwise; until then all are tried.
  */
-long domctl(struct domctl *op, uint32_t cmd, domid_t target)
+long domctl(struct domctl *op, uint32_t cmd, uint16_t target)
 {
     static uint32_t version;
     uint32_t first = version ? version : OLDEST_VERSION, last = version ? version : NEWEST_VERSION;
@@ -26,7 +21,7 @@ long domctl(struct domctl *op, uint32_t cmd, domid_t target)
         op->cmd = cmd;
         op->interface_version = v;
         op->domain = target;
-        rc = HYPERVISOR_domctl((unsigned long)op);
+        rc = domctl_issue(op);
         if (rc != -TV_EACCES) {
             if (rc == 0)
                 version = v;

@@ -1,0 +1,77 @@
+"""The same core as a process of dom0: what it says is what the monitor says, record for record."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tinyvmi_build.lab.monitor import LiveGuest
+from tinyvmi_build.lab.session import Lab
+from tinyvmi_build.lab.tamper import change
+from tinyvmi_build.lab.target import Target
+from tinyvmi_build.profile.profile import ProfileFile
+from tinyvmi_build.verdict.protocol import Record, parse_line
+
+from .conftest import DOM0
+
+WAYS = ("--batched", "--revalidate", "--single")
+# Times, who asked, and how often it was asked.
+OWN = {"us", "uptime_ms", "run", "base", "base_rev", "image", "period_ms"}
+TAMPER = "syscall-table-getdents64"
+
+
+def comparable(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without what may differ, and without being told to wait and that somebody lives, which time decides."""
+    return [
+        {name: value for name, value in record.items() if name not in OWN}
+        for record in records
+        if record["t"] != "waiting" and not (record["t"] == "heartbeat" and record["scan"] == 0)
+    ]
+
+
+def by_dom0(lab: Lab, target: Target, way: str) -> tuple[int, list[dict[str, Any]]]:
+    """(exit status, records) of one scan."""
+    done = lab.run([DOM0, way, str(target.domid), "00", "1"], 120)
+    items = [item for line in done.out.splitlines() for item in parse_line(line)]
+    assert items and all(isinstance(item, Record) for item in items), done
+    return done.status, comparable([item.body for item in items if isinstance(item, Record)])
+
+
+def by_the_monitor(lab: Lab, target: Target) -> tuple[int, list[dict[str, Any]]]:
+    done = lab.run(
+        ["tinyvmi-build", "launch", "/lab/monitor", "--target", target.name, "--scans", "1", "--json"], 120
+    )
+    told = [json.loads(line) for line in done.out.splitlines()]
+    return done.status, comparable([t["record"] for t in told if t["event"] == "record"])
+
+
+@pytest.fixture(params=[None, TAMPER], ids=["clean", "tampered"], scope="module")
+def judged(
+    request: pytest.FixtureRequest, lab: Lab, target: Target, profiles: ProfileFile
+) -> dict[str, tuple[int, list[dict[str, Any]]]]:
+    """Who judged → what was said of one and the same target, which stands still."""
+    _, records = by_the_monitor(lab, target)
+    kernel = next(record for record in records if record["t"] == "kernel")
+    undo = change(request.param).apply(LiveGuest(target, kernel, profiles)) if request.param else None
+    target.pause()
+    try:
+        found = {way: by_dom0(lab, target, way) for way in WAYS}
+        found["monitor"] = by_the_monitor(lab, target)
+    finally:
+        target.unpause()
+        if undo:
+            undo()
+    assert found["monitor"][0] == (5 if request.param else 0), found["monitor"]
+    return found
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_dom0_says_the_same(judged: dict[str, tuple[int, list[dict[str, Any]]]], way: str) -> None:
+    assert judged[way] == judged["monitor"]
+
+
+@pytest.mark.parametrize(("arguments", "status"), [(["0"], 2), (["x"], 2), ([], 2), (["999"], 4)])
+def test_what_is_no_target(lab: Lab, arguments: list[str], status: int) -> None:
+    assert lab.run([DOM0, *arguments]).status == status
