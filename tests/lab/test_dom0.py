@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from tinyvmi_build.verdict.protocol import Record, parse_line
 from .conftest import DOM0
 
 WAYS = ("--batched", "--revalidate", "--single")
+Said = dict[str, tuple[int, list[dict[str, Any]]]]  # who → exit status, records
 # Times, who asked, and how often it was asked.
 OWN = {"us", "uptime_ms", "run", "base", "base_rev", "image", "period_ms"}
 TAMPER = "syscall-table-getdents64"
@@ -47,29 +49,36 @@ def by_the_monitor(lab: Lab, target: Target) -> tuple[int, list[dict[str, Any]]]
     return done.status, comparable([t["record"] for t in told if t["event"] == "record"])
 
 
-@pytest.fixture(params=[None, TAMPER], ids=["clean", "tampered"], scope="module")
-def judged(
-    request: pytest.FixtureRequest, lab: Lab, target: Target, profiles: ProfileFile
-) -> dict[str, tuple[int, list[dict[str, Any]]]]:
+def judged(lab: Lab, target: Target, ways: Sequence[str]) -> Said:
     """Who judged → what was said of one and the same target, which stands still."""
-    _, records = by_the_monitor(lab, target)
-    kernel = next(record for record in records if record["t"] == "kernel")
-    undo = change(request.param).apply(LiveGuest(target, kernel, profiles)) if request.param else None
     target.pause()
     try:
-        found = {way: by_dom0(lab, target, way) for way in WAYS}
-        found["monitor"] = by_the_monitor(lab, target)
+        return {"monitor": by_the_monitor(lab, target), **{way: by_dom0(lab, target, way) for way in ways}}
     finally:
         target.unpause()
-        if undo:
-            undo()
-    assert found["monitor"][0] == (5 if request.param else 0), found["monitor"]
-    return found
+
+
+@pytest.fixture(scope="module")
+def clean(lab: Lab, target: Target) -> Said:
+    return judged(lab, target, WAYS)
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_dom0_says_the_same(judged: dict[str, tuple[int, list[dict[str, Any]]]], way: str) -> None:
-    assert judged[way] == judged["monitor"]
+def test_a_clean_target(clean: Said, way: str) -> None:
+    assert clean["monitor"][0] == 0, clean
+    assert clean[way] == clean["monitor"]
+
+
+def test_a_tampered_target(lab: Lab, target: Target, profiles: ProfileFile, clean: Said) -> None:
+    kernel = next(record for record in clean["monitor"][1] if record["t"] == "kernel")
+    undo = change(TAMPER).apply(LiveGuest(target, kernel, profiles))
+    try:
+        said = judged(lab, target, ["--batched"])
+    finally:
+        undo()
+    assert said["monitor"][0] == 5, said
+    assert {r["check"] for r in said["monitor"][1] if r["t"] == "finding"} == {"syscall-table", "rodata"}
+    assert said["--batched"] == said["monitor"]
 
 
 @pytest.mark.parametrize(("arguments", "status"), [(["0"], 2), (["x"], 2), ([], 2), (["999"], 4)])

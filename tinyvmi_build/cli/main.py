@@ -32,6 +32,7 @@ VERBS = {
     "check": "Judge the kernel in a saved memory image.",
     "launch": "Start a monitor on this dom0 and report what it says.",
     "lab": "Run Xen, a target and a monitor in QEMU.",
+    "bench": "Measure the monitor beside the same checks done in dom0.",
     "completion": "Print the completion script for a shell.",
     "clean": "Remove what the tool has built.",
 }

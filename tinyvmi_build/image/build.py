@@ -24,6 +24,7 @@ from .tree import build_on_tree
 
 MANIFEST_VERSION = 1
 ELF_TARGET = "base/tinyvmi.elf"
+LIMIT_TARGET = "base/limit.elf"
 CHECKER_TARGET = "tinyvmi-check"
 DOM0_TARGET = "tinyvmi-dom0"
 
@@ -129,6 +130,16 @@ def build_host_checker(
     with progress.step("compile for dom0" if target == DOM0_TARGET else "compile for this machine"):
         return compile_target(
             target, folder=folder / "meson-host", generated=folder / "generated", cross=False
+        ).path
+
+
+def build_limit(loaded: Loaded, profiles: ProfileFile, progress: Progress, folder: Path) -> Path:
+    """Build the image that shows what a domain can reach at best (minios_app/bench/), an ELF in `folder`."""
+    require_toolchain()
+    render_monitor(loaded, profiles, folder)
+    with progress.step("compile the image to compare with"):
+        return compile_target(
+            LIMIT_TARGET, folder=folder / "meson", generated=folder / "generated", cross=True
         ).path
 
 

@@ -33,6 +33,7 @@ class Lab:
     package (.deb) or vmlinuz that the target will boot (by default today's cloud kernel); with
     `grub` it can also be booted by GRUB (the kind "pvh-grub"), and its KASLR is then active.
     `suite`: the Debian release whose Xen, tools and dom0 kernel are booted.
+    `icount`: one processor, on which an instruction takes one nanosecond of the guests' time: counts repeat.
     `policy`: FLASK modules (name → text of a .te) for a Xen with XSM, in enforcing mode; None: Debian's Xen.
     """
 
@@ -47,6 +48,7 @@ class Lab:
         grub: bool = False,
         suite: str = SUITE,
         policy: Mapping[str, str] | None = None,
+        icount: bool = False,
         progress: Progress | None = None,
     ):
         self.progress = progress or Progress()
@@ -56,6 +58,7 @@ class Lab:
         self._files = dict(files or {})
         self._kvm = kvm
         self._policy = policy
+        self._icount = icount
         self._keep = keep or folder is not None
         self.folder = folder or Path(tempfile.mkdtemp(prefix="tinyvmi-lab."))
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -130,8 +133,8 @@ class Lab:
             options += " flask=enforcing"
         self._qemu = Qemu(
             [
-                *("-accel", "kvm" if self._kvm else "tcg,thread=multi"),
-                *("-cpu", "host" if self._kvm else _CPU, "-smp", "2", "-m", str(_MEMORY_MIB)),
+                *self._processor(),
+                *("-m", str(_MEMORY_MIB)),
                 *("-chardev", f"socket,id=agent,path={self.folder}/agent.sock,server=on,wait=off"),
                 *("-serial", "chardev:agent"),
                 *("-kernel", str(xen), "-initrd", boot),
@@ -140,6 +143,13 @@ class Lab:
             self.folder,
         )
         return self._qemu
+
+    def _processor(self) -> list[str]:
+        if self._icount:
+            return ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-cpu", _CPU, "-smp", "1"]
+        if self._kvm:
+            return ["-accel", "kvm", "-cpu", "host", "-smp", "2"]
+        return ["-accel", "tcg,thread=multi", "-cpu", _CPU, "-smp", "2"]
 
     def _target_files(self, kernel: Path) -> dict[str, Path | bytes]:
         """The target's kernel and initramfs: of a package with its modules, of a bare vmlinuz without."""

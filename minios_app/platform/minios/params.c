@@ -49,7 +49,7 @@ static uint32_t number(const char *text, uint32_t min, uint32_t max, uint32_t fa
     return v < min || v > max ? fallback : (uint32_t)v;
 }
 
-static uint32_t read_number(const char *name, uint32_t min, uint32_t max, uint32_t fallback)
+uint32_t params_number(const char *name, uint32_t min, uint32_t max, uint32_t fallback)
 {
     return number(read_node(name), min, max, fallback);
 }
@@ -73,9 +73,9 @@ void params_wait(struct tv_run *run)
     text = read_node("run");
     snprintf(nonce, sizeof(nonce), "%s", text ? text : "");
     run->nonce = nonce;
-    run->period_ms = read_number("period-ms", 10, 86400000, tv_config.period_ms);
-    run->jitter_pct = read_number("jitter-pct", 0, 90, tv_config.jitter_pct);
-    run->heartbeat_ms = read_number("heartbeat-ms", 100, 3600000, tv_config.heartbeat_ms);
-    run->scans = read_number("scans", 0, UINT32_MAX, 0);
-    tv_costs = read_number("costs", 0, 1, 0) == 1;
+    run->period_ms = params_number("period-ms", 10, 86400000, tv_config.period_ms);
+    run->jitter_pct = params_number("jitter-pct", 0, 90, tv_config.jitter_pct);
+    run->heartbeat_ms = params_number("heartbeat-ms", 100, 3600000, tv_config.heartbeat_ms);
+    run->scans = params_number("scans", 0, UINT32_MAX, 0);
+    tv_costs = params_number("costs", 0, 1, 0) == 1;
 }

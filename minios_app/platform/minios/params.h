@@ -8,4 +8,7 @@
 /* Wait for data/tinyvmi/target (or take the command line's), then read the rest; what is absent keeps its built-in value. */
 void params_wait(struct tv_run *run);
 
+/* data/tinyvmi/`name`, decimal; what is absent or not within [min, max] is `fallback`. */
+uint32_t params_number(const char *name, uint32_t min, uint32_t max, uint32_t fallback);
+
 #endif

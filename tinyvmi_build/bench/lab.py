@@ -1,0 +1,115 @@
+"""A comparison in the nested lab: everything in one boot."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..config.load import Loaded
+from ..dump.checker import dom0_checker
+from ..errors import MissingEnvironment, UsageError
+from ..image.build import BuildResult, build_limit, build_monitor
+from ..lab.play import monitor_files
+from ..lab.project import kernel_to_boot
+from ..lab.session import Lab
+from ..profile.profile import ProfileFile
+from ..progress import Progress
+from ..xen.patience import VARIABLE, timeout
+from .plan import Plan
+from .result import ICOUNT, WALL, Run
+from .run import finish
+from .samples import Told
+
+MONITOR = "/lab/monitor"
+DOM0 = "/lab/tinyvmi-dom0"
+LIMIT = "/lab/limit/limit.elf"
+LIBVMI = "/lab/libvmi/read"
+_PLAN = "/lab/plan.json"
+_ROUND_S = 120
+
+
+@dataclass(frozen=True)
+class Programs:
+    """What is compared, as files of this machine."""
+
+    built: BuildResult
+    dom0: Path
+    limit: Path
+    libvmi: dict[str, Path] | None = None  # path in dom0 → file: the program at LIBVMI, and its libraries
+
+    def files(self) -> dict[str, Path | bytes]:
+        files = {**monitor_files(self.built, MONITOR), DOM0: self.dom0, LIMIT: self.limit}
+        return {**files, **(self.libvmi or {})}
+
+
+def programs(loaded: Loaded, progress: Progress) -> Programs:
+    """Build all of them; kept where the next run finds them."""
+    if loaded.config.minios.tree != "built-in":
+        raise UsageError("bench measures monitors on the built-in base", hint="--set minios.tree=built-in")
+    built = build_monitor(loaded, progress)
+    profiles = ProfileFile.load(built.profile)
+    limit = build_limit(loaded, profiles, progress, built.folder)
+    return Programs(built, dom0_checker(loaded, profiles, progress), limit)
+
+
+def compare(
+    loaded: Loaded,
+    what: Programs,
+    *,
+    icount: bool,
+    rounds: int,
+    scans: int,
+    extras: Sequence[object],
+    progress: Progress,
+    keep: bool = False,
+) -> Run:
+    """Boot, compare, measure.  `extras`: called with (lab, target, run) while the lab is up."""
+    run = Run(ICOUNT if icount else WALL)
+    lab = Lab(what.files(), target_kernel=kernel_to_boot(loaded), icount=icount, progress=progress, keep=keep)
+    with lab:
+        executable = [DOM0, *(path for path in what.libvmi or {})]
+        lab.run(["chmod", "+x", *executable]).check()
+        target = lab.create_target()
+        run.kernel = target.release
+        run.xen = next((line for line in lab.console_log.splitlines() if "Xen version" in line), "")
+        plan = Plan(
+            target=target.name,
+            monitor=MONITOR,
+            dom0=DOM0,
+            limit=LIMIT,
+            libvmi=LIBVMI if what.libvmi else "",
+            rounds=rounds,
+            scans=scans,
+        )
+        with progress.step(f"compare, {rounds} rounds ({run.clock})"):
+            finish(run, _inside(lab, plan))
+        for extra in extras:
+            extra(lab, target, run)  # type: ignore[operator]
+    return run
+
+
+def _inside(lab: Lab, plan: Plan) -> Told:
+    lab.agent.put(_PLAN, plan.text().encode())
+    told = Told()
+    errors: list[str] = []
+    factor = f"{VARIABLE}={os.environ.get(VARIABLE, '1')}"
+    remote = lab.spawn(["env", factor, "python3", "-m", "tinyvmi_build.bench.inside", _PLAN])
+    deadline = time.monotonic() + timeout(_ROUND_S * (plan.rounds + 1))
+    while True:
+        try:
+            kind, line = remote.next(max(0.0, deadline - time.monotonic()))
+        except TimeoutError:
+            remote.kill()
+            raise MissingEnvironment("the comparison in dom0 takes too long") from None
+        if kind == "exit":
+            break
+        if kind == "out":
+            told.take(line)
+        else:
+            errors.append(line)
+    if remote.status:
+        raise MissingEnvironment("the comparison in dom0 failed: " + "\n".join(errors[-5:]))
+    return told

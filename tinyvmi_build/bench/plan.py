@@ -1,0 +1,38 @@
+"""What dom0 is asked to measure, as one JSON object."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+#: How tinyvmi-dom0 maps: its option, and what that stands for.
+WAYS = {
+    "dom0-single": "--single",
+    "dom0-batched": "--batched",
+    "dom0-revalidate": "--revalidate",
+}
+MONITOR, LIMIT, LIBVMI = "monitor", "limit", "libvmi"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Paths are those in dom0.  An empty one is left out of the comparison."""
+
+    target: str  # name or number
+    monitor: str  # the build folder
+    dom0: str = ""  # tinyvmi-dom0
+    limit: str = ""  # limit.elf
+    libvmi: str = ""  # a program: PROGRAM DOMAIN ADDRESS PAGES ROUNDS
+    rounds: int = 5  # of all who are compared, in turn
+    scans: int = 3  # in a round, after the first, which maps
+    limit_rounds: int = 2
+    pause: bool = True  # the target stands still meanwhile
+    latency: int = 0  # tampers whose detection is timed
+    latency_period_ms: int = 1000
+
+    def text(self) -> str:
+        return json.dumps(asdict(self))
+
+    @staticmethod
+    def parse(text: str) -> Plan:
+        return Plan(**json.loads(text))

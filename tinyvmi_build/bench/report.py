@@ -1,0 +1,208 @@
+"""A result as tables: on a terminal, in a document."""
+
+from __future__ import annotations
+
+from .plan import LIBVMI, LIMIT, MONITOR
+from .result import CLOCKS, ICOUNT, Result, Run
+from .samples import FIRST, GROUPS, LATER, MAPPING, WHOLE, WORK, Figure, pick
+from .statistics import Spread, less
+from .table import Table
+
+NAMES = {
+    MONITOR: "monitor",
+    "dom0-batched": "dom0, kept",
+    "dom0-revalidate": "dom0, batched",
+    "dom0-single": "dom0, page by page",
+    LIBVMI: "LibVMI",
+}
+BEST = "dom0-batched"
+FOOT = (
+    "Figures of an emulator (TCG) show how much work something is. They are not times of silicon and must not be"
+    " quoted as such."
+)
+
+
+def tables(result: Result) -> list[Table]:
+    """All tables of a result, the most telling first."""
+    found = []
+    for run in result.runs:
+        found += [_scans(run), _pages(run), _limit(run), _starts(run)]
+        found += [table for table in (_latency(run), _slowdown(run), _growth(run)) if table]
+    found += [_sizes(result), _builds(result)]
+    return [table for table in found if table.rows]
+
+
+def amount(run: Run, ns: float) -> str:
+    """A cost: thousands of instructions, or milliseconds."""
+    if run.clock == ICOUNT:
+        return f"{ns / 1e3:,.0f}" if ns >= 1e4 else f"{ns / 1e3:.3g}"
+    return f"{ns / 1e6:,.3g}"
+
+
+def unit(run: Run) -> str:
+    return "thousand instructions" if run.clock == ICOUNT else "ms"
+
+
+def _cell(run: Run, figure: Figure | None) -> str:
+    if figure is None:
+        return "–"
+    low, middle, high = (amount(run, ns) for ns in (figure.ns.q1, figure.ns.median, figure.ns.q3))
+    return middle if low == high else f"{middle} ({low}–{high})"
+
+
+def _gain(ours: Figure | None, theirs: Figure | None) -> str:
+    if ours is None or theirs is None or not theirs.ns.median:
+        return "–"
+    return f"{less(ours.ns.median, theirs.ns.median):.1f} %"
+
+
+def _present(run: Run) -> list[str]:
+    measured = {figure.who for figure in run.figures}
+    return [who for who in NAMES if who in measured]
+
+
+def _checks(run: Run) -> list[str]:
+    seen = dict.fromkeys(f.what for f in run.figures if f.who == MONITOR)
+    return [*GROUPS, *(what for what in seen if what not in GROUPS)]
+
+
+def _scans(run: Run) -> Table:
+    who = [w for w in _present(run) if w != LIBVMI]
+    rows = []
+    for scan, phase, label in (
+        (LATER, WHOLE, ""),
+        (LATER, MAPPING, ", mapping"),
+        (LATER, WORK, ", the rest"),
+    ):
+        for what in GROUPS if phase != WHOLE else _checks(run):
+            figures = {w: pick(run.figures, w, what, scan, phase) for w in who}
+            if figures.get(MONITOR):
+                rows.append(_row(run, what + label, figures, who))
+    for what in GROUPS:
+        figures = {w: pick(run.figures, w, what, FIRST) for w in who}
+        if figures.get(MONITOR):
+            rows.append(_row(run, f"{what}, first scan", figures, who))
+    head = ("check", *(NAMES[w] for w in who), "less than kept", "less than page by page")
+    n = next((f.ns.n for f in run.figures if (f.who, f.scan) == (MONITOR, LATER)), 0)
+    notes = [
+        f"Medians (quartiles) of {n} scans in {unit(run)}, all of one boot, in turn. The clock: {CLOCKS[run.clock]}.",
+        "kept: mapped in batches and never again: the least that dom0 can do, which does not see a frame that the"
+        " guest exchanges. batched: mapped anew in batches at each scan, as the monitor does.",
+    ]
+    return Table(f"A scan, {run.clock}", head, rows, notes)
+
+
+def _row(run: Run, label: str, figures: dict[str, Figure | None], who: list[str]) -> tuple[str, ...]:
+    ours = figures[MONITOR]
+    cells = [_cell(run, figures[w]) for w in who]
+    return (label, *cells, _gain(ours, figures.get(BEST)), _gain(ours, figures.get("dom0-single")))
+
+
+def _pages(run: Run) -> Table:
+    """Cost of one page of text and rodata."""
+    rows = []
+    what = "text + rodata"
+    for who in _present(run):
+        if who == LIBVMI:
+            figure = pick(run.figures, who, "read")
+            cells = (_per_page(run, figure), "–", "–")
+        else:
+            phases = (MAPPING, WORK, WHOLE)
+            a, b, c = (_per_page(run, pick(run.figures, who, what, LATER, phase)) for phase in phases)
+            cells = (a, b, c)
+        rows.append((NAMES[who], *cells))
+    pages = next((f.pages for f in run.figures if f.what == what and f.who == MONITOR), 0)
+    each = "instructions" if run.clock == ICOUNT else "µs"
+    notes = [
+        f"{what}: {pages:,} pages, {each} a page, medians. LibVMI: vmi_read_pa of the same number of pages."
+    ]
+    return Table(f"A page, {run.clock}", ("who", "mapping", "the rest", "whole"), rows, notes)
+
+
+def _per_page(run: Run, figure: Figure | None) -> str:
+    if figure is None or not figure.pages:
+        return "–"
+    ns = figure.ns.median / figure.pages
+    return f"{ns:,.0f}" if run.clock == ICOUNT else f"{ns / 1e3:,.2f}"
+
+
+def _limit(run: Run) -> Table:
+    rows = [
+        (f.what, _cell(run, f), _per_page(run, f))
+        for f in run.figures
+        if f.who == LIMIT and (f.scan, f.phase) == (LATER, WHOLE)
+    ]
+    each = "instructions a page" if run.clock == ICOUNT else "µs a page"
+    notes = [
+        "A domain that does nothing else, over as many pages of the target's kernel as text + rodata have."
+    ]
+    return Table(f"The limit, {run.clock}", ("what", unit(run), each), rows, notes)
+
+
+def _starts(run: Run) -> Table:
+    stages = ("hello", "kernel", "first-scan")
+    names = ("it speaks", "kernel found", "first verdict")
+    rows = []
+    for who, timings in run.timings.items():
+        cells = [_ms(timings[s]) if s in timings else "–" for s in stages]
+        find = run.find_us.get(who)
+        rows.append((NAMES.get(who, who), *cells, f"{find.median / 1e3:.3g}" if find else "–"))
+    notes = ["ms from the domain's unpause or the process' start, medians (quartiles), as dom0 saw it."]
+    return Table(f"From its start, {run.clock}", ("who", *names, "of it searching"), rows, notes)
+
+
+def _ms(spread: Spread) -> str:
+    low, middle, high = (f"{1e3 * s:,.0f}" for s in (spread.q1, spread.median, spread.q3))
+    return middle if low == high else f"{middle} ({low}–{high})"
+
+
+def _latency(run: Run) -> Table | None:
+    s = run.latency_ms
+    if s is None:
+        return None
+    row = tuple(f"{v:,.0f}" for v in (s.least, s.q1, s.median, s.q3, s.most))
+    notes = [
+        f"ms from dom0's write to the finding's record, {s.n} times, a scan every {run.latency_period_ms} ms (± jitter).",
+    ]
+    head = ("", "least", "quartile", "median", "quartile", "most")
+    return Table(f"From tamper to record, {run.clock}", head, [("a system call's pointer", *row)], notes)
+
+
+def _slowdown(run: Run) -> Table | None:
+    if not run.slowdown:
+        return None
+    periods = sorted({s["period_ms"] for s in run.slowdown if s["period_ms"]})
+    rows = []
+    for work in dict.fromkeys(s["workload"] for s in run.slowdown):
+        found = {s["period_ms"]: s for s in run.slowdown if s["workload"] == work}
+        alone = found[0]["s"]["median"]
+        cells = [
+            f"{100 * (found[p]['s']['median'] / alone - 1):+.1f} %" if p in found else "–" for p in periods
+        ]
+        rows.append((work, f"{alone:.3g} s", *cells))
+    head = ("work in the target", "no monitor", *(f"a scan every {p / 1000:g} s" for p in periods))
+    notes = ["Medians of rounds in turn; the target has one processor, and so has the machine with icount."]
+    return Table(f"What the target pays, {run.clock}", head, rows, notes)
+
+
+def _growth(run: Run) -> Table | None:
+    if not run.growth:
+        return None
+    rows = [
+        (g["what"], amount(run, g["text_rodata_ns"]), amount(run, g["all_ns"]), f"{g['find_us'] / 1e3:.3g}")
+        for g in run.growth
+    ]
+    head = ("target", "text + rodata", "all checks", "kernel found, ms")
+    return Table(f"Growth, {run.clock}", head, rows, [f"Medians, {unit(run)}, the monitor alone."])
+
+
+def _sizes(result: Result) -> Table:
+    rows = [(name, f"{value:,}") for name, value in result.sizes.items()]
+    return Table("What must be trusted, and memory", ("what", "size"), rows)
+
+
+def _builds(result: Result) -> Table:
+    rows = [(name, f"{seconds:.2f}") for name, seconds in result.build_s.items()]
+    return Table(
+        "To build a monitor, s", ("step", "wall-clock s"), rows, ["On this machine itself, not emulated."]
+    )

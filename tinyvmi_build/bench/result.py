@@ -1,0 +1,80 @@
+"""Everything that one `tinyvmi-build bench` found, as JSON and back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ..errors import UsageError
+from .samples import Figure
+from .statistics import Spread
+
+VERSION = 1
+ICOUNT, WALL, HOST = "icount", "wall", "host"
+#: What a nanosecond of each clock is.
+CLOCKS = {
+    ICOUNT: "instructions on one emulated processor (QEMU -icount shift=0,sleep=off: 1 ns is 1 instruction)",
+    WALL: "wall-clock time under QEMU's emulation, two processors: not silicon",
+    HOST: "wall-clock time on this Xen host",
+}
+
+
+@dataclass
+class Run:
+    """One boot: `clock` says what its nanoseconds are."""
+
+    clock: str
+    figures: list[Figure] = field(default_factory=list)
+    timings: dict[str, dict[str, Spread]] = field(default_factory=dict)  # who → stage → s
+    find_us: dict[str, Spread] = field(default_factory=dict)  # who → work to find the kernel
+    latency_ms: Spread | None = None  # from a tamper to its record
+    latency_period_ms: int = 0
+    slowdown: list[dict[str, Any]] = field(default_factory=list)  # workload, period_ms (0: no monitor), s
+    growth: list[dict[str, Any]] = field(default_factory=list)  # what, figures
+    verdicts: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    xen: str = ""
+    kernel: str = ""
+
+
+@dataclass
+class Result:
+    """`sizes`: name → value in the unit that its name ends with.  `absent`: what was not measured, and why."""
+
+    command: str
+    machine: dict[str, str]
+    version: str
+    runs: list[Run] = field(default_factory=list)
+    sizes: dict[str, int] = field(default_factory=dict)
+    build_s: dict[str, float] = field(default_factory=dict)
+    absent: list[str] = field(default_factory=list)
+
+    def text(self) -> str:
+        return json.dumps({"v": VERSION, **asdict(self)}, indent=1) + "\n"
+
+    @staticmethod
+    def parse(text: str) -> Result:
+        try:
+            value = json.loads(text)
+            if value.pop("v") != VERSION:
+                raise UsageError("these figures are of another version of tinyvmi-build")
+            return Result(**{**value, "runs": [_run(run) for run in value["runs"]]})
+        except (ValueError, KeyError, TypeError) as error:
+            raise UsageError(f"these are no figures of tinyvmi-build bench: {error}") from None
+
+
+def _run(value: dict[str, Any]) -> Run:
+    latency = value["latency_ms"]
+    return Run(
+        **{
+            **value,
+            "figures": [Figure(**{**f, "ns": Spread(**f["ns"])}) for f in value["figures"]],
+            "timings": {
+                who: {stage: Spread(**s) for stage, s in stages.items()}
+                for who, stages in value["timings"].items()
+            },
+            "find_us": {who: Spread(**s) for who, s in value["find_us"].items()},
+            "latency_ms": Spread(**latency) if latency else None,
+        }
+    )

@@ -1,0 +1,110 @@
+"""`tinyvmi-build bench`: the monitor beside the best that dom0 can do."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from ..progress import Progress
+from .options import project_options
+
+
+@click.command("bench")
+@click.option("--rounds", type=click.IntRange(1, 1000), default=5, show_default=True, help="Of all, in turn.")
+@click.option(
+    "--scans", type=click.IntRange(1, 1000), default=3, show_default=True, help="In a round, after the first."
+)
+@click.option("--icount", is_flag=True, help="Count instructions first, in a boot of its own.")
+@click.option("--only-icount", is_flag=True, help="Count instructions, and leave wall-clock time.")
+@click.option(
+    "--quick", is_flag=True, help="The comparison alone: no latency, slow-down, growth, build times."
+)
+@click.option("--json", "as_json", is_flag=True, help="All of it as one JSON object instead of tables.")
+@click.option(
+    "--plot", metavar="FILE.svg", type=click.Path(path_type=Path, dir_okay=False), help="Draw it, too."
+)
+@click.option(
+    "--doc",
+    metavar="FILE.md",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write it as a document, too.",
+)
+@click.option(
+    "--from",
+    "source",
+    metavar="FILE.json",
+    type=click.Path(path_type=Path, exists=True),
+    help="Show these figures.",
+)
+@click.option("--keep", is_flag=True, help="Keep the lab's folder with all logs.")
+@project_options
+@click.pass_obj
+def command(
+    progress: Progress,
+    rounds: int,
+    scans: int,
+    icount: bool,
+    only_icount: bool,
+    quick: bool,
+    as_json: bool,
+    plot: Path | None,
+    doc: Path | None,
+    source: Path | None,
+    keep: bool,
+    project: Path | None,
+    sets: tuple[str, ...],
+) -> int:
+    """Measure the monitor beside the same checks done in dom0, in one boot of the nested lab.
+
+    The rows of a table come from one boot and the same target, which stands
+    still; all that is compared takes turns. An emulator's figures show how much
+    work something is and are no times of silicon.
+
+    \b
+    Examples:
+      tinyvmi-build bench
+      tinyvmi-build bench --icount --plot bench.svg --doc docs/performance.md
+      tinyvmi-build bench --only-icount --quick --json > bench.json
+      tinyvmi-build bench --from bench.json
+    """
+    from ..bench.document import document
+    from ..bench.plot import plot as draw
+    from ..bench.report import FOOT, tables
+    from ..bench.result import Result
+    from ..bench.whole import measure
+
+    if source is not None:
+        result = Result.parse(source.read_text())
+    else:
+        words = [w for w in sys.argv[1:] if w != "--keep"]
+        result = measure(
+            project,
+            sets,
+            clocks=(["icount"] if icount or only_icount else []) + ([] if only_icount else ["wall"]),
+            rounds=rounds,
+            scans=scans,
+            quick=quick,
+            keep=keep,
+            command=shlex.join(["tinyvmi-build", *words]),
+            progress=progress,
+        )
+    if plot is not None:
+        plot.write_text(draw(result), encoding="utf-8")
+    if doc is not None:
+        doc.write_text(document(result, plot.name if plot else None), encoding="utf-8")
+    if as_json:
+        click.echo(json.dumps(json.loads(result.text())))
+        return 0
+    for table in tables(result):
+        click.echo(table.text())
+    for run in result.runs:
+        for failure in run.failed:
+            progress.warn(f"{run.clock}: {failure}")
+    for absent in result.absent:
+        progress.note(f"not measured: {absent}")
+    click.echo(FOOT)
+    return 0
