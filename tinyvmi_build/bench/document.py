@@ -1,48 +1,99 @@
-"""docs/performance.md, written from a result."""
+"""docs/performance.md and the plot, written from a result."""
 
 from __future__ import annotations
 
-from .report import FOOT, tables
-from .result import CLOCKS, Result
+from dataclasses import dataclass
 
-_METHOD = """\
-# Performance
+import jinja2
 
-Written by `{command}` (TinyVMI {version}); do not edit.
+from ..paths import data_dir
+from .plan import MONITOR
+from .report import FOOT, NAMES, amount, tables, unit
+from .result import CLOCKS, Result, Run
+from .samples import LATER, MAPPING, WHOLE, WORK, pick
+from .statistics import less
 
-- **What is compared.** The same C core over the same target, in one boot, taking turns: as the monitor in a domain of its own, and
-  as a process of dom0 (`tinyvmi-dom0`) that maps through libxenforeignmemory page by page, in batches at each scan, or in
-  batches that it keeps. The last is the least that dom0 can do; it does not see a frame that the guest exchanges. The target
-  stands still meanwhile. A process reads its own clock, the monitor its own.
-- **The limit** is a domain that maps as many pages and reads, compares and digests them without any of a check's own work.
-- **Clocks.** {clocks}
-- {foot}
-
-"""
-
-_THESIS = """\
-## The figure that this project began with
-
-A thesis on the same idea says that checking from a Mini-OS domain has "more than 92 %" less performance loss than checking from the
-privileged domain; a later report by the same author gives 3.7 against 5.7 µs a page (35 % less). The method differs: there, a
-reader in dom0 maps one page at a time, and how much is digested a page decides what is left of the gain. So the tables
-above have both: a dom0 that works page by page, and the best that dom0 can do; mapping, and the whole check.
-
-"""
+_BAR, _GAP, _LEFT, _WIDTH = 22, 8, 150, 520
+_SHOWN = "text + rodata"
 
 
 def document(result: Result, plot: str | None) -> str:
-    """Markdown."""
-    clocks = "; ".join(f"{run.clock}: {CLOCKS[run.clock]}" for run in result.runs)
-    text = _METHOD.format(command=result.command, version=result.version, clocks=clocks, foot=FOOT)
-    text += "Machine: " + ", ".join(f"{k} {v}" for k, v in result.machine.items() if v) + ".\n"
-    for run in result.runs:
-        text += f"\nTarget of the {run.clock} run: Linux {run.kernel}; {run.xen.strip() or 'Xen'}.\n"
-    if plot:
-        text += f"\n![Cost of a scan]({plot})\n"
-    text += "\n## Figures\n\n" + "\n".join(table.markdown() for table in tables(result)) + "\n"
-    text += _THESIS
+    """Markdown; `plot` is the file name of a plot beside it."""
     missing = [*result.absent, *(f"{run.clock}: {what}" for run in result.runs for what in run.failed)]
-    if missing:
-        text += "## Not measured\n\n" + "".join(f"- {what}\n" for what in missing)
-    return text
+    text = _environment(autoescape=False).get_template("bench/performance.md.j2").render(
+        result=result, clocks=CLOCKS, foot=FOOT, plot=plot, tables=tables(result), missing=missing,
+        gains=[gain for run in result.runs for gain in _gains(run)],
+    )  # fmt: skip
+    return text.rstrip("\n") + "\n"
+
+
+def _gains(run: Run) -> list[str]:
+    """The monitor's against a dom0 that works page by page, as the thesis compares."""
+    found = []
+    for phase, what in ((MAPPING, "mapping alone"), (WHOLE, "the whole check of text and rodata")):
+        ours = pick(run.figures, MONITOR, _SHOWN, LATER, phase)
+        theirs = pick(run.figures, "dom0-single", _SHOWN, LATER, phase)
+        if ours and theirs:
+            found.append(f"{what} {less(ours.ns.median, theirs.ns.median):.1f} % less ({run.clock})")
+    return found
+
+
+@dataclass(frozen=True)
+class Bar:
+    y: int
+    name: str
+    mapping: int  # widths in pixels
+    work: int
+    label: str
+
+
+@dataclass(frozen=True)
+class Panel:
+    y: int
+    title: str
+    bars: list[Bar]
+
+
+def plot(result: Result) -> str:
+    """SVG: one panel a run: text + rodata, mapping and the rest of each who was compared."""
+    panels, y = [], 20
+    for run in result.runs:
+        panel = _panel(run, y)
+        panels.append(panel)
+        y += 40 + len(panel.bars) * (_BAR + _GAP)
+    return (
+        _environment(autoescape=True)
+        .get_template("bench/plot.svg.j2")
+        .render(
+            panels=panels,
+            height=y + 30,
+            width=_LEFT + _WIDTH + 140,
+            left=_LEFT,
+            bar=_BAR,
+            command=result.command,
+        )
+    )
+
+
+def _panel(run: Run, y: int) -> Panel:
+    found: list[tuple[str, float, float]] = []
+    for who, name in NAMES.items():
+        mapping, work = (pick(run.figures, who, _SHOWN, LATER, phase) for phase in (MAPPING, WORK))
+        if mapping and work:
+            found.append((name, mapping.ns.median, work.ns.median))
+    scale = _WIDTH / max((mapping + work for _, mapping, work in found), default=1.0)
+    bars = [
+        Bar(y + 30 + i * (_BAR + _GAP), name, round(scale * mapping), round(scale * work),
+            amount(run, mapping + work))
+        for i, (name, mapping, work) in enumerate(found)
+    ]  # fmt: skip
+    return Panel(y, f"{_SHOWN}, {unit(run)} ({run.clock})", bars)
+
+
+def _environment(autoescape: bool) -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(data_dir("templates")),
+        autoescape=autoescape,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+    )

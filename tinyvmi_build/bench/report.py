@@ -17,8 +17,8 @@ NAMES = {
 }
 BEST = "dom0-batched"
 FOOT = (
-    "Figures of an emulator (TCG) show how much work something is. They are not times of silicon and must not be"
-    " quoted as such."
+    "Figures of an emulator (TCG) show how much work something is. They are not times of silicon and must"
+    " not be quoted as such."
 )
 
 
@@ -68,7 +68,7 @@ def _checks(run: Run) -> list[str]:
 
 def _scans(run: Run) -> Table:
     who = [w for w in _present(run) if w != LIBVMI]
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for scan, phase, label in (
         (LATER, WHOLE, ""),
         (LATER, MAPPING, ", mapping"),
@@ -85,9 +85,10 @@ def _scans(run: Run) -> Table:
     head = ("check", *(NAMES[w] for w in who), "less than kept", "less than page by page")
     n = next((f.ns.n for f in run.figures if (f.who, f.scan) == (MONITOR, LATER)), 0)
     notes = [
-        f"Medians (quartiles) of {n} scans in {unit(run)}, all of one boot, in turn. The clock: {CLOCKS[run.clock]}.",
-        "kept: mapped in batches and never again: the least that dom0 can do, which does not see a frame that the"
-        " guest exchanges. batched: mapped anew in batches at each scan, as the monitor does.",
+        f"Medians (quartiles) of {n} scans in {unit(run)}, all of one boot, in turn.",
+        f"The clock: {CLOCKS[run.clock]}.",
+        "kept: mapped in batches and never again: the least that dom0 can do, which does not see a frame that"
+        " the guest exchanges. batched: mapped anew in batches at each scan, as the monitor does.",
     ]
     return Table(f"A scan, {run.clock}", head, rows, notes)
 
@@ -100,7 +101,7 @@ def _row(run: Run, label: str, figures: dict[str, Figure | None], who: list[str]
 
 def _pages(run: Run) -> Table:
     """Cost of one page of text and rodata."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     what = "text + rodata"
     for who in _present(run):
         if who == LIBVMI:
@@ -127,7 +128,7 @@ def _per_page(run: Run, figure: Figure | None) -> str:
 
 
 def _limit(run: Run) -> Table:
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (f.what, _cell(run, f), _per_page(run, f))
         for f in run.figures
         if f.who == LIMIT and (f.scan, f.phase) == (LATER, WHOLE)
@@ -142,7 +143,7 @@ def _limit(run: Run) -> Table:
 def _starts(run: Run) -> Table:
     stages = ("hello", "kernel", "first-scan")
     names = ("it speaks", "kernel found", "first verdict")
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for who, timings in run.timings.items():
         cells = [_ms(timings[s]) if s in timings else "–" for s in stages]
         find = run.find_us.get(who)
@@ -162,7 +163,8 @@ def _latency(run: Run) -> Table | None:
         return None
     row = tuple(f"{v:,.0f}" for v in (s.least, s.q1, s.median, s.q3, s.most))
     notes = [
-        f"ms from dom0's write to the finding's record, {s.n} times, a scan every {run.latency_period_ms} ms (± jitter).",
+        f"ms from dom0's write to the finding's record, {s.n} times,"
+        f" a scan every {run.latency_period_ms} ms (± jitter).",
     ]
     head = ("", "least", "quartile", "median", "quartile", "most")
     return Table(f"From tamper to record, {run.clock}", head, [("a system call's pointer", *row)], notes)
@@ -172,7 +174,7 @@ def _slowdown(run: Run) -> Table | None:
     if not run.slowdown:
         return None
     periods = sorted({s["period_ms"] for s in run.slowdown if s["period_ms"]})
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for work in dict.fromkeys(s["workload"] for s in run.slowdown):
         found = {s["period_ms"]: s for s in run.slowdown if s["workload"] == work}
         alone = found[0]["s"]["median"]
@@ -188,7 +190,7 @@ def _slowdown(run: Run) -> Table | None:
 def _growth(run: Run) -> Table | None:
     if not run.growth:
         return None
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (g["what"], amount(run, g["text_rodata_ns"]), amount(run, g["all_ns"]), f"{g['find_us'] / 1e3:.3g}")
         for g in run.growth
     ]
@@ -197,12 +199,12 @@ def _growth(run: Run) -> Table | None:
 
 
 def _sizes(result: Result) -> Table:
-    rows = [(name, f"{value:,}") for name, value in result.sizes.items()]
+    rows: list[tuple[str, ...]] = [(name, f"{value:,}") for name, value in result.sizes.items()]
     return Table("What must be trusted, and memory", ("what", "size"), rows)
 
 
 def _builds(result: Result) -> Table:
-    rows = [(name, f"{seconds:.2f}") for name, seconds in result.build_s.items()]
+    rows: list[tuple[str, ...]] = [(name, f"{seconds:.2f}") for name, seconds in result.build_s.items()]
     return Table(
         "To build a monitor, s", ("step", "wall-clock s"), rows, ["On this machine itself, not emulated."]
     )

@@ -40,7 +40,7 @@ class Run:
 
 @dataclass
 class Result:
-    """`sizes`: name → value in the unit that its name ends with.  `absent`: what was not measured, and why."""
+    """`sizes`: name → value, the unit is in the name.  `absent`: what was not measured, and why."""
 
     command: str
     machine: dict[str, str]

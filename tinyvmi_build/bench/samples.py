@@ -23,7 +23,7 @@ WHOLE, MAPPING, WORK = (
 
 @dataclass(frozen=True)
 class Figure:
-    """The cost of one thing, in ns; `pages` is what `spread` divides by for a page's cost, 0 if there is none."""
+    """The cost of one thing, in ns; `pages` are those that it is the cost of, 0 if it has none."""
 
     who: str
     what: str

@@ -20,7 +20,7 @@ class Spread:
 
 
 def spread(values: Iterable[float]) -> Spread | None:
-    """None if there are no values.  Quartiles are interpolated, the ends included (method 7 of Hyndman and Fan)."""
+    """None if there are no values.  Quartiles are interpolated, the ends included."""
     found = sorted(values)
     if not found:
         return None

@@ -72,7 +72,7 @@ def command(
       tinyvmi-build bench --from bench.json
     """
     from ..bench.document import document
-    from ..bench.plot import plot as draw
+    from ..bench.document import plot as draw
     from ..bench.report import FOOT, tables
     from ..bench.result import Result
     from ..bench.whole import measure

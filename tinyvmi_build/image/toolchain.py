@@ -35,7 +35,7 @@ def require_toolchain() -> None:
 
 
 def require_xen_libraries() -> None:
-    """Raise MissingEnvironment unless the static libraries that a program of dom0 is linked with are there."""
+    """Raise MissingEnvironment unless the static libraries of Xen for a program of dom0 are there."""
     found = subprocess.run(
         ["gcc", "-print-file-name=libxenforeignmemory.a"], capture_output=True, text=True, check=False
     ).stdout.strip()

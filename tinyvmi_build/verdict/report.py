@@ -152,8 +152,9 @@ class Terminal:
             self._finding(body, self._explain.finding(body))
         elif kind == "cost":
             self._line(
-                f"  {safe(body['check'])}: cost {_time(body['took_ns'] / 1000)}, {_time(body['map_ns'] / 1000)}"
-                f" of it to map {body['map_pages']} pages in {body['map_calls']} calls"
+                f"  {safe(body['check'])}: cost {_time(body['took_ns'] // 1000)},"
+                f" {_time(body['map_ns'] // 1000)} of it to map {body['map_pages']} pages"
+                f" in {body['map_calls']} calls"
             )
         elif kind == "waiting":
             banner = f"; its memory says: {safe(body['banner'])}" if "banner" in body else ""
