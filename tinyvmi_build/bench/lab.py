@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..config.load import Loaded
 from ..dump.checker import dom0_checker
-from ..errors import MissingEnvironment, UsageError
+from ..errors import MissingEnvironment, TinyVMIError, UsageError
 from ..image.build import BuildResult, build_limit, build_monitor
 from ..lab.play import monitor_files
 from ..lab.project import kernel_to_boot
 from ..lab.session import Lab
+from ..lab.target import Target
 from ..profile.profile import ProfileFile
 from ..progress import Progress
 from ..xen.patience import VARIABLE, timeout
@@ -62,13 +63,23 @@ def compare(
     icount: bool,
     rounds: int,
     scans: int,
-    extras: Sequence[object],
+    extras: Sequence[Callable[[Lab, Target, Run], None]] = (),
+    guest_files: Mapping[str, Path] | None = None,
+    more_modules: tuple[str, ...] = (),
     progress: Progress,
     keep: bool = False,
 ) -> Run:
     """Boot, compare, measure.  `extras`: called with (lab, target, run) while the lab is up."""
     run = Run(ICOUNT if icount else WALL)
-    lab = Lab(what.files(), target_kernel=kernel_to_boot(loaded), icount=icount, progress=progress, keep=keep)
+    lab = Lab(
+        what.files(),
+        target_kernel=kernel_to_boot(loaded),
+        guest_files=guest_files,
+        more_modules=more_modules,
+        icount=icount,
+        progress=progress,
+        keep=keep,
+    )
     with lab:
         executable = [DOM0, *(path for path in what.libvmi or {})]
         lab.run(["chmod", "+x", *executable]).check()
@@ -85,13 +96,19 @@ def compare(
             scans=scans,
         )
         with progress.step(f"compare, {rounds} rounds ({run.clock})"):
-            finish(run, _inside(lab, plan))
+            finish(run, inside(lab, plan))
         for extra in extras:
-            extra(lab, target, run)  # type: ignore[operator]
+            try:
+                extra(lab, target, run)
+            except (TinyVMIError, TimeoutError) as error:
+                # What was measured so far is kept, and the gap is told.
+                run.failed.append(str(error))
+                progress.warn(str(error))
     return run
 
 
-def _inside(lab: Lab, plan: Plan) -> Told:
+def inside(lab: Lab, plan: Plan) -> Told:
+    """Carry out `plan` in dom0: what was told."""
     lab.agent.put(_PLAN, plan.text().encode())
     told = Told()
     errors: list[str] = []

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from .. import __version__
 from ..lab.project import loaded_project
+from ..profile.profile import ProfileFile
 from ..progress import Progress
 from . import machine
+from .builds import build_times
+from .extras import MODULES, WORK, Extra, growth, latency, slowdown, work_program
 from .lab import compare, programs
 from .result import ICOUNT, Result
+from .sizes import least_memory, sizes
+
+_TAMPERS = 15
+_TAMPER_PERIOD_MS = 1000
+_SLOWDOWN_ROUNDS = 3
+_NOT_YET = (
+    "kernels of different text size in one boot",
+    "writes by the target itself: what is timed is a write from dom0",
+    "real hardware",
+)
 
 
 def measure(
@@ -25,21 +39,39 @@ def measure(
     command: str,
     progress: Progress,
 ) -> Result:
-    """Build, boot once a clock, measure."""
+    """Build, boot once a clock, measure.  `quick`: the comparison and the sizes alone."""
     loaded = loaded_project(project, sets, progress)
     what = programs(loaded, progress)
     result = Result(command, {**machine.describe(), "emulator": machine.emulator()}, __version__)
-    for clock in clocks:
-        result.runs.append(
-            compare(
-                loaded,
-                what,
-                icount=clock == ICOUNT,
-                rounds=rounds,
-                scans=scans,
-                extras=[],
-                progress=progress,
-                keep=keep,
+    result.sizes = sizes(loaded, what.built, progress)
+    result.absent = ["all but the comparison and the sizes (--quick)"] if quick else list(_NOT_YET)
+    if not quick:
+        result.build_s = build_times(loaded, progress)
+    profiles = ProfileFile.load(what.built.profile)
+    with tempfile.TemporaryDirectory(prefix="tinyvmi-bench.") as folder:
+        work = {} if quick else {WORK: work_program(Path(folder))}
+        for number, clock in enumerate(clocks):
+            extras: list[Extra] = []
+            if not quick:
+                extras += [
+                    latency(profiles, _TAMPERS, _TAMPER_PERIOD_MS, progress),
+                    slowdown(_SLOWDOWN_ROUNDS, progress),
+                    growth(progress),
+                ]
+            if not quick and number == 0:
+                extras.append(least_memory(result.sizes, progress))
+            result.runs.append(
+                compare(
+                    loaded,
+                    what,
+                    icount=clock == ICOUNT,
+                    rounds=rounds,
+                    scans=scans,
+                    extras=extras,
+                    guest_files=work,
+                    more_modules=() if quick else MODULES,
+                    progress=progress,
+                    keep=keep,
+                )
             )
-        )
     return result

@@ -34,6 +34,7 @@ class Lab:
     `grub` it can also be booted by GRUB (the kind "pvh-grub"), and its KASLR is then active.
     `suite`: the Debian release whose Xen, tools and dom0 kernel are booted.
     `icount`: one processor, on which an instruction takes one nanosecond of the guests' time: counts repeat.
+    `guest_files`: path in the target → executable; `more_modules`: what it can load beside target.LATER.
     `policy`: FLASK modules (name → text of a .te) for a Xen with XSM, in enforcing mode; None: Debian's Xen.
     """
 
@@ -49,6 +50,8 @@ class Lab:
         suite: str = SUITE,
         policy: Mapping[str, str] | None = None,
         icount: bool = False,
+        guest_files: Mapping[str, Path] | None = None,
+        more_modules: Sequence[str] = (),
         progress: Progress | None = None,
     ):
         self.progress = progress or Progress()
@@ -59,6 +62,8 @@ class Lab:
         self._kvm = kvm
         self._policy = policy
         self._icount = icount
+        self._guest_files = dict(guest_files or {})
+        self._more_modules = tuple(more_modules)
         self._keep = keep or folder is not None
         self.folder = folder or Path(tempfile.mkdtemp(prefix="tinyvmi-lab."))
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -156,8 +161,12 @@ class Lab:
         packed = kernel.suffix == ".deb"
         folder = unpacked_kernel(kernel) if packed else None
         loaded = in_order(folder, target.MODULES) if folder else {}
-        later = in_order(folder, target.LATER) if folder else {}
-        files = {f"{target.LATER_FOLDER}/{name}.ko": data for name, data in later.items()}
+        files: dict[str, bytes | Path] = {**self._guest_files}
+        later = in_order(folder, (*target.LATER, *self._more_modules)) if folder else {}
+        for number, (name, data) in enumerate(later.items()):
+            # Those that need each other are numbered, in the order in which they can be loaded.
+            prefix = "" if name in target.LATER else f"{number:03d}-"
+            files[f"{target.LATER_FOLDER}/{prefix}{name}.ko"] = data
         vmlinuz = vmlinuz_of(folder) if folder else kernel
         ramdisk = guest.initramfs(self.progress, loaded, files=files)
         found: dict[str, Path | bytes] = {
@@ -233,11 +242,18 @@ class Lab:
         return self.agent.spawn(argv, cwd)
 
     def create_target(
-        self, name: str = "target", *, extra: str = "", kind: str = "pvh", label: str = "", vcpus: int = 1
+        self,
+        name: str = "target",
+        *,
+        extra: str = "",
+        kind: str = "pvh",
+        label: str = "",
+        vcpus: int = 1,
+        memory_mib: int = 256,
     ) -> target.Target:
         """Start a Linux guest and wait until it is up.
 
         `kind`: pvh, pv or, in a lab with `grub`, pvh-grub; `extra` is for the command line of the first two;
         `label`: its FLASK label, if it has one.
         """
-        return target.create(self, name, target.Wish(extra, kind, label, vcpus))
+        return target.create(self, name, target.Wish(extra, kind, label, vcpus, memory_mib))

@@ -22,7 +22,6 @@ LATER = ("dummy",)  # that it can load then
 LATER_FOLDER = "lib/later"
 OPTIONS = "console=hvc0 loglevel=4 panic=-1"  # of its kernel
 _START_S = 180.0
-_MEMORY_MIB = 256
 
 
 class Target:
@@ -79,6 +78,7 @@ class Wish:
     kind: str = "pvh"  # or pv, or pvh-grub
     label: str = ""  # of FLASK
     vcpus: int = 1
+    memory_mib: int = 256
 
 
 def write_config(lab: Lab, name: str, wish: Wish) -> str:
@@ -91,7 +91,7 @@ def write_config(lab: Lab, name: str, wish: Wish) -> str:
             f'extra = "{OPTIONS} {wish.extra}"\n'
         )
     config = (
-        f'name = "{name}"\n{boot}memory = {_MEMORY_MIB}\n'
+        f'name = "{name}"\n{boot}memory = {wish.memory_mib}\n'
         f'vcpus = {wish.vcpus}\non_crash = "destroy"\non_reboot = "destroy"\n'
     )
     if wish.label:

@@ -1,0 +1,100 @@
+"""Tables, JSON, document and plot of one result."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+from tinyvmi_build.bench.document import document, plot
+from tinyvmi_build.bench.report import FOOT, tables
+from tinyvmi_build.bench.result import Result
+from tinyvmi_build.bench.statistics import spread
+from tinyvmi_build.bench.table import Table
+from tinyvmi_build.cli.main import run
+from tinyvmi_build.errors import UsageError
+
+from .told import result
+
+
+def rows(found: list[Table], title: str) -> dict[str, tuple[str, ...]]:
+    table = next(t for t in found if t.title.startswith(title))
+    return {row[0]: row[1:] for row in table.rows}
+
+
+def test_the_comparison() -> None:
+    scan = rows(tables(result()), "A scan")
+    # monitor, dom0 that keeps, dom0 page by page; how much less than each of these
+    assert scan["text + rodata"][0].startswith("1.01 (1–")
+    assert scan["text + rodata"][-2:] == ("0.0 %", "89.9 %")
+    assert scan["text + rodata, mapping"][-2:] == ("-400.0 %", "97.8 %")
+    assert rows(tables(result()), "A page")["monitor"] == ("10", "40", "50")
+    assert rows(tables(result()), "The limit")["map"][-1] == "20"
+
+
+def test_slowdown_is_in_percent_of_the_time_without() -> None:
+    told = result()
+    for period, seconds in ((0, 2.0), (1000, 2.1), (100, 3.0)):
+        s = {"n": 1, "median": seconds, "q1": seconds, "q3": seconds, "least": seconds, "most": seconds}
+        told.runs[0].slowdown.append({"workload": "cpu", "period_ms": period, "s": s})
+    table = next(t for t in tables(told) if t.title.startswith("What the target pays"))
+    assert table.head[2:] == ("a scan every 0.1 s", "a scan every 1 s")
+    assert table.rows == [("cpu", "2 s", "+50.0 %", "+5.0 %")]
+
+
+def test_json_holds_all_of_it() -> None:
+    told = result()
+    told.runs[0].latency_ms = spread([1.0, 2.0, 9.0])
+    assert Result.parse(told.text()) == told
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"v": 0}', '{"v": 1}', '{"v": 1, "runs": 7}'])
+def test_other_json_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        Result.parse(text)
+
+
+def test_text_and_markdown_are_of_the_same_cells() -> None:
+    table = Table("T", ("what", "n"), [("a|b", "1"), ("long name", "12345")], ["a note"])
+    assert table.text().splitlines() == [
+        "T",
+        "  what           n",
+        "  ----------------",
+        "  a|b            1",
+        "  long name  12345",
+        "  a note",
+    ]
+    assert "| a\\|b | 1 |" in table.markdown() and "|---|---:|" in table.markdown()
+
+
+def test_the_document_says_how_and_where() -> None:
+    text = document(result(), "p.svg")
+    assert "`tinyvmi-build bench --x`" in text and "processor a <small> one." in text
+    assert "![Cost of a scan](p.svg)" in text and FOOT in text
+    assert "mapping alone 97.8 % less (icount)" in text
+    assert "Not measured" not in text
+    told = result()
+    told.runs[0].failed.append("limit, round 1: no memory")
+    assert "- icount: limit, round 1: no memory" in document(told, None)
+
+
+def test_the_plot_is_svg_with_a_bar_for_each() -> None:
+    told = result()
+    told.command = "a < b & c"
+    root = ElementTree.fromstring(plot(told))
+    texts = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"monitor", "dom0, kept", "dom0, page by page"} <= set(texts)
+    widths = [int(e.get("width", "0").rstrip("%")) for e in root.iter("{http://www.w3.org/2000/svg}rect")]
+    assert max(widths) <= 520 and widths.count(0) <= 1
+
+
+def test_figures_can_be_shown_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    saved, doc = tmp_path / "b.json", tmp_path / "b.md"
+    saved.write_text(result().text())
+    assert run(["bench", "--from", str(saved), "--doc", str(doc)]) == 0
+    out = capsys.readouterr().out
+    assert "A scan, icount" in out and FOOT in out
+    assert doc.read_text().startswith("# Performance")
+    assert run(["bench", "--from", str(saved), "--json"]) == 0
+    assert Result.parse(capsys.readouterr().out) == result()

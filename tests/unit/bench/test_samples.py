@@ -1,0 +1,73 @@
+"""Lines of dom0 → figures: what is counted, what is left out."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tinyvmi_build.bench.plan import Plan
+from tinyvmi_build.bench.result import WALL, Run
+from tinyvmi_build.bench.run import finish
+from tinyvmi_build.bench.samples import FIRST, LATER, MAPPING, WHOLE, WORK, figures, pick
+from tinyvmi_build.errors import MissingEnvironment
+
+from .told import line, lines, told
+
+
+def median(who: str, what: str, scan: str = LATER, phase: str = WHOLE) -> float:
+    figure = pick(figures(told(lines())), who, what, scan, phase)
+    assert figure is not None
+    return figure.ns.median
+
+
+def test_the_warming_round_and_first_scans_are_apart() -> None:
+    # Two later scans in each of two rounds: 800, 800, 810, 810.
+    figure = pick(figures(told(lines())), "monitor", "text")
+    assert figure is not None and (figure.ns.n, figure.ns.least, figure.ns.most) == (4, 800, 810)
+    first = pick(figures(told(lines())), "monitor", "text", FIRST)
+    assert first is not None and (first.ns.n, first.ns.least, first.ns.most) == (2, 8000, 8010)
+
+
+def test_groups_are_summed_scan_by_scan() -> None:
+    assert median("monitor", "text + rodata") == 1010
+    assert median("monitor", "all checks") == 1065
+    group = pick(figures(told(lines())), "dom0-single", "text + rodata")
+    assert group is not None and group.ns.n == 4
+
+
+def test_phases_add_up() -> None:
+    assert median("monitor", "text", LATER, MAPPING) == 100
+    assert median("monitor", "text", LATER, WORK) == 705
+    # What a clock of dom0 says of mapping can be more than of the whole: never less than nothing remains.
+    assert median("dom0-single", "rodata", LATER, WORK) == 0
+
+
+def test_pages_are_what_is_compared() -> None:
+    found = figures(told(lines()))
+    group, limit = pick(found, "monitor", "text + rodata"), pick(found, "limit", "map")
+    assert group is not None and group.pages == 20
+    assert limit is not None and (limit.pages, limit.ns.median) == (20, 400)
+
+
+@pytest.mark.parametrize("junk", ["", "{", "[]", "1", '{"t":"cost"}', '{"who":"monitor"}'])
+def test_what_is_no_line_is_ignored(junk: str) -> None:
+    assert told([junk]).costs == []
+
+
+def test_a_round_that_failed_is_told() -> None:
+    run = Run(WALL)
+    finish(run, told([*lines(), line("limit", 1, "failed", what="no memory")]))
+    assert run.failed == ["limit, round 1: no memory"]
+    assert run.timings["monitor"]["kernel"].median == 1.0 and run.find_us["monitor"].median == 7
+
+
+def test_without_the_monitor_there_is_no_comparison() -> None:
+    without = [one for one in lines() if json.loads(one)["who"] != "monitor"]
+    with pytest.raises(MissingEnvironment, match="died"):
+        finish(Run(WALL), told([*without, line("monitor", 1, "failed", what="it died")]))
+
+
+def test_a_plan_is_read_as_it_was_written() -> None:
+    plan = Plan("web", "/lab/monitor", rounds=9, pause=False)
+    assert Plan.parse(plan.text()) == plan

@@ -1,0 +1,168 @@
+"""What is measured in a lab that is up, beside the comparison: latency, slow-down, growth."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ..errors import MissingEnvironment, TinyVMIError
+from ..lab.monitor import LiveGuest, Monitor
+from ..lab.session import Lab
+from ..lab.tamper import change
+from ..lab.target import LATER_FOLDER, Target
+from ..paths import data_dir
+from ..profile.profile import ProfileFile
+from ..progress import Progress
+from ..verdict.collector import ScanDone
+from .lab import MONITOR, inside
+from .plan import MONITOR as MONITOR_NAME
+from .plan import Plan
+from .result import Run
+from .samples import Told, figures, pick
+from .statistics import spread
+
+Extra = Callable[[Lab, Target, Run], None]
+
+WORK = "bench/work"  # in the target
+#: Workload → its pieces, so that each takes about a second of one slow processor.
+WORKLOADS = {"cpu": 60, "memory": 60, "fork": 600}
+PERIODS_MS = (0, 10_000, 1_000, 100)  # 0: no monitor
+#: Modules that any machine can load, beside those that the lab's target has loaded.
+MODULES = (
+    "dummy", "tun", "tap?", "bonding", "macvlan", "vxlan", "8021q?", "bridge", "br_netfilter", "loop?", "nbd?", "dm_mod",
+    "dm_snapshot", "dm_crypt?", "raid0", "raid1", "raid10", "xfs", "fuse?", "overlay", "isofs", "squashfs",
+    "sch_htb", "sch_fq",
+)  # fmt: skip
+_TAMPER = "syscall-table-getdents64"
+_TASKS = 250
+
+
+def work_program(folder: Path) -> Path:
+    """minios_app/bench/work.c, linked statically."""
+    program = folder / "work"
+    source = data_dir("minios_app") / "bench/work.c"
+    argv = ["gcc", "-O2", "-Wall", "-static", "-o", str(program), str(source)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise MissingEnvironment(f"the workloads do not compile: {done.stderr.strip()[-500:]}")
+    return program
+
+
+class _Silent:
+    def events(self, events: object) -> None:
+        pass
+
+
+def latency(profiles: ProfileFile, times: int, period_ms: int, progress: Progress) -> Extra:
+    """From dom0's write of another system call's address to the finding's record."""
+
+    def measure(lab: Lab, target: Target, run: Run) -> None:
+        watching = Monitor(lab, target, _Silent(), folder=MONITOR)
+        kernel = watching.wait_kernel()
+        watching.stop()
+        guest = LiveGuest(target, kernel, profiles)
+        tamper = change(_TAMPER)
+        start = int(kernel["text_pa"], 16) - guest.profile.text_va
+        wish = {
+            "monitor": MONITOR, "target": target.name, "period_ms": period_ms, "times": times, "check": tamper.caught_by,
+            "patches": [[start + va, data.hex()] for va, data in tamper.patches(guest)],
+        }  # fmt: skip
+        with progress.step(f"time {times} tampers, a scan every {period_ms} ms"):
+            argv = ["python3", "-m", "tinyvmi_build.bench.latency", json.dumps(wish)]
+            said = lab.run(argv, 120 + times * 20).check().out
+        run.latency_ms = spread(json.loads(line)["ms"] for line in said.splitlines())
+        run.latency_period_ms = period_ms
+
+    return measure
+
+
+def slowdown(rounds: int, progress: Progress) -> Extra:
+    """Fixed work in the target, with no monitor and at three periods, in turn."""
+
+    def measure(lab: Lab, target: Target, run: Run) -> None:
+        found: dict[tuple[str, int], list[float]] = {}
+        with progress.step(f"slow-down of work in the target, {rounds} rounds"):
+            for number in range(rounds):
+                at = number % len(PERIODS_MS)
+                for period in PERIODS_MS[at:] + PERIODS_MS[:at]:
+                    for workload, seconds in _worked(lab, target, period).items():
+                        found.setdefault((workload, period), []).append(seconds)
+        for (workload, period), values in found.items():
+            summary = spread(values)
+            assert summary is not None
+            run.slowdown.append({"workload": workload, "period_ms": period, "s": asdict(summary)})
+
+    return measure
+
+
+def _worked(lab: Lab, target: Target, period_ms: int) -> dict[str, float]:
+    """Workload → s."""
+    watching = None
+    if period_ms:
+        watching = Monitor(lab, target, _Silent(), folder=MONITOR, period=f"{period_ms}ms")
+        watching.until(lambda event: event if isinstance(event, ScanDone) else None, 120, "its first scan")
+    found = {}
+    try:
+        for workload, pieces in WORKLOADS.items():
+            said = target.run(f"/{WORK} {workload} {pieces}", 120).check().out
+            number = re.search(r"^(\d+)$", said, re.MULTILINE)
+            if number is None:
+                raise MissingEnvironment(f"the workload {workload} said {said.strip()[-200:]!r}")
+            found[workload] = int(number[1]) / 1e6
+    finally:
+        if watching is not None:
+            watching.stop()
+    return found
+
+
+def growth(progress: Progress) -> Extra:
+    """The monitor alone: the target as it is, with more tasks, with more modules; another with more memory."""
+
+    def measure(lab: Lab, target: Target, run: Run) -> None:
+        with progress.step("growth with tasks, modules, memory"):
+            _grown(lab, target, run, "as it is: 256 MiB, " + _counts(target))
+            target.run(
+                f"i=0; while [ $i -lt {_TASKS} ]; do sleep 100000 </dev/null >/dev/null 2>&1 & i=$((i+1)); done"
+            ).check()
+            _grown(lab, target, run, "more tasks: " + _counts(target))
+            target.run(f"for m in /{LATER_FOLDER}/*.ko; do insmod $m; done >/dev/null 2>&1", 120)
+            _grown(lab, target, run, "more modules, too: " + _counts(target))
+            try:
+                large = lab.create_target("large", memory_mib=512)
+            except TinyVMIError as error:
+                run.failed.append(f"a target of 512 MiB: {error.message}")
+                return
+            _grown(lab, large, run, "512 MiB, " + _counts(large))
+            large.destroy()
+
+    return measure
+
+
+def _counts(target: Target) -> str:
+    said = target.run("ls -d /proc/[0-9]* | wc -l; wc -l < /proc/modules").check().out
+    tasks, modules = re.findall(r"^\s*(\d+)\s*$", said, re.MULTILINE)[:2]
+    return f"{tasks} tasks, {modules} modules"
+
+
+def _grown(lab: Lab, target: Target, run: Run, what: str) -> None:
+    told: Told = inside(lab, Plan(target.name, MONITOR, rounds=1, scans=4))
+    found = figures(told)
+    cells: dict[str, Any] = {"what": what, "verdicts": sorted(told.verdicts)}
+    for key, group in (("text_rodata_ns", "text + rodata"), ("all_ns", "all checks")):
+        figure = pick(found, MONITOR_NAME, group)
+        if figure is None:
+            run.failed.append(f"growth, {what}: {'; '.join(told.failed) or 'not measured'}")
+            return
+        cells[key] = figure.ns.median
+    each = pick(found, MONITOR_NAME, "modules")
+    cells["modules_ns"] = each.ns.median if each else 0
+    tables = pick(found, MONITOR_NAME, "page-tables")
+    cells["page_tables_ns"] = tables.ns.median if tables else 0
+    kernels = told.kernels[MONITOR_NAME]
+    cells["find_us"] = kernels[-1]["us"] if kernels else 0
+    run.growth.append(cells)

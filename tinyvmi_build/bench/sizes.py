@@ -1,0 +1,82 @@
+"""What must be trusted, in lines and bytes; and the memory that a monitor really needs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from ..config.load import Loaded
+from ..errors import MissingEnvironment
+from ..image.build import BuildResult
+from ..image.inspect import inspect
+from ..lab import guest, initramfs
+from ..lab.session import Lab
+from ..lab.target import Target
+from ..paths import data_dir
+from ..progress import Progress
+from .lab import MONITOR
+from .result import Run
+
+_BASE = ("base",)
+_CORE = ("include", "introspect", "checks", "monitor", "platform/minios", "platform/xen")
+_SUFFIXES = (".c", ".h", ".S")
+_TRIED_MIB = (4, 6, 8, 12, 16, 24, 32, 48, 64)
+
+
+def sizes(loaded: Loaded, built: BuildResult, progress: Progress) -> dict[str, int]:
+    """Of the monitor and, beside it, of the lab's dom0, which is as small as one can be."""
+    app = data_dir("minios_app")
+    image = inspect(built.image)
+    code = sum(s.size for s in image.sections if "x" in s.flags)
+    data = sum(s.size for s in image.sections if "x" not in s.flags and s.in_file)
+    empty = sum(s.size for s in image.sections if not s.in_file)
+    dom0 = initramfs.dom0_kernel(progress)
+    system = initramfs.base(progress)
+    return {
+        "base, lines": _lines(p for room in _BASE for p in _sources(app / room) if "tests" not in p.parts),
+        "monitor, lines": _lines(p for room in _CORE for p in _sources(app / room)),
+        "generated C, lines": _lines(_sources(built.folder / "generated")),
+        "image, gzip, bytes": image.file_size,
+        "image, in memory, bytes": image.memory_size,
+        "  of it code, bytes": code,
+        "  of it constants and golden values, bytes": data,
+        "  of it zeros at the start, bytes": empty,
+        "domain, as configured, MiB": _configured(built.xl_config),
+        "dom0's kernel, compressed, bytes": dom0.stat().st_size,
+        "dom0's system (xl, xenstored, Python, …), bytes": system.stat().st_size,
+        "  of it busybox, bytes": guest.busybox(progress).stat().st_size,
+    }
+
+
+def least_memory(into: dict[str, int], progress: Progress) -> Callable[[Lab, Target, Run], None]:
+    """An extra: the smallest of some sizes with which a domain makes an intact scan, put into `into`."""
+
+    def measure(lab: Lab, target: Target, run: Run) -> None:
+        with progress.step("the least memory that a monitor works with"):
+            for mib in _TRIED_MIB:
+                change = f"sed -i -E 's/^(memory|maxmem) = .*/\\1 = {mib}/' {MONITOR}/*.cfg"
+                lab.run(["sh", "-c", change]).check()
+                argv = ["tinyvmi-build", "launch", MONITOR, "--target", target.name, "--scans", "1", "--json"]
+                if lab.run(argv, 180).status == 0:
+                    into["domain, the least that works, MiB"] = mib
+                    return
+        run.failed.append(f"a monitor of {_TRIED_MIB[-1]} MiB makes no intact scan")
+
+    return measure
+
+
+def _configured(config: Path) -> int:
+    found = re.search(r"^memory = (\d+)$", config.read_text(), re.MULTILINE)
+    if found is None:
+        raise MissingEnvironment(f"{config} says nothing of memory")
+    return int(found[1])
+
+
+def _sources(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.rglob("*") if p.suffix in _SUFFIXES)
+
+
+def _lines(paths: Iterable[Path]) -> int:
+    """Lines that are not empty, comments included."""
+    return sum(bool(line.strip()) for path in paths for line in path.read_text().splitlines())
