@@ -34,8 +34,8 @@ WORKLOADS = {"cpu": 60, "memory": 60, "fork": 600}
 PERIODS_MS = (0, 10_000, 1_000, 100)  # 0: no monitor
 #: Modules that any machine can load, beside those that the lab's target has loaded.
 MODULES = (
-    "dummy", "tun", "tap?", "bonding", "macvlan", "vxlan", "8021q?", "bridge", "br_netfilter", "loop?", "nbd?", "dm_mod",
-    "dm_snapshot", "dm_crypt?", "raid0", "raid1", "raid10", "xfs", "fuse?", "overlay", "isofs", "squashfs",
+    "dummy", "tun", "tap?", "bonding", "macvlan", "vxlan", "8021q?", "bridge", "br_netfilter", "loop?", "nbd?",
+    "dm_mod", "dm_snapshot", "dm_crypt?", "raid0", "raid1", "raid10", "xfs", "fuse?", "overlay", "isofs", "squashfs",
     "sch_htb", "sch_fq",
 )  # fmt: skip
 _TAMPER = "syscall-table-getdents64"
@@ -69,7 +69,8 @@ def latency(profiles: ProfileFile, times: int, period_ms: int, progress: Progres
         tamper = change(_TAMPER)
         start = int(kernel["text_pa"], 16) - guest.profile.text_va
         wish = {
-            "monitor": MONITOR, "target": target.name, "period_ms": period_ms, "times": times, "check": tamper.caught_by,
+            "monitor": MONITOR, "target": target.name, "period_ms": period_ms, "times": times,
+            "check": tamper.caught_by,
             "patches": [[start + va, data.hex()] for va, data in tamper.patches(guest)],
         }  # fmt: skip
         with progress.step(f"time {times} tampers, a scan every {period_ms} ms"):
@@ -121,13 +122,14 @@ def _worked(lab: Lab, target: Target, period_ms: int) -> dict[str, float]:
 
 
 def growth(progress: Progress) -> Extra:
-    """The monitor alone: the target as it is, with more tasks, with more modules; another with more memory."""
+    """The monitor alone: the target as it is, with more tasks, more modules; another with more memory."""
 
     def measure(lab: Lab, target: Target, run: Run) -> None:
         with progress.step("growth with tasks, modules, memory"):
             _grown(lab, target, run, "as it is: 256 MiB, " + _counts(target))
             target.run(
-                f"i=0; while [ $i -lt {_TASKS} ]; do sleep 100000 </dev/null >/dev/null 2>&1 & i=$((i+1)); done"
+                f"i=0; while [ $i -lt {_TASKS} ]; do sleep 100000 </dev/null >/dev/null 2>&1 &"
+                " i=$((i+1)); done"
             ).check()
             _grown(lab, target, run, "more tasks: " + _counts(target))
             target.run(f"for m in /{LATER_FOLDER}/*.ko; do insmod $m; done >/dev/null 2>&1", 120)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from .. import __version__
@@ -13,7 +14,8 @@ from ..progress import Progress
 from . import machine
 from .builds import build_times
 from .extras import MODULES, WORK, Extra, growth, latency, slowdown, work_program
-from .lab import compare, programs
+from .lab import LIBVMI, compare, programs
+from .libvmi import reader_files
 from .result import ICOUNT, Result
 from .sizes import least_memory, sizes
 
@@ -35,6 +37,7 @@ def measure(
     rounds: int,
     scans: int,
     quick: bool,
+    libvmi: Path | None,
     keep: bool,
     command: str,
     progress: Progress,
@@ -42,13 +45,16 @@ def measure(
     """Build, boot once a clock, measure.  `quick`: the comparison and the sizes alone."""
     loaded = loaded_project(project, sets, progress)
     what = programs(loaded, progress)
+    absent = [] if libvmi else ["LibVMI (--libvmi names an installed one)"]
     result = Result(command, {**machine.describe(), "emulator": machine.emulator()}, __version__)
     result.sizes = sizes(loaded, what.built, progress)
-    result.absent = ["all but the comparison and the sizes (--quick)"] if quick else list(_NOT_YET)
+    result.absent = [*absent, *(["all but the comparison and the sizes (--quick)"] if quick else _NOT_YET)]
     if not quick:
         result.build_s = build_times(loaded, progress)
     profiles = ProfileFile.load(what.built.profile)
     with tempfile.TemporaryDirectory(prefix="tinyvmi-bench.") as folder:
+        if libvmi:
+            what = replace(what, libvmi=reader_files(libvmi, Path(folder), str(Path(LIBVMI).parent)))
         work = {} if quick else {WORK: work_program(Path(folder))}
         for number, clock in enumerate(clocks):
             extras: list[Extra] = []

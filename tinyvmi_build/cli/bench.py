@@ -40,6 +40,15 @@ from .options import project_options
     type=click.Path(path_type=Path, exists=True),
     help="Show these figures.",
 )
+@click.option(
+    "--libvmi",
+    metavar="PREFIX",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Compare with the LibVMI installed there, too.",
+)
+@click.option("--host", is_flag=True, help="On this Xen host itself, in its dom0, instead of the lab.")
+@click.option("--target", metavar="DOM", help="With --host: the running domain, name or number.")
+@click.option("--no-pause", is_flag=True, help="With --host: let the target run meanwhile.")
 @click.option("--keep", is_flag=True, help="Keep the lab's folder with all logs.")
 @project_options
 @click.pass_obj
@@ -54,6 +63,10 @@ def command(
     plot: Path | None,
     doc: Path | None,
     source: Path | None,
+    libvmi: Path | None,
+    host: bool,
+    target: str | None,
+    no_pause: bool,
     keep: bool,
     project: Path | None,
     sets: tuple[str, ...],
@@ -70,6 +83,7 @@ def command(
       tinyvmi-build bench --icount --plot bench.svg --doc docs/performance.md
       tinyvmi-build bench --only-icount --quick --json > bench.json
       tinyvmi-build bench --from bench.json
+      tinyvmi-build bench --host --target web1 -c web1/
     """
     from ..bench.document import document
     from ..bench.document import plot as draw
@@ -77,10 +91,26 @@ def command(
     from ..bench.result import Result
     from ..bench.whole import measure
 
+    words = shlex.join(["tinyvmi-build", *(w for w in sys.argv[1:] if w != "--keep")])
+    if host != (target is not None):
+        raise click.UsageError("--host and --target belong together")
     if source is not None:
         result = Result.parse(source.read_text())
+    elif host and target is not None:
+        from ..bench.host import measure_host
+
+        result = measure_host(
+            project,
+            sets,
+            target=target,
+            rounds=rounds,
+            scans=scans,
+            libvmi=libvmi,
+            pause=not no_pause,
+            command=words,
+            progress=progress,
+        )
     else:
-        words = [w for w in sys.argv[1:] if w != "--keep"]
         result = measure(
             project,
             sets,
@@ -88,8 +118,9 @@ def command(
             rounds=rounds,
             scans=scans,
             quick=quick,
+            libvmi=libvmi,
             keep=keep,
-            command=shlex.join(["tinyvmi-build", *words]),
+            command=words,
             progress=progress,
         )
     if plot is not None:

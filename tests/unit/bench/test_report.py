@@ -98,3 +98,18 @@ def test_figures_can_be_shown_again(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert doc.read_text().startswith("# Performance")
     assert run(["bench", "--from", str(saved), "--json"]) == 0
     assert Result.parse(capsys.readouterr().out) == result()
+
+
+def test_without_xen_there_is_no_host(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tinyvmi_build.xen.xl.CAPABILITIES", Path("/nonexistent"))
+    assert run(["bench", "--host", "--target", "web"]) == 4
+    assert "Xen" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", [["--host"], ["--target", "web"], ["--rounds", "0"], ["--libvmi", "/nonexistent"]]
+)
+def test_wrong_usage(words: list[str]) -> None:
+    assert run(["bench", *words]) == 2

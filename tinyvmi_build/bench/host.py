@@ -1,0 +1,75 @@
+"""The same comparison on a real Xen host, where this runs in its dom0."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..config.load import load
+from ..progress import Progress
+from ..xen import xl
+from . import machine
+from .inside import Bench
+from .lab import programs
+from .libvmi import reader
+from .plan import Plan
+from .result import HOST, Result, Run
+from .run import finish
+from .samples import Told
+
+_ABSENT = (
+    "detection latency and growth: they need a target that is changed",
+    "slow-down of the target: it has no agent of ours; time your own work there with and without `launch`",
+    "sizes of this dom0",
+)
+
+
+def measure_host(
+    project: Path | None,
+    sets: tuple[str, ...],
+    *,
+    target: str,
+    rounds: int,
+    scans: int,
+    libvmi: Path | None,
+    pause: bool,
+    command: str,
+    progress: Progress,
+) -> Result:
+    """Compare over the running domain `target`; MissingEnvironment where there is no Xen."""
+    xl.require_dom0()
+    what = programs(load(project, sets), progress)
+    plan = Plan(
+        target=target,
+        monitor=str(what.built.folder),
+        dom0=str(what.dom0),
+        limit=str(what.limit),
+        rounds=rounds,
+        scans=scans,
+        pause=pause,
+    )
+    told = Told()
+
+    def tell(line: dict[str, Any]) -> None:
+        told.take(json.dumps(line))
+
+    run = Run(HOST)
+    with progress.step(f"compare, {rounds} rounds"), tempfile.TemporaryDirectory() as folder:
+        if libvmi:
+            plan = replace(plan, libvmi=str(reader(libvmi, Path(folder))))
+        Bench(plan, tell).run()
+    finish(run, told)
+    run.kernel = str(next((k["release"] for found in told.kernels.values() for k in found), "unknown"))
+    run.xen = _xen_version()
+    absent = [*_ABSENT, *([] if libvmi else ["LibVMI (--libvmi names one)"])]
+    return Result(command, machine.describe(), __version__, [run], absent=absent)
+
+
+def _xen_version() -> str:
+    found = dict(line.split(":", 1) for line in xl.xl("info").splitlines() if ":" in line)
+    keys = {key.strip(): value.strip() for key, value in found.items()}
+    return f"Xen {keys.get('xen_version', 'of unknown version')}"
