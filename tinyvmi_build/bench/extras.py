@@ -34,9 +34,9 @@ WORKLOADS = {"cpu": 60, "memory": 60, "fork": 600}
 PERIODS_MS = (0, 10_000, 1_000, 100)  # 0: no monitor
 #: Modules that any machine can load, beside those that the lab's target has loaded.
 MODULES = (
-    "dummy", "tun", "tap?", "bonding", "macvlan", "vxlan", "8021q?", "bridge", "br_netfilter", "loop?", "nbd?",
-    "dm_mod", "dm_snapshot", "dm_crypt?", "raid0", "raid1", "raid10", "xfs", "fuse?", "overlay", "isofs", "squashfs",
-    "sch_htb", "sch_fq",
+    "dummy", "tun", "tap?", "bonding", "macvlan", "vxlan", "8021q?", "bridge", "br_netfilter",
+    "loop?", "nbd?", "dm_mod", "dm_snapshot", "dm_crypt?", "raid0", "raid1", "raid10", "xfs",
+    "fuse?", "overlay", "isofs", "squashfs", "sch_htb", "sch_fq",
 )  # fmt: skip
 _TAMPER = "syscall-table-getdents64"
 _TASKS = 250
