@@ -117,4 +117,4 @@ static void run(struct tv_kernel *k, struct tv_result *res)
     state.judging = false;
 }
 
-const struct tv_check tv_check_modules = { "modules", attach, run, detach };
+const struct tv_check tv_check_modules = { .name = "modules", .attach = attach, .run = run, .detach = detach };

@@ -233,6 +233,7 @@ SHAPES: dict[str, dict[str, Callable[[Any], bool]]] = {
         "actual": _hex,
     },
     "heartbeat": {"scan": _count, "verdict": _verdict, "uptime_ms": _count},
+    "tracking": {"frames": _count},
     "waiting": {"reason": _text},
     "error": {"where": _text, "what": _text},
     "bye": {"scan": _count, "verdict": _verdict, "reason": _text},
@@ -243,6 +244,7 @@ OPTIONAL: dict[str, dict[str, Callable[[Any], bool]]] = {
     "check": {"reason": _text, "notices": _count},
     "finding": {"note": _text, "owner": _text, "target": _address},
     "notice": {"note": _text, "owner": _text, "target": _address},
+    "tracking": {"reason": _text},
     "waiting": {"banner": _text},
 }
 

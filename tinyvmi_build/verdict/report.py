@@ -150,6 +150,12 @@ class Terminal:
             )
         elif kind in ("finding", "notice"):
             self._finding(body, self._explain.finding(body))
+        elif kind == "tracking":
+            if body["frames"]:
+                self._line(f"the hypervisor tells which of {body['frames']} frames the target writes")
+            else:
+                why = safe(body.get("reason", "no reason given"))
+                self._line(f"what the target writes is not tracked: {why}; code is read again instead")
         elif kind == "waiting":
             banner = f"; its memory says: {safe(body['banner'])}" if "banner" in body else ""
             self._line(f"waiting: {safe(body['reason'])}{banner}")

@@ -20,6 +20,7 @@ SAMPLES = [
     stream.finding("idt", note="seen twice", owner="bpf_trampoline_7", target="0xffffffffc0000000"),
     stream.notice("text", note="allowed"),
     stream.beat(1),
+    {"t": "tracking", "frames": 0, "reason": "the hypervisor does not allow it"},
     {"t": "waiting", "reason": "still booting", "banner": "Linux version 0.01"},
     {"t": "error", "where": "privilege", "what": "EPERM"},
     stream.bye(3, "tampered"),
