@@ -7,6 +7,8 @@
 /* With a heap's header this fills a MiB, which even an allocator of powers of two gives without waste. */
 #define TV_KEPT_BLOCK 255
 
+#define LEFT (UINT32_C(1) << 20) /* bytes that copies leave to others */
+
 static uint32_t block_count(const struct tv_kept *s)
 {
     return (s->npages + TV_KEPT_BLOCK - 1) / TV_KEPT_BLOCK;
@@ -25,6 +27,8 @@ static void free_copies(struct tv_kept *s)
 
 static void alloc_copies(struct tv_kept *s)
 {
+    void *left;
+
     s->block = tv_alloc(block_count(s) * sizeof(*s->block));
     for (uint32_t b = 0; s->block && b < block_count(s); b++) {
         uint32_t left = s->npages - b * TV_KEPT_BLOCK;
@@ -33,17 +37,26 @@ static void alloc_copies(struct tv_kept *s)
         if (!s->block[b])
             free_copies(s);
     }
+    left = tv_alloc(LEFT);
+    if (left)
+        tv_free(left);
+    else
+        free_copies(s);
 }
 
 int tv_kept_open(struct tv_kept *s, uint32_t npages)
 {
     *s = (struct tv_kept){ .npages = npages };
     s->flags = tv_alloc(npages + 1);
-    if (!s->flags)
-        return -TV_ENOMEM;
-    if (tv_config.keep_bytes)
+    return s->flags ? 0 : -TV_ENOMEM;
+}
+
+bool tv_kept_ready(struct tv_kept *s)
+{
+    if (!s->tried && tv_config.keep_bytes)
         alloc_copies(s);
-    return 0;
+    s->tried = true;
+    return s->block;
 }
 
 void tv_kept_close(struct tv_kept *s)
@@ -81,10 +94,10 @@ static bool same(const uint8_t *a, const uint8_t *b)
     return equal;
 }
 
-bool tv_kept_look(struct tv_kept *s, const struct guest_view *v, uint32_t i)
+bool tv_kept_look(struct tv_kept *s, uint32_t i, const struct guest_view *v, uint32_t at)
 {
-    const uint8_t *shown = v->base + (size_t)i * TV_PAGE_SIZE;
-    bool there = v->err[i] == 0;
+    const uint8_t *shown = v->base + (size_t)at * TV_PAGE_SIZE;
+    bool there = v->err[at] == 0;
 
     if (there && (s->flags[i] & TV_KEPT_HAVE) && same(shown, copy_of(s, i)))
         return true;

@@ -24,17 +24,25 @@ struct tv_kept {
     uint8_t **block; /* copies of TV_KEPT_BLOCK pages each; NULL: none are kept */
     uint32_t npages;
     uint32_t turn;   /* of tv_kept_revisit() */
+    bool tried;      /* to get memory for copies */
 };
 
-/* Memory for what is known of `npages` pages; if it is configured and there is enough, for copies, too.  0 or -TV_ENOMEM. */
+/* Memory for what is known of `npages` pages.  0 or -TV_ENOMEM. */
 int tv_kept_open(struct tv_kept *s, uint32_t npages);
+
+/*
+ * Are copies kept?  The first call, in the first scan, when every check has
+ * the memory that it cannot do without, asks for theirs.  False: they are not
+ * configured, or too little would be left; the pages are then digested.
+ */
+bool tv_kept_ready(struct tv_kept *s);
 void tv_kept_close(struct tv_kept *s);
 
 /* Nothing is known to be right any more. */
 void tv_kept_doubt(struct tv_kept *s);
 
-/* Bring copy `i` up to what the view shows.  False, and there is no copy, if it shows nothing. */
-bool tv_kept_look(struct tv_kept *s, const struct guest_view *v, uint32_t i);
+/* Bring copy `i` up to what the view shows at its page `at`.  False, and there is no copy, if it shows nothing. */
+bool tv_kept_look(struct tv_kept *s, uint32_t i, const struct guest_view *v, uint32_t at);
 
 /* Copy `i`, or NULL. */
 const uint8_t *tv_kept_page(const struct tv_kept *s, uint32_t i);

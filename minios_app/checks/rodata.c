@@ -204,7 +204,7 @@ static void judge_chunk(struct tv_kernel *k, const struct tv_digest_range *g, ui
     tv_range_refresh_part(k, &range, low, high - low);
     for (uint32_t i = first; i < end; i++) {
         if (kept.block)
-            tv_kept_look(&kept, &range.view, i);
+            tv_kept_look(&kept, i, &range.view, i);
         judge_page(k, g, i, res);
     }
 }
@@ -212,12 +212,13 @@ static void judge_chunk(struct tv_kernel *k, const struct tv_digest_range *g, ui
 static void run(struct tv_kernel *k, struct tv_result *res)
 {
     const struct tv_digest_range *g = k->profile->rodata;
-    uint32_t chunk = kept.block ? CHUNK_COMPARED : CHUNK_DIGESTED, chunks, order;
+    uint32_t chunk, chunks, order;
 
     if (!g) {
         tv_settle(res, k->profile->rodata_reason);
         return;
     }
+    chunk = tv_kept_ready(&kept) ? CHUNK_COMPARED : CHUNK_DIGESTED;
     chunks = (g->npages + chunk - 1) / chunk;
     order = quiet ? tv_random() : 0; /* what there is to tell is told in one order */
     for (uint32_t n = 0; n < chunks; n++) {
@@ -241,7 +242,7 @@ static void look(struct tv_kernel *k, const struct tv_dirty *dirty, struct tv_re
         if (!(kept.flags[i] & TV_KEPT_LOOK))
             continue;
         if (kept.block)
-            tv_kept_look(&kept, &range.view, i);
+            tv_kept_look(&kept, i, &range.view, i);
         judge_page(k, g, i, res);
     }
 }

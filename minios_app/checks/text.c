@@ -31,7 +31,6 @@ static struct tv_text_area area;
 static struct tv_text_pass pass;
 static struct tv_text_start *starts; /* [npages] */
 static struct tv_kept kept;
-static uint32_t chunk;
 static uint32_t records_at; /* the page up to which ftrace's records were passed */
 static bool was_traced;
 static bool places_again; /* the places of pages that have not changed are to be judged, too */
@@ -81,9 +80,8 @@ static int attach(struct tv_kernel *k)
     pass.s = &state;
     pass.a = &area;
     pass.range = &range;
-    pass.kept = kept.block ? &kept : NULL;
+    pass.kept = NULL;
     tv_text_starts(&pass, starts);
-    chunk = pass.kept ? CHUNK_COMPARED : CHUNK_DIGESTED;
     was_traced = owed = quiet = false;
     return 0;
 }
@@ -195,7 +193,7 @@ static void judge_chunk(struct tv_kernel *k, uint32_t first, uint32_t end, struc
     tv_range_refresh_part(k, &range, low, high - low);
     if (pass.kept) {
         for (uint32_t i = low; i < high; i++)
-            tv_kept_look(&kept, &range.view, i);
+            tv_kept_look(&kept, i, &range.view, i);
         /* A neighbour that was right, and is not after this look, must not be passed over. */
         first = before && !(kept.flags[low] & TV_KEPT_GOOD) ? low : first;
         end = after && !(kept.flags[high - 1] & TV_KEPT_GOOD) ? high : end;
@@ -231,8 +229,11 @@ static bool read_state_again(struct tv_kernel *k, struct tv_result *res)
 static void scan(struct tv_kernel *k, struct tv_result *res)
 {
     const struct tv_text *t = k->profile->text;
-    uint32_t chunks = (range.npages + chunk - 1) / chunk, order;
+    uint32_t chunk, chunks, order;
 
+    pass.kept = tv_kept_ready(&kept) ? &kept : NULL;
+    chunk = pass.kept ? CHUNK_COMPARED : CHUNK_DIGESTED;
+    chunks = (range.npages + chunk - 1) / chunk;
     state.poking = false;
     memset(state.caller_pages, 0, sizeof(state.caller_pages));
     if (!read_state(k, res))
@@ -292,7 +293,7 @@ static void look(struct tv_kernel *k, const struct tv_dirty *dirty, struct tv_re
         return;
     for (uint32_t i = 0; pass.kept && i < range.npages; i++)
         if (kept.flags[i] & TV_KEPT_LOOK)
-            tv_kept_look(&kept, &range.view, i);
+            tv_kept_look(&kept, i, &range.view, i);
     for (uint32_t i = 0; i < range.npages; i++) {
         if (!is_near(i))
             continue;

@@ -227,6 +227,9 @@ bool tv_text_page(struct tv_text_pass *p, struct tv_kernel *k, uint32_t i, struc
 /* Copy page `i` of a range of `npages` at running address `va`, with its neighbours' bytes; absent ones are zeros. */
 bool tv_text_copy(uint8_t *window, const struct tv_range *range, uint64_t va, uint32_t i, uint32_t npages);
 
+/* The same from what is kept: every byte of it then belongs to what will be kept as right. */
+bool tv_text_copy_kept(uint8_t *window, const struct tv_kept *kept, uint32_t i);
+
 /* The rights of `size` bytes from `va` on: code is never writable, data never executable.  One finding a leaf. */
 void tv_text_rights(struct tv_kernel *k, const char *symbol, uint64_t base, uint64_t va, uint64_t size,
                     bool executable, struct tv_result *res);

@@ -2,17 +2,16 @@
 /* text: one page of code, the kernel's or a module's: every place in it is judged, then blanked. */
 #include "text_internal.h"
 
-/* The same from what is kept; every byte of it then belongs to what will be kept as right. */
-static bool copy_kept(struct tv_text_pass *p, uint32_t i)
+bool tv_text_copy_kept(uint8_t *window, const struct tv_kept *kept, uint32_t i)
 {
-    const uint8_t *before = i ? tv_kept_page(p->kept, i - 1) : NULL, *here = tv_kept_page(p->kept, i);
-    const uint8_t *after = tv_kept_page(p->kept, i + 1);
-    uint8_t *page = p->window + TV_TEXT_BEFORE;
+    const uint8_t *before = i ? tv_kept_page(kept, i - 1) : NULL, *here = tv_kept_page(kept, i);
+    const uint8_t *after = tv_kept_page(kept, i + 1);
+    uint8_t *page = window + TV_TEXT_BEFORE;
 
-    memset(p->window, 0, TV_TEXT_BEFORE);
+    memset(window, 0, TV_TEXT_BEFORE);
     memset(page + TV_PAGE_SIZE, 0, TV_TEXT_AFTER);
     if (before)
-        memcpy(p->window, before + TV_PAGE_SIZE - TV_TEXT_BEFORE, TV_TEXT_BEFORE);
+        memcpy(window, before + TV_PAGE_SIZE - TV_TEXT_BEFORE, TV_TEXT_BEFORE);
     if (after)
         memcpy(page + TV_PAGE_SIZE, after, TV_TEXT_AFTER);
     if (here)
@@ -180,7 +179,8 @@ static void judge_places(struct tv_text_pass *p, struct tv_kernel *k, uint32_t i
 
 bool tv_text_page(struct tv_text_pass *p, struct tv_kernel *k, uint32_t i, struct tv_result *res)
 {
-    bool readable = p->kept ? copy_kept(p, i) : tv_text_copy(p->window, p->range, p->a->va, i, p->a->c->npages);
+    bool readable = p->kept ? tv_text_copy_kept(p->window, p->kept, i) :
+                              tv_text_copy(p->window, p->range, p->a->va, i, p->a->c->npages);
 
     if (readable)
         tv_text_lift_probes(p->s, p->a, k, p->a->va + (uint64_t)i * TV_PAGE_SIZE, p->window, sizeof(p->window));
