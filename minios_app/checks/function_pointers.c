@@ -152,4 +152,4 @@ static void run(struct tv_kernel *k, struct tv_result *res)
     }
 }
 
-const struct tv_check tv_check_function_pointers = { "function-pointers", attach, run, detach };
+const struct tv_check tv_check_function_pointers = { .name = "function-pointers", .attach = attach, .run = run, .detach = detach };

@@ -73,4 +73,4 @@ static void run(struct tv_kernel *k, struct tv_result *res)
     tv_settle(res, "nothing of the kernel's identity could be read");
 }
 
-const struct tv_check tv_check_identity = { "identity", attach, run, detach };
+const struct tv_check tv_check_identity = { .name = "identity", .attach = attach, .run = run, .detach = detach };

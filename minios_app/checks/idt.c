@@ -103,4 +103,4 @@ static void run(struct tv_kernel *k, struct tv_result *res)
     tv_settle(res, "no gate could be read");
 }
 
-const struct tv_check tv_check_idt = { "idt", attach, run, detach };
+const struct tv_check tv_check_idt = { .name = "idt", .attach = attach, .run = run, .detach = detach };

@@ -40,9 +40,14 @@ static void detach(struct tv_kernel *k)
     tv_range_close(k, &state.range);
     tv_text_area_close(&state.area);
     tv_text_state_close(&state.text);
+    for (uint32_t i = 0; state.copies && i < state.m->count; i++)
+        tv_module_forget(&state.copies[i]);
+    if (state.copies)
+        tv_free(state.copies);
     if (state.seen)
         tv_free(state.seen);
     state.seen = NULL;
+    state.copies = NULL;
 }
 
 static int attach(struct tv_kernel *k)
@@ -61,7 +66,8 @@ static int attach(struct tv_kernel *k)
     if (!err)
         err = tv_text_area_open(&state.area, m->jump_keys, m->call_keys);
     state.seen = tv_alloc((m->count + 1) * sizeof(*state.seen));
-    if (!err && !state.seen)
+    state.copies = tv_alloc((m->count + 1) * sizeof(*state.copies));
+    if (!err && (!state.seen || !state.copies))
         err = -TV_ENOMEM;
     if (err) {
         detach(k);
@@ -94,9 +100,12 @@ static void judge(struct tv_kernel *k, struct tv_result *res)
     read_books(k);
     state.text.res = res;
     res->units++; /* the list itself */
-    for (uint32_t i = 0; i < state.m->count; i++)
+    for (uint32_t i = 0; i < state.m->count; i++) {
         if (state.seen[i].loaded)
             tv_module_judge(&state, k, i, res);
+        else
+            tv_module_forget(&state.copies[i]);
+    }
     /* Read again before it is believed, as what could not be read is. */
     res->missing += state.busy;
     tv_settle(res, NULL);
@@ -117,4 +126,4 @@ static void run(struct tv_kernel *k, struct tv_result *res)
     state.judging = false;
 }
 
-const struct tv_check tv_check_modules = { "modules", attach, run, detach };
+const struct tv_check tv_check_modules = { .name = "modules", .attach = attach, .run = run, .detach = detach };

@@ -17,9 +17,15 @@ struct tv_module_seen { /* one of the package's modules, as the guest has it */
     bool loaded;                    /* it is live, and has the package's layout */
 };
 
+struct tv_module_kept {
+    struct tv_kept pages[2]; /* of its text and its read-only data */
+    uint64_t *where; /* [areas, then regions] running addresses that its pages were right with */
+};
+
 struct tv_modules_state {
     const struct tv_modules *m;
     struct tv_module_seen *seen; /* [count] */
+    struct tv_module_kept *copies; /* [count] */
     uint64_t walked;             /* when the list was read last, 0: never */
     bool judging;                /* what was read holds until all modules are judged */
     uint32_t listed;             /* modules on it */
@@ -42,6 +48,12 @@ void tv_modules_walk(struct tv_modules_state *s, struct tv_kernel *k, struct tv_
 
 /* Judge module number `i`, which is loaded. */
 void tv_module_judge(struct tv_modules_state *s, struct tv_kernel *k, uint32_t i, struct tv_result *res);
+
+/* modules_kept.c: what is kept of an area of module `i`, or NULL. */
+struct tv_kept *tv_module_kept(struct tv_modules_state *s, uint32_t i, uint32_t area);
+/* Module `i` and its regions were located: what was kept with other places is right no more. */
+void tv_module_remember(struct tv_modules_state *s, uint32_t i);
+void tv_module_forget(struct tv_module_kept *kept);
 
 /* Note that `name` cannot be verified, because of `why`. */
 void tv_modules_name(struct tv_modules_state *s, const char *why, const char *name);

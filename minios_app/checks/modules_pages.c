@@ -156,35 +156,58 @@ static void locate_change(struct tv_modules_state *s, const struct tv_module *m,
         tv_find(res, "page-digest", m->name, va - base, va, p->digests[e], 32, digest, 32, NULL);
 }
 
-/* All pages of an area, as many at a time as the window shows. */
+/* Show pages of the area at `va` from number `first` on, as many as there are and the window shows; where it ends. */
+static uint32_t show(struct tv_modules_state *s, struct tv_kernel *k, struct tv_kept *kept, uint64_t va, uint32_t first,
+                     uint32_t npages)
+{
+    uint32_t left = npages - first;
+
+    tv_range_show(k, &s->range, va + (uint64_t)first * TV_PAGE_SIZE, left < TV_MODULES_WINDOW ? left : TV_MODULES_WINDOW);
+    for (uint32_t at = 0; kept && at < s->range.npages; at++)
+        tv_kept_look(kept, first + at, &s->range.view, at);
+    return first + s->range.npages;
+}
+
+/* Copy page `i` into the pass's window and judge the places on it.  False, and counted, if it is not there. */
+static bool take_page(struct tv_modules_state *s, struct tv_kernel *k, const struct tv_module *m,
+                      const struct tv_module_pages *p, uint64_t va, uint32_t i, struct tv_result *res)
+{
+    bool there;
+
+    if (p == &m->text)
+        return tv_text_page(&s->pass, k, i, res);
+    there = s->pass.kept ? tv_text_copy_kept(s->pass.window, s->pass.kept, i) :
+                           tv_text_copy(s->pass.window, &s->range, va, i, p->npages);
+    res->missing += !there;
+    return there;
+}
+
+/* All pages of an area, as many at a time as the window shows; `kept`: what is kept of them, or NULL. */
 static void judge_pages(struct tv_modules_state *s, struct tv_kernel *k, const struct tv_module *m,
-                        const struct tv_module_pages *p, uint64_t va, uint32_t order, struct tv_result *res)
+                        const struct tv_module_pages *p, struct tv_kept *kept, uint64_t va, uint32_t order,
+                        struct tv_result *res)
 {
     uint32_t shown = 0;
 
+    s->pass.kept = kept;
     for (uint32_t i = 0; i < p->npages; i++) {
         uint32_t e = p->order ? p->order[order * p->npages + i] : i;
         uint8_t digest[TV_SHA256_SIZE];
 
-        if (i + 1 >= shown && shown < p->npages) {
-            uint32_t first = i ? i - 1 : 0, left = p->npages - first;
-
-            tv_range_show(k, &s->range, va + (uint64_t)first * TV_PAGE_SIZE,
-                          left < TV_MODULES_WINDOW ? left : TV_MODULES_WINDOW);
-            shown = first + s->range.npages;
-        }
-        if (p == &m->text) {
-            if (!tv_text_page(&s->pass, k, i, res))
-                continue;
-        } else if (!tv_text_copy(s->pass.window, &s->range, va, i, p->npages)) {
-            res->missing++;
+        if (i + 1 >= shown && shown < p->npages)
+            shown = show(s, k, kept, va, i ? i - 1 : 0, p->npages);
+        s->text.lifted = false;
+        if (!take_page(s, k, m, p, va, i, res))
             continue;
-        }
+        res->units++;
+        if (kept && (kept->flags[i] & TV_KEPT_GOOD) && !s->text.lifted)
+            continue;
         unrelocate(s, m, p, e);
         tv_sha256(s->pass.window + TV_TEXT_BEFORE, TV_PAGE_SIZE, digest);
-        res->units++;
         if (memcmp(digest, p->digests[e], sizeof(digest)) != 0)
             locate_change(s, m, p, e, va + (uint64_t)i * TV_PAGE_SIZE, digest, res);
+        else if (kept && !s->text.lifted)
+            kept->flags[i] |= TV_KEPT_GOOD;
     }
 }
 
@@ -218,8 +241,9 @@ void tv_module_judge(struct tv_modules_state *s, struct tv_kernel *k, uint32_t i
     s->pass.a = &s->area;
     s->pass.range = &s->range;
     s->pass.arg = s->pass.jump = s->pass.carried = 0;
+    tv_module_remember(s, i);
     find_deltas(s, k, m, TV_MODULE_TEXT, text);
-    judge_pages(s, k, m, &m->text, text, 0, res);
+    judge_pages(s, k, m, &m->text, tv_module_kept(s, i, TV_MODULE_TEXT), text, 0, res);
     find_deltas(s, k, m, TV_MODULE_RODATA, rodata);
-    judge_pages(s, k, m, &m->rodata, rodata, (uint32_t)order, res);
+    judge_pages(s, k, m, &m->rodata, tv_module_kept(s, i, TV_MODULE_RODATA), rodata, (uint32_t)order, res);
 }

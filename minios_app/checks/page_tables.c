@@ -271,4 +271,4 @@ static void run(struct tv_kernel *k, struct tv_result *res)
         res->reason = trouble;
 }
 
-const struct tv_check tv_check_page_tables = { "page-tables", attach, run, detach };
+const struct tv_check tv_check_page_tables = { .name = "page-tables", .attach = attach, .run = run, .detach = detach };

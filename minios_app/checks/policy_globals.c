@@ -54,4 +54,4 @@ static void run(struct tv_kernel *k, struct tv_result *res)
     tv_settle(res, k->profile->policy_reason);
 }
 
-const struct tv_check tv_check_policy_globals = { "policy-globals", attach, run, detach };
+const struct tv_check tv_check_policy_globals = { .name = "policy-globals", .attach = attach, .run = run, .detach = detach };

@@ -303,4 +303,4 @@ static void run(struct tv_kernel *k, struct tv_result *res)
         tv_settle(res, "no processor is online");
 }
 
-const struct tv_check tv_check_registers = { "registers", attach, run, detach };
+const struct tv_check tv_check_registers = { .name = "registers", .attach = attach, .run = run, .detach = detach };

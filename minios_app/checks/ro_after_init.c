@@ -253,4 +253,4 @@ static void run(struct tv_kernel *k, struct tv_result *res)
     tv_settle(res, "nothing of ro_after_init could be read");
 }
 
-const struct tv_check tv_check_ro_after_init = { "ro-after-init", attach, run, detach };
+const struct tv_check tv_check_ro_after_init = { .name = "ro-after-init", .attach = attach, .run = run, .detach = detach };

@@ -1,13 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * rodata: every page of .rodata up to ro_after_init equals the package's file.
- * The KASLR relocation is taken back on a copy, then the copy is digested.
+ * The KASLR relocation is taken back on a copy, then the copy is digested; or
+ * the page is what it was when that was done (kept.h).
  */
-#include <tinyvmi/check.h>
+#include <tinyvmi/pace.h>
 #include <tinyvmi/record.h>
 #include <tinyvmi/sha256.h>
 
+#include "kept.h"
+
+/* Pages that are mapped, then judged, in one go: as in text.c. */
+#define CHUNK_COMPARED 128
+#define CHUNK_DIGESTED 8
+
 static struct tv_range range;
+static struct tv_kept kept;
+static bool quiet; /* nothing was wrong at the last scan */
 
 /* One page with what a relocation across its borders needs of its neighbours. */
 static uint8_t page[TV_RELOC_BIAS + TV_PAGE_SIZE + 8];
@@ -15,14 +24,25 @@ static uint8_t page[TV_RELOC_BIAS + TV_PAGE_SIZE + 8];
 static int attach(struct tv_kernel *k)
 {
     const struct tv_digest_range *g = k->profile->rodata;
+    int err;
 
-    return g ? tv_range_open(k, &range, g->va, (uint64_t)g->npages * TV_PAGE_SIZE) : 0;
+    if (!g)
+        return 0;
+    quiet = false;
+    err = tv_kept_open(&kept, g->npages);
+    if (!err)
+        err = tv_range_open(k, &range, g->va, (uint64_t)g->npages * TV_PAGE_SIZE);
+    if (err)
+        tv_kept_close(&kept);
+    return err;
 }
 
 static void detach(struct tv_kernel *k)
 {
-    if (k->profile->rodata)
-        tv_range_close(k, &range);
+    if (!k->profile->rodata)
+        return;
+    tv_range_close(k, &range);
+    tv_kept_close(&kept);
 }
 
 static void add64(uint8_t *at, uint64_t addend)
@@ -135,31 +155,96 @@ static void locate(const struct tv_digest_range *g, uint32_t i, uint32_t size, c
         tv_find(res, "page-digest", g->symbol, offset, range.va + offset, g->digests[i], 32, digest, 32, NULL);
 }
 
+/* Is page `i` right or wrong by itself, whatever stands in its neighbours? */
+static bool is_alone(const struct tv_digest_range *g, uint32_t i)
+{
+    uint32_t first = g->reloc_index[i], end = g->reloc_index[i + 1];
+
+    for (uint32_t s = 0; s < g->cut_count; s++)
+        if (g->cuts[s].offset < (uint64_t)(i + 1) * TV_PAGE_SIZE &&
+            g->cuts[s].offset + strlen(g->cuts[s].text) > (uint64_t)i * TV_PAGE_SIZE)
+            return false;
+    return first == end || (TV_RELOC_OFFSET(g->relocs[first]) >= TV_RELOC_BIAS &&
+                            TV_RELOC_OFFSET(g->relocs[end - 1]) <= TV_PAGE_SIZE);
+}
+
+static void judge_page(struct tv_kernel *k, const struct tv_digest_range *g, uint32_t i, struct tv_result *res)
+{
+    uint32_t size = i + 1 < g->npages ? TV_PAGE_SIZE : g->last_size;
+    const uint8_t *copy = tv_kept_page(&kept, i);
+    uint8_t digest[TV_SHA256_SIZE], *flags = &kept.flags[i];
+
+    if (copy && (*flags & TV_KEPT_GOOD)) {
+        res->units++;
+        return;
+    }
+    *flags &= (uint8_t)~TV_KEPT_GOOD;
+    if (copy && is_alone(g, i)) {
+        memcpy(page + TV_RELOC_BIAS, copy, TV_PAGE_SIZE);
+    } else if (!copy_page(g, i)) {
+        res->missing++;
+        return;
+    }
+    unrelocate(g, i, k->delta);
+    uncut(g, i);
+    tv_sha256(page + TV_RELOC_BIAS, size, digest);
+    res->units++;
+    if (memcmp(digest, g->digests[i], sizeof(digest)) != 0)
+        locate(g, i, size, digest, res);
+    else if (!copy || is_alone(g, i))
+        *flags |= TV_KEPT_GOOD;
+}
+
+/* Map pages `first` to `end`, with the neighbours that relocations across borders may need, and judge them. */
+static void judge_chunk(struct tv_kernel *k, const struct tv_digest_range *g, uint32_t first, uint32_t end,
+                        struct tv_result *res)
+{
+    uint32_t low = first ? first - 1 : 0, high = end < g->npages ? end + 1 : end;
+
+    tv_range_refresh_part(k, &range, low, high - low);
+    for (uint32_t i = first; i < end; i++) {
+        if (kept.block)
+            tv_kept_look(&kept, i, &range.view, i);
+        judge_page(k, g, i, res);
+    }
+}
+
 static void run(struct tv_kernel *k, struct tv_result *res)
 {
     const struct tv_digest_range *g = k->profile->rodata;
+    uint32_t chunk, chunks, order;
 
     if (!g) {
         tv_settle(res, k->profile->rodata_reason);
         return;
     }
-    tv_range_refresh(k, &range);
-    for (uint32_t i = 0; i < g->npages; i++) {
-        uint32_t size = i + 1 < g->npages ? TV_PAGE_SIZE : g->last_size;
-        uint8_t digest[TV_SHA256_SIZE];
+    chunk = tv_kept_ready(&kept) ? CHUNK_COMPARED : CHUNK_DIGESTED;
+    chunks = (g->npages + chunk - 1) / chunk;
+    order = quiet ? tv_random() : 0; /* what there is to tell is told in one order */
+    for (uint32_t n = 0; n < chunks; n++) {
+        uint32_t first = tv_shuffled(order, n, chunks) * chunk;
 
-        if (!copy_page(g, i)) {
-            res->missing++;
-            continue;
-        }
-        unrelocate(g, i, k->delta);
-        uncut(g, i);
-        tv_sha256(page + TV_RELOC_BIAS, size, digest);
-        res->units++;
-        if (memcmp(digest, g->digests[i], sizeof(digest)) != 0)
-            locate(g, i, size, digest, res);
+        if (tv_slice_over())
+            tv_rest(k);
+        judge_chunk(k, g, first, first + chunk < g->npages ? first + chunk : g->npages, res);
     }
+    quiet = !res->findings && !res->missing;
     tv_settle(res, "no page of .rodata could be read");
 }
 
-const struct tv_check tv_check_rodata = { "rodata", attach, run, detach };
+static void look(struct tv_kernel *k, const struct tv_dirty *dirty, struct tv_result *res)
+{
+    const struct tv_digest_range *g = k->profile->rodata;
+
+    if (!g || !tv_kept_revisit(&kept, k, &range, dirty))
+        return;
+    for (uint32_t i = 0; i < g->npages; i++) {
+        if (!(kept.flags[i] & TV_KEPT_LOOK))
+            continue;
+        if (kept.block)
+            tv_kept_look(&kept, i, &range.view, i);
+        judge_page(k, g, i, res);
+    }
+}
+
+const struct tv_check tv_check_rodata = { .name = "rodata", .attach = attach, .run = run, .detach = detach, .look = look };

@@ -60,4 +60,4 @@ static void run(struct tv_kernel *k, struct tv_result *res)
     tv_settle(res, k->profile->syscall_table_reason);
 }
 
-const struct tv_check tv_check_syscall_table = { "syscall-table", attach, run, detach };
+const struct tv_check tv_check_syscall_table = { .name = "syscall-table", .attach = attach, .run = run, .detach = detach };

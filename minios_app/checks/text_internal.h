@@ -3,7 +3,7 @@
 #ifndef CHECKS_TEXT_INTERNAL_H
 #define CHECKS_TEXT_INTERNAL_H
 
-#include <tinyvmi/check.h>
+#include "kept.h"
 
 #define TV_TEXT_BEFORE 16 /* bytes of the page before that a page is copied with */
 #define TV_TEXT_AFTER  64 /* of the page behind: no place is larger */
@@ -79,6 +79,13 @@ struct tv_text_area {
     uint32_t *functions; /* [call keys] */
     uint64_t *foreign;   /* [call keys] running address, if TV_TEXT_FOREIGN */
     uint8_t *enabled;    /* [jump keys] */
+    bool changed;        /* a key is not what it was when they were read last */
+};
+
+struct tv_text_choices { /* what the kernel has made its choices by, for all places */
+    uint32_t capabilities[TV_TEXT_CAPABILITY_WORDS];
+    uint32_t return_thunk;
+    bool its_return, k8, uniprocessor, call_depth, default_paravirt;
 };
 
 struct tv_text_state {
@@ -86,9 +93,10 @@ struct tv_text_state {
     struct tv_result *res; /* of the scan under way */
     uint64_t text; /* running address of _text */
     uint64_t delta;
-    uint32_t capabilities[TV_TEXT_CAPABILITY_WORDS];
-    uint32_t return_thunk;
-    bool its_return, k8, uniprocessor, call_depth, default_paravirt;
+    struct tv_text_choices choices;
+    bool renewed; /* choices, pv or constants are not what they were when they were read last */
+    bool asked; /* a place was judged by more of the target than what is read beforehand */
+    bool lifted; /* a probe was taken out of the page that is judged */
     bool in_modules; /* the code that is judged is modules', not the kernel's own */
     bool poking; /* a place was found that the kernel is patching */
     uint32_t *pv;        /* [pointers] */
@@ -104,7 +112,7 @@ struct tv_text_state {
     struct tv_text_records records;
     uint8_t callers[2][TV_FTRACE_CALLER_MAX]; /* the bytes of ftrace's callers in this scan */
     uint8_t early[2][TV_FTRACE_CALLER_MAX];   /* as they were before the kernel chose among its alternatives */
-    uint32_t caller_bytes[2];
+    uint8_t caller_pages[2]; /* which of the pages that each lies in were copied: bit 0 the first */
 };
 
 /* A place and what stands there. */
@@ -147,7 +155,7 @@ void tv_text_direct_read(struct tv_text_state *s, struct tv_kernel *k);
 /* Where the direct call at `ip` leads; 0: there is none. */
 uint64_t tv_text_direct_at(const struct tv_text_state *s, uint64_t ip);
 
-/* text_trampoline.c: keep what ftrace's callers consist of; after the pass, judge the copies. */
+/* text_trampoline.c: keep what ftrace's callers consist of; after the pass over all pages, judge the copies. */
 void tv_text_keep_callers(struct tv_text_state *s, uint32_t page_offset, const uint8_t *page);
 void tv_text_keep_early(struct tv_text_state *s, const struct tv_text_site *site);
 void tv_text_trampolines(struct tv_text_state *s, struct tv_kernel *k);
@@ -196,17 +204,31 @@ struct tv_text_pass {
     const struct tv_range *range; /* shows the page and, where there are any, its neighbours */
     uint32_t arg, jump; /* consumed in order */
     uint32_t carried;   /* bytes at the page's begin that belong to a place of the page before */
+    const struct tv_kept *kept; /* or NULL: copies that are judged instead of what `range` shows */
     uint8_t window[TV_TEXT_BEFORE + TV_PAGE_SIZE + TV_TEXT_AFTER]; /* the page, with its neighbours' bytes */
 };
 
+/* Where the pass stands when a page begins. */
+struct tv_text_start {
+    uint32_t arg, jump;
+    uint32_t carried;
+};
+
+/* The starts of all pages of the pass's area. */
+void tv_text_starts(struct tv_text_pass *p, struct tv_text_start *starts);
+
 /*
  * Copy page `i` into the pass's window, judge its places and put zeros there.
- * False (and counted as missing) if it cannot be read.  The pages come in order.
+ * False (and counted as missing) if it cannot be read.  The pages come in order,
+ * or the pass was set to the page's start.
  */
 bool tv_text_page(struct tv_text_pass *p, struct tv_kernel *k, uint32_t i, struct tv_result *res);
 
 /* Copy page `i` of a range of `npages` at running address `va`, with its neighbours' bytes; absent ones are zeros. */
 bool tv_text_copy(uint8_t *window, const struct tv_range *range, uint64_t va, uint32_t i, uint32_t npages);
+
+/* The same from what is kept: every byte of it then belongs to what will be kept as right. */
+bool tv_text_copy_kept(uint8_t *window, const struct tv_kept *kept, uint32_t i);
 
 /* The rights of `size` bytes from `va` on: code is never writable, data never executable.  One finding a leaf. */
 void tv_text_rights(struct tv_kernel *k, const char *symbol, uint64_t base, uint64_t va, uint64_t size,

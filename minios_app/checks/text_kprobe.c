@@ -269,6 +269,7 @@ void tv_text_lift_probes(struct tv_text_state *s, const struct tv_text_area *a, 
             tell(s, a->symbol, a->va, probe, window + at, replaced);
         memcpy(window + at, probe->original, replaced);
         probe->lifted = replaced;
+        s->lifted = s->lifted || replaced;
     }
     for (uint32_t n = 0; n < s->probe_count; n++) {
         const struct tv_text_probe *probe = &s->probes[n];

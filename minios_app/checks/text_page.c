@@ -2,6 +2,23 @@
 /* text: one page of code, the kernel's or a module's: every place in it is judged, then blanked. */
 #include "text_internal.h"
 
+bool tv_text_copy_kept(uint8_t *window, const struct tv_kept *kept, uint32_t i)
+{
+    const uint8_t *before = i ? tv_kept_page(kept, i - 1) : NULL, *here = tv_kept_page(kept, i);
+    const uint8_t *after = tv_kept_page(kept, i + 1);
+    uint8_t *page = window + TV_TEXT_BEFORE;
+
+    memset(window, 0, TV_TEXT_BEFORE);
+    memset(page + TV_PAGE_SIZE, 0, TV_TEXT_AFTER);
+    if (before)
+        memcpy(window, before + TV_PAGE_SIZE - TV_TEXT_BEFORE, TV_TEXT_BEFORE);
+    if (after)
+        memcpy(page + TV_PAGE_SIZE, after, TV_TEXT_AFTER);
+    if (here)
+        memcpy(page, here, TV_PAGE_SIZE);
+    return here;
+}
+
 bool tv_text_copy(uint8_t *window, const struct tv_range *range, uint64_t va, uint32_t i, uint32_t npages)
 {
     uint64_t at = va + (uint64_t)i * TV_PAGE_SIZE;
@@ -103,33 +120,56 @@ static void judge(struct tv_text_pass *p, struct tv_kernel *k, const struct tv_t
                 site->actual, site->size, note_of(p->s, k, site, expected));
 }
 
+/* Place number `n`, which is on page `i`: the next one of the pass, but for what stands there. */
+static struct tv_text_site next_site(struct tv_text_pass *p, uint32_t i, uint32_t n)
+{
+    const struct tv_text_code *c = p->a->c;
+    struct tv_text_site site = { .area = p->a,
+                                 .kind = (enum tv_text_kind)(c->sites[n] >> 12),
+                                 .offset = (uint32_t)(p->a->va - p->s->text) + i * TV_PAGE_SIZE +
+                                           (c->sites[n] & (TV_PAGE_SIZE - 1)) };
+    uint32_t end;
+
+    if (has_argument(site.kind))
+        site.argument = c->args[p->arg++];
+    if (site.kind == TV_TEXT_JUMP_LABEL)
+        site.jump = &c->jumps[p->jump++];
+    site.size = tv_text_size(p->s->t, &site);
+    end = (c->sites[n] & (TV_PAGE_SIZE - 1)) + site.size;
+    if (end > TV_PAGE_SIZE)
+        p->carried = end - TV_PAGE_SIZE;
+    return site;
+}
+
+void tv_text_starts(struct tv_text_pass *p, struct tv_text_start *starts)
+{
+    p->arg = p->jump = p->carried = 0;
+    for (uint32_t i = 0; i < p->a->c->npages; i++) {
+        starts[i] = (struct tv_text_start){ .arg = p->arg, .jump = p->jump, .carried = p->carried };
+        p->carried = 0;
+        for (uint32_t n = p->a->c->site_index[i]; n < p->a->c->site_index[i + 1]; n++)
+            next_site(p, i, n);
+    }
+}
+
 /* All places of page `i`.  An unreadable page is passed over, so that the tables stay in step. */
 static void judge_places(struct tv_text_pass *p, struct tv_kernel *k, uint32_t i, bool readable,
                          struct tv_result *res)
 {
     const struct tv_text_code *c = p->a->c;
     uint8_t *page = p->window + TV_TEXT_BEFORE;
-    uint32_t carried = p->carried, begin = (uint32_t)(p->a->va - p->s->text);
+    uint32_t carried = p->carried;
 
     p->carried = 0;
     if (readable)
         memset(page, 0, carried);
     for (uint32_t n = c->site_index[i]; n < c->site_index[i + 1]; n++) {
         uint32_t at = c->sites[n] & (TV_PAGE_SIZE - 1), offset = i * TV_PAGE_SIZE + at;
-        struct tv_text_site site = { .area = p->a,
-                                     .kind = (enum tv_text_kind)(c->sites[n] >> 12),
-                                     .offset = begin + offset,
-                                     .actual = page + at };
+        struct tv_text_site site = next_site(p, i, n);
 
-        if (has_argument(site.kind))
-            site.argument = c->args[p->arg++];
-        if (site.kind == TV_TEXT_JUMP_LABEL)
-            site.jump = &c->jumps[p->jump++];
-        site.size = tv_text_size(p->s->t, &site);
-        if (at + site.size > TV_PAGE_SIZE)
-            p->carried = at + site.size - TV_PAGE_SIZE;
         if (!readable)
             continue;
+        site.actual = page + at;
         judge(p, k, &site, offset, res);
         if (!p->s->in_modules)
             tv_text_keep_early(p->s, &site);
@@ -139,7 +179,8 @@ static void judge_places(struct tv_text_pass *p, struct tv_kernel *k, uint32_t i
 
 bool tv_text_page(struct tv_text_pass *p, struct tv_kernel *k, uint32_t i, struct tv_result *res)
 {
-    bool readable = tv_text_copy(p->window, p->range, p->a->va, i, p->a->c->npages);
+    bool readable = p->kept ? tv_text_copy_kept(p->window, p->kept, i) :
+                              tv_text_copy(p->window, p->range, p->a->va, i, p->a->c->npages);
 
     if (readable)
         tv_text_lift_probes(p->s, p->a, k, p->a->va + (uint64_t)i * TV_PAGE_SIZE, p->window, sizeof(p->window));
@@ -147,7 +188,7 @@ bool tv_text_page(struct tv_text_pass *p, struct tv_kernel *k, uint32_t i, struc
         res->missing++;
     if (readable && !p->s->in_modules)
         tv_text_keep_callers(p->s, i * TV_PAGE_SIZE, p->window + TV_TEXT_BEFORE);
-    if (readable && p->s->call_depth)
+    if (readable && p->s->choices.call_depth)
         uncount(p, i);
     judge_places(p, k, i, readable, res);
     return readable;

@@ -39,13 +39,13 @@ static const uint8_t k8_nop5_atomic[5] = { 0x66, 0x66, 0x66, 0x66, 0x90 };
 static void put_nops(const struct tv_text_state *s, uint8_t *out, uint32_t n)
 {
     if (n && n <= 8)
-        memcpy(out, s->k8 ? k8_nops[n] : p6_nops[n], n);
+        memcpy(out, s->choices.k8 ? k8_nops[n] : p6_nops[n], n);
 }
 
 /* The one instruction of five bytes that run-time patching uses. */
 static void put_nop5(const struct tv_text_state *s, uint8_t *out)
 {
-    memcpy(out, s->k8 ? k8_nop5_atomic : p6_nops[5], 5);
+    memcpy(out, s->choices.k8 ? k8_nop5_atomic : p6_nops[5], 5);
 }
 
 static void put_rel32(uint8_t *out, uint32_t at, uint32_t target)
@@ -72,7 +72,7 @@ static uint32_t branch_target(const uint8_t *code, uint32_t at)
 /* Where a call of the function at `target` leads (callthunks_translate_call_dest). */
 static uint32_t counted(const struct tv_text_state *s, uint32_t target)
 {
-    return s->call_depth && tv_text_counted(s->t, target) ? target - s->t->call_pad.size : target;
+    return s->choices.call_depth && tv_text_counted(s->t, target) ? target - s->t->call_pad.size : target;
 }
 
 /* The same of a module's function, whose tables are not at hand: the accounting is put there before anything calls it. */
@@ -83,7 +83,7 @@ static uint32_t counted_in_module(const struct tv_text_state *s, struct tv_kerne
     uint8_t want[TV_TEXT_BEFORE], there[TV_TEXT_BEFORE];
     uint32_t at = target - pad->size;
 
-    if (!s->call_depth)
+    if (!s->choices.call_depth)
         return target;
     tv_text_fill(s, &kernel, pad, at, want);
     if (!tv_read_va(k, s->text + (uint64_t)(int64_t)(int32_t)at, there, pad->size) ||
@@ -127,7 +127,7 @@ static void fix(const struct tv_text_state *s, const struct tv_text_area *a, con
         memcpy(at, &v, sizeof(v));
         break;
     case TV_TEXT_REL_RETURN:
-        put_rel32(at, here, s->return_thunk);
+        put_rel32(at, here, s->choices.return_thunk);
         break;
     case TV_TEXT_REL_PV:
         put_rel32(at, here, pv_target(s, f->argument, NULL, 0));
@@ -167,9 +167,9 @@ static bool holds(const struct tv_text_state *s, uint32_t condition)
     if (condition & TV_TEXT_PV_NOP)
         return s->pv[condition & ~(uint32_t)TV_TEXT_PV_NOP] == s->t->paravirt.nop;
     if (condition == TV_TEXT_ITS_RETURN)
-        return s->its_return;
+        return s->choices.its_return;
     if (condition == TV_TEXT_K8)
-        return s->k8;
+        return s->choices.k8;
     return tv_text_capable(s, condition);
 }
 
@@ -189,8 +189,8 @@ static const uint8_t plain_return[5] = { RET, INT3, INT3, INT3, INT3 };
 /* patch_return() */
 static void expect_return(const struct tv_text_state *s, uint32_t offset, uint8_t *out)
 {
-    if (tv_text_capable(s, s->t->features.rethunk) && !(s->its_return && (offset & 0x20)))
-        put_branch(out, JMP32, offset, s->return_thunk);
+    if (tv_text_capable(s, s->t->features.rethunk) && !(s->choices.its_return && (offset & 0x20)))
+        put_branch(out, JMP32, offset, s->choices.return_thunk);
     else
         memcpy(out, plain_return, sizeof(plain_return));
 }
@@ -251,7 +251,7 @@ static void expect_retpoline(const struct tv_text_state *s, struct tv_kernel *k,
     uint32_t thunk = s->t->indirect_thunks;
 
     /* The instruction as compiled, or led to another thunk. */
-    if (tv_text_capable(s, f->retpoline) && !lfence && s->call_depth)
+    if (tv_text_capable(s, f->retpoline) && !lfence && s->choices.call_depth)
         thunk = jmp ? s->t->jump_thunks : s->t->call_thunks;
     out[0] = 0x2e;
     put_branch(out + prefix, jmp ? JMP32 : CALL, site->offset + prefix, thunk + 32 * reg);
@@ -277,7 +277,7 @@ static uint32_t put_native(const struct tv_text_state *s, uint32_t pointer, uint
 {
     const struct tv_text_paravirt *p = &s->t->paravirt;
 
-    for (uint32_t i = 0; !s->default_paravirt && i < p->native_count; i++) {
+    for (uint32_t i = 0; !s->choices.default_paravirt && i < p->native_count; i++) {
         const struct tv_text_native *n = &p->native[i];
 
         if (n->pointer == pointer && (!n->function || n->function == s->pv[pointer])) {
@@ -369,13 +369,14 @@ void tv_text_expect(struct tv_text_state *s, struct tv_kernel *k, const struct t
         expect_return(s, site->offset, out);
         break;
     case TV_TEXT_RETPOLINE:
+        s->asked = s->asked || tv_text_capable(s, s->t->features.its); /* is_its_thunk() */
         expect_retpoline(s, k, site, out);
         break;
     case TV_TEXT_PARAVIRT:
         expect_paravirt(s, site, out);
         break;
     case TV_TEXT_LOCK:
-        out[0] = s->uniprocessor ? 0x3e : 0xf0;
+        out[0] = s->choices.uniprocessor ? 0x3e : 0xf0;
         break;
     case TV_TEXT_ENDBR:
         memcpy(out, s->t->endbr_poison, sizeof(s->t->endbr_poison));
@@ -389,6 +390,7 @@ void tv_text_expect(struct tv_text_state *s, struct tv_kernel *k, const struct t
         break;
     case TV_TEXT_STATIC_CALL:
     case TV_TEXT_TRAMPOLINE:
+        s->asked = s->asked || s->choices.call_depth; /* counted_in_module() */
         expect_static_call(s, k, site, out);
         break;
     case TV_TEXT_RUNTIME_CONST:

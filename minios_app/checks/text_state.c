@@ -95,7 +95,7 @@ uint32_t tv_text_running(const struct tv_text_state *s, const struct tv_text_are
 
 bool tv_text_capable(const struct tv_text_state *s, uint32_t feature)
 {
-    return s->capabilities[feature / 32 % TV_TEXT_CAPABILITY_WORDS] >> feature % 32 & 1;
+    return s->choices.capabilities[feature / 32 % TV_TEXT_CAPABILITY_WORDS] >> feature % 32 & 1;
 }
 
 /* The function at `offset`: its entry of `functions`, or NULL. */
@@ -164,19 +164,19 @@ static bool read_processor(struct tv_text_state *s, struct tv_kernel *k, struct 
     uint64_t thunk, nops = 0;
     uint8_t up;
 
-    if (!tv_read_va(k, s->text + t->capabilities, s->capabilities, t->capability_words * sizeof(uint32_t)) ||
+    if (!tv_read_va(k, s->text + t->capabilities, s->choices.capabilities, t->capability_words * sizeof(uint32_t)) ||
         !read64(s, k, t->x86_return_thunk, &thunk) || !tv_read_va(k, s->text + t->uniproc_patched, &up, 1) ||
         (t->ideal_nops && !read64(s, k, t->ideal_nops, &nops)))
         return false;
-    s->uniprocessor = up;
-    s->return_thunk = (uint32_t)(thunk - s->text);
-    if (thunk - s->text >= TV_TEXT_FOREIGN || !listed(t->return_thunks, t->return_thunk_count, s->return_thunk))
+    s->choices.uniprocessor = up;
+    s->choices.return_thunk = (uint32_t)(thunk - s->text);
+    if (thunk - s->text >= TV_TEXT_FOREIGN || !listed(t->return_thunks, t->return_thunk_count, s->choices.return_thunk))
         foreign(s, "return", t->x86_return_thunk, thunk, "x86_return_thunk is none of the kernel's return thunks", res);
-    s->its_return = s->return_thunk == t->its_return_thunk;
-    s->k8 = t->ideal_nops && (uint32_t)(nops - s->text) == t->k8_nops;
-    if (t->ideal_nops && !s->k8 && nops != s->text + t->p6_nops)
+    s->choices.its_return = s->choices.return_thunk == t->its_return_thunk;
+    s->choices.k8 = t->ideal_nops && (uint32_t)(nops - s->text) == t->k8_nops;
+    if (t->ideal_nops && !s->choices.k8 && nops != s->text + t->p6_nops)
         foreign(s, "nops", t->ideal_nops, nops, "ideal_nops is none of the kernel's tables", res);
-    s->call_depth = t->features.call_depth && tv_text_capable(s, t->features.call_depth);
+    s->choices.call_depth = t->features.call_depth && tv_text_capable(s, t->features.call_depth);
     return true;
 }
 
@@ -186,9 +186,12 @@ static bool read_paravirt(struct tv_text_state *s, struct tv_kernel *k, struct t
     uint64_t value;
 
     for (uint32_t i = 0; i < p->pointer_count; i++) {
+        uint32_t old = s->pv[i];
+
         if (!read64(s, k, p->pointers[i], &value))
             return false;
         s->pv[i] = tv_text_entry(s, value);
+        s->renewed = s->renewed || s->pv[i] != old || s->pv[i] == TV_TEXT_FOREIGN;
         if (s->pv[i] == TV_TEXT_NULL || listed(p->functions, p->function_count, s->pv[i]))
             continue;
         s->pv[i] = TV_TEXT_FOREIGN;
@@ -198,7 +201,7 @@ static bool read_paravirt(struct tv_text_state *s, struct tv_kernel *k, struct t
     if (p->patch) {
         if (!read64(s, k, p->patch, &value))
             return false;
-        s->default_paravirt = value == s->text + p->patch_default;
+        s->choices.default_paravirt = value == s->text + p->patch_default;
     }
     return true;
 }
@@ -207,18 +210,23 @@ bool tv_text_keys_read(struct tv_text_state *s, struct tv_text_area *a, struct t
 {
     const struct tv_text_code *c = a->c;
 
+    a->changed = false;
+
     for (uint32_t i = 0; i < c->jump_key_count; i++) {
         int32_t enabled;
 
         if (!tv_read_va(k, tv_text_address(s, a, c->jump_keys[i]), &enabled, sizeof(enabled)))
             return false;
-        a->enabled[i] = enabled != 0; /* static_key_count(): -1 counts as enabled */
+        /* static_key_count(): -1 counts as enabled */
+        a->changed = a->changed || a->enabled[i] != (enabled != 0);
+        a->enabled[i] = enabled != 0;
     }
     for (uint32_t i = 0; i < c->call_key_count; i++) {
-        uint64_t key = tv_text_address(s, a, c->call_keys[i]);
+        uint64_t key = tv_text_address(s, a, c->call_keys[i]), old = a->foreign[i];
 
         if (!tv_read_va(k, key, &a->foreign[i], sizeof(a->foreign[i])))
             return false;
+        a->changed = a->changed || a->foreign[i] != old;
         a->functions[i] = tv_text_entry(s, a->foreign[i]);
         if (a->functions[i] == TV_TEXT_FOREIGN)
             tv_text_ask(s, a->foreign[i]);
@@ -277,10 +285,12 @@ bool tv_text_constants_read(struct tv_text_state *s, struct tv_kernel *k, struct
         const struct tv_text_constant *c = &s->t->constants[i];
         uint64_t *v = &s->constants[i];
         size_t size = c->kind == TV_TEXT_SHIFT ? 4 : 8;
+        uint64_t old = *v;
 
         *v = 0;
         if (!(c->variable ? tv_read_va(k, s->text + c->variable, v, size) : first_place(s, k, i, v)))
             return false;
+        s->renewed = s->renewed || *v != old;
         if (!plausible(s, k, c->kind, *v))
             tv_find(res, "runtime-const", c->symbol, 0, s->text + c->variable, NULL, 0, v, size,
                     "a value that the kernel never gives to this constant");
@@ -290,8 +300,14 @@ bool tv_text_constants_read(struct tv_text_state *s, struct tv_kernel *k, struct
 
 bool tv_text_state_read(struct tv_text_state *s, struct tv_kernel *k, struct tv_result *res)
 {
+    struct tv_text_choices old = s->choices;
+
     s->res = res;
     s->steps = TV_TEXT_STEPS;
     s->generated_count = 0;
-    return read_processor(s, k, res) && read_paravirt(s, k, res);
+    s->renewed = false;
+    if (!read_processor(s, k, res) || !read_paravirt(s, k, res))
+        return false;
+    s->renewed = s->renewed || memcmp(&old, &s->choices, sizeof(old)) != 0;
+    return true;
 }

@@ -31,13 +31,11 @@ void tv_text_keep_callers(struct tv_text_state *s, uint32_t page_offset, const u
 
         if (end > page_offset + TV_PAGE_SIZE)
             end = page_offset + TV_PAGE_SIZE;
-        if (page_offset == 0)
-            s->caller_bytes[i] = 0;
         if (first >= end)
             continue;
         memcpy(s->callers[i] + (first - c->start), page + (first - page_offset), end - first);
         memcpy(s->early[i] + (first - c->start), page + (first - page_offset), end - first);
-        s->caller_bytes[i] += end - first;
+        s->caller_pages[i] |= (uint8_t)(1u << (page_offset / TV_PAGE_SIZE - c->start / TV_PAGE_SIZE));
     }
 }
 
@@ -56,6 +54,14 @@ void tv_text_keep_early(struct tv_text_state *s, const struct tv_text_site *site
     }
 }
 
+static bool is_known(const struct tv_text_state *s, uint32_t which)
+{
+    const struct tv_text_caller *c = &s->t->ftrace.templates[which];
+    uint32_t npages = (c->start + c->size - 1) / TV_PAGE_SIZE - c->start / TV_PAGE_SIZE + 1;
+
+    return s->caller_pages[which] == (1u << npages) - 1;
+}
+
 /* The bytes that the kernel has made for `op`; their number, 0 if the caller's own are not known. */
 static uint32_t make(const struct tv_text_state *s, const struct tv_text_op *op, uint32_t which, bool early,
                      uint8_t *out)
@@ -65,7 +71,7 @@ static uint32_t make(const struct tv_text_state *s, const struct tv_text_op *op,
     uint64_t to = op->trampoline;
     uint32_t load = c->size + RETURN_SIZE - (c->op + 7u); /* from behind the load to the address of the ops */
 
-    if (s->caller_bytes[which] != c->size)
+    if (!is_known(s, which))
         return 0;
     memcpy(out, early ? s->early[which] : s->callers[which], c->size);
     if (f->moves && !tv_insn_move(out, c->size, s->text + c->start, to))

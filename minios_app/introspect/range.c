@@ -12,25 +12,43 @@ int tv_range_open(struct tv_kernel *k, struct tv_range *r, uint64_t link_va, uin
     return guest_view_reserve(k->gm, &r->view, r->npages);
 }
 
-void tv_range_refresh(struct tv_kernel *k, struct tv_range *r)
+static void lead(struct guest_view *v, uint32_t i, uint64_t gfn)
 {
-    uint32_t i = 0;
+    if (v->gfn[i] == gfn)
+        return;
+    v->gfn[i] = gfn;
+    v->err[i] = gfn == GFN_NONE ? -TV_EFAULT : -TV_EAGAIN;
+}
 
-    while (i < r->npages) {
+void tv_range_walk(struct tv_kernel *k, struct tv_range *r, uint32_t first, uint32_t n)
+{
+    uint32_t i = first, end = first + n;
+
+    while (i < end) {
         uint64_t va = r->va + (uint64_t)i * TV_PAGE_SIZE;
         struct tv_translation t;
 
         if (tv_translate(k, va, &t)) {
-            r->view.gfn[i++] = GFN_NONE;
+            lead(&r->view, i++, GFN_NONE);
             continue;
         }
         /* One walk serves all pages of a large leaf. */
         uint64_t left = (t.size - (va & (t.size - 1))) >> TV_PAGE_SHIFT;
 
-        for (uint64_t gfn = t.pa >> TV_PAGE_SHIFT; left && i < r->npages; left--)
-            r->view.gfn[i++] = gfn++;
+        for (uint64_t gfn = t.pa >> TV_PAGE_SHIFT; left && i < end; left--)
+            lead(&r->view, i++, gfn++);
     }
-    guest_view_map(k->gm, &r->view, 0, r->npages);
+}
+
+void tv_range_refresh_part(struct tv_kernel *k, struct tv_range *r, uint32_t first, uint32_t n)
+{
+    tv_range_walk(k, r, first, n);
+    guest_view_map(k->gm, &r->view, first, n);
+}
+
+void tv_range_refresh(struct tv_kernel *k, struct tv_range *r)
+{
+    tv_range_refresh_part(k, r, 0, r->npages);
 }
 
 void tv_range_show(struct tv_kernel *k, struct tv_range *r, uint64_t va, uint32_t npages)

@@ -22,7 +22,7 @@ void tv_cost_mapped(uint64_t since, uint32_t npages)
     map_calls++;
 }
 
-void tv_cost_tell(uint32_t number, const char *name, uint64_t ns)
+void tv_cost_tell(uint32_t number, const char *name, uint64_t ns, bool look)
 {
     if (tv_costs) {
         tv_rec_begin("cost");
@@ -32,6 +32,8 @@ void tv_cost_tell(uint32_t number, const char *name, uint64_t ns)
         tv_rec_uint("map_ns", map_ns);
         tv_rec_uint("map_pages", map_pages);
         tv_rec_uint("map_calls", map_calls);
+        if (look)
+            tv_rec_uint("look", 1);
         tv_rec_end();
     }
     map_ns = 0;

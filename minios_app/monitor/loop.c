@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <tinyvmi/config.h>
 #include <tinyvmi/monitor.h>
+#include <tinyvmi/pace.h>
 #include <tinyvmi/platform.h>
 #include <tinyvmi/record.h>
 #include <tinyvmi/sha256.h>
@@ -61,6 +62,7 @@ static enum tv_verdict verdict_now; /* of the last one, or unverifiable while th
 static enum tv_verdict worst;
 static enum tv_verdict meanwhile;   /* what heartbeats say while no kernel is watched */
 static uint64_t last_beat_ns;
+static bool scanning, gone; /* a scan is under way; a look found no kernel */
 
 static void heartbeat(void)
 {
@@ -113,34 +115,44 @@ static enum tv_verdict give_up(const char *where, const char *what, const char *
     return bye(TV_ERROR, reason);
 }
 
-/* Jitter hides from the target when the next scan will come; it needs no cryptography. */
+/* Jitter hides from the target when the next scan will come. */
 static uint64_t next_pause_ns(const struct tv_run *run)
 {
-    static uint64_t state;
     uint64_t period = run->period_ms * MS, spread = period / 100 * run->jitter_pct;
 
-    state += tv_now_ns() | 1;
-    state ^= state >> 30;
-    state *= UINT64_C(0xbf58476d1ce4e5b9);
-    state ^= state >> 27;
-    return spread ? period - spread + state % (2 * spread) : period;
+    return spread ? period - spread + tv_random() * (2 * spread >> 16) / 65536 : period;
 }
 
-/* Sleep until `until`, with a sign of life at least once a heartbeat. */
-static void sleep_until(uint64_t until)
+/* A look has changed what is known: count it as a scan, unless one is under way. */
+static void tell_look(void)
 {
-    for (;;) {
-        uint64_t now = tv_now_ns(), due = last_beat_ns + the_run->heartbeat_ms * MS;
+    verdict_now = tv_scan_verdict();
+    if (verdict_now > worst)
+        worst = verdict_now;
+    if (!scanning)
+        scans++;
+    heartbeat();
+}
+
+void tv_sleep_looking(struct tv_kernel *k, uint64_t until)
+{
+    while (!gone) {
+        uint64_t now = tv_now_ns(), beat = last_beat_ns + the_run->heartbeat_ms * MS, look = tv_look_due();
+        uint64_t next = until < beat ? until : beat;
 
         if (now >= until)
             return;
-        if (until <= due) {
-            tv_sleep_ns(until - now);
-            return;
+        if (now >= beat) {
+            heartbeat();
+        } else if (now >= look) {
+            if (tv_kernel_life(k) == TV_DEAD_CLOCK || tv_look(k, scans, scanning) == TV_SCAN_GONE)
+                gone = true;
+            else if (tv_scan_verdict() != verdict_now)
+                tell_look();
+        } else {
+            next = next < look ? next : look;
+            tv_sleep_ns(next - now);
         }
-        if (due > now)
-            tv_sleep_ns(due - now);
-        heartbeat();
     }
 }
 
@@ -263,16 +275,22 @@ static const char *scan_loop(struct tv_kernel *k, const struct tv_run *run)
     uint64_t next = tv_now_ns();
     const char *said = NULL;
 
+    tv_look_attach(k);
+    gone = false;
     for (;;) {
         enum tv_verdict verdict = TV_UNVERIFIABLE;
         enum tv_scan_end end = TV_SCAN_GONE;
 
         tv_pt_cache_flush(k);
-        if (tv_kernel_life(k) != TV_DEAD_CLOCK)
+        tv_pace_begin(run->period_ms * MS);
+        scanning = true;
+        if (!gone && tv_kernel_life(k) != TV_DEAD_CLOCK)
             end = tv_scan(k, scans, &verdict);
+        scanning = false;
+        tv_pace_end();
         if (!guest_mem_alive(k->gm))
             return "target-gone";
-        if (end == TV_SCAN_GONE)
+        if (end == TV_SCAN_GONE || gone)
             return NULL;
         if (end == TV_SCAN_ARRIVING) {
             waiting(&said, "the target is paused, and not all of its memory is there", NULL);
@@ -291,7 +309,9 @@ static const char *scan_loop(struct tv_kernel *k, const struct tv_run *run)
         next += next_pause_ns(run);
         if (next < tv_now_ns())
             next = tv_now_ns(); /* a scan longer than the period: do not try to catch up */
-        sleep_until(next);
+        tv_sleep_looking(k, next);
+        if (run->scans && scans >= run->scans)
+            return "scans-done";
     }
 }
 

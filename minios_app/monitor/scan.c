@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <tinyvmi/cost.h>
+#include <tinyvmi/pace.h>
 #include <tinyvmi/platform.h>
 #include <tinyvmi/record.h>
 
@@ -15,8 +16,9 @@
 
 #define CHECKS_MAX 32
 
-static struct tv_result result;
+static struct tv_result results[2]; /* of a scan, and of a look while that rests */
 static uint32_t reported[CHECKS_MAX]; /* fingerprint of what was last said of each check */
+static struct tv_standing standing[CHECKS_MAX];
 
 int tv_scan_attach(struct tv_kernel *k)
 {
@@ -32,6 +34,8 @@ int tv_scan_attach(struct tv_kernel *k)
         }
     }
     memset(reported, 0, sizeof(reported));
+    memset(standing, 0, sizeof(standing));
+    tv_pace_reset();
     return 0;
 }
 
@@ -41,16 +45,26 @@ void tv_scan_detach(struct tv_kernel *k)
         tv_checks[i]->detach(k);
 }
 
-static void run(struct tv_kernel *k, const struct tv_check *check)
+/* Bad news is read again, at once and in one go, before it is believed. */
+static void run(struct tv_kernel *k, const struct tv_check *check, const struct tv_dirty *dirty, struct tv_result *res)
 {
-    memset(&result, 0, sizeof(result));
-    check->run(k, &result);
-    if (!result.findings && !result.missing)
-        return;
-    tv_sleep_ns(REREAD_NS);
-    tv_pt_cache_flush(k);
-    memset(&result, 0, sizeof(result));
-    check->run(k, &result);
+    for (int again = 0; again < 2; again++) {
+        bool rests = again ? tv_pace_hurry() : false;
+
+        memset(res, 0, sizeof(*res));
+        if (dirty) {
+            check->look(k, dirty, res);
+            tv_settle(res, NULL);
+        } else {
+            check->run(k, res);
+        }
+        if (again)
+            tv_pace_resume(rests);
+        if (again || (!res->findings && !res->missing))
+            return;
+        tv_sleep_ns(REREAD_NS);
+        tv_pt_cache_flush(k);
+    }
 }
 
 static uint32_t kept(uint32_t count)
@@ -69,15 +83,15 @@ static uint32_t print_of(uint32_t crc, const struct tv_finding *f, uint32_t coun
 }
 
 /* Never 0, which stands for "nothing said yet". */
-static uint32_t fingerprint(void)
+static uint32_t fingerprint(const struct tv_result *res)
 {
-    uint32_t head[4] = { (uint32_t)result.verdict, result.findings, result.missing, result.notices };
+    uint32_t head[4] = { (uint32_t)res->verdict, res->findings, res->missing, res->notices };
     uint32_t crc = tv_crc32(0, head, sizeof(head));
 
-    crc = print_of(crc, result.finding, result.findings);
-    crc = print_of(crc, result.notice, result.notices);
-    if (result.reason)
-        crc = tv_crc32(crc, result.reason, strlen(result.reason));
+    crc = print_of(crc, res->finding, res->findings);
+    crc = print_of(crc, res->notice, res->notices);
+    if (res->reason)
+        crc = tv_crc32(crc, res->reason, strlen(res->reason));
     return crc ? crc : 1;
 }
 
@@ -104,21 +118,21 @@ static void report_each(const char *type, const char *name, uint32_t number, con
     }
 }
 
-static void report(const char *name, uint32_t number, uint64_t us)
+static void report(const char *name, uint32_t number, const struct tv_result *res, uint64_t us)
 {
-    report_each("finding", name, number, result.finding, result.findings);
-    report_each("notice", name, number, result.notice, result.notices);
+    report_each("finding", name, number, res->finding, res->findings);
+    report_each("notice", name, number, res->notice, res->notices);
     tv_rec_begin("check");
     tv_rec_uint("scan", number);
     tv_rec_str("check", name);
-    tv_rec_str("verdict", tv_verdict_name(result.verdict));
-    tv_rec_uint("units", result.units);
-    tv_rec_uint("findings", result.findings);
-    if (result.notices)
-        tv_rec_uint("notices", result.notices);
+    tv_rec_str("verdict", tv_verdict_name(res->verdict));
+    tv_rec_uint("units", res->units);
+    tv_rec_uint("findings", res->findings);
+    if (res->notices)
+        tv_rec_uint("notices", res->notices);
     tv_rec_uint("us", us);
-    if (result.reason)
-        tv_rec_str("reason", result.reason);
+    if (res->reason)
+        tv_rec_str("reason", res->reason);
     tv_rec_end();
 }
 
@@ -127,14 +141,14 @@ static void report(const char *name, uint32_t number, uint64_t us)
  * a frame whose content has not come, which after ARRIVED_NS without a change
  * is believed no more.
  */
-static bool arriving(struct tv_kernel *k, uint32_t print)
+static bool arriving(struct tv_kernel *k, const struct tv_result *res, uint32_t print)
 {
     static uint32_t last;
     static uint64_t since_ns;
 
     if (!tv_kernel_arriving(k))
         return false;
-    if (!result.findings)
+    if (!res->findings)
         return true;
     if (print != last)
         since_ns = tv_now_ns();
@@ -143,13 +157,58 @@ static bool arriving(struct tv_kernel *k, uint32_t print)
 }
 
 /* Bad news from memory that a dying kernel left, or another took over, is none. */
-static enum tv_scan_end worth_telling(struct tv_kernel *k, uint32_t print)
+static enum tv_scan_end worth_telling(struct tv_kernel *k, const struct tv_result *res, uint32_t print)
 {
-    if (k->stopped || !(result.findings || result.missing))
+    if (k->stopped || !(res->findings || res->missing))
         return TV_SCAN_DONE;
-    if (arriving(k, print))
+    if (arriving(k, res, print))
         return TV_SCAN_ARRIVING;
     return tv_kernel_still_there(k) ? TV_SCAN_DONE : TV_SCAN_GONE;
+}
+
+enum tv_scan_end tv_scan_check(struct tv_kernel *k, uint32_t i, uint32_t number, const struct tv_dirty *dirty)
+{
+    struct tv_result *res = &results[dirty ? 1 : 0];
+    uint64_t start = tv_now_ns(), cost;
+    enum tv_scan_end end;
+    uint32_t print;
+
+    run(k, tv_checks[i], dirty, res);
+    cost = tv_now_ns() - start;
+    tv_cost_tell(number, tv_checks[i]->name, cost, dirty != NULL);
+    if (dirty && !res->findings && !res->missing)
+        return TV_SCAN_DONE; /* which says nothing of the rest */
+    print = fingerprint(res);
+    tv_beat_if_due();
+    if (k->stopped && !res->findings)
+        return TV_SCAN_DONE; /* no praise for a kernel that does not run */
+    if (print != reported[i]) {
+        end = worth_telling(k, res, print);
+        if (end != TV_SCAN_DONE)
+            return end;
+        report(tv_checks[i]->name, number, res, cost / 1000);
+        reported[i] = print;
+    }
+    standing[i].verdict = res->verdict;
+    standing[i].ended_ns = tv_now_ns();
+    if (!dirty)
+        standing[i].cost_ns = cost;
+    return TV_SCAN_DONE;
+}
+
+const struct tv_standing *tv_scan_standing(uint32_t check)
+{
+    return &standing[check];
+}
+
+enum tv_verdict tv_scan_verdict(void)
+{
+    enum tv_verdict verdict = TV_INTACT;
+
+    for (uint32_t i = 0; i < tv_check_count; i++)
+        if (standing[i].verdict > verdict)
+            verdict = standing[i].verdict;
+    return verdict;
 }
 
 enum tv_scan_end tv_scan(struct tv_kernel *k, uint32_t number, enum tv_verdict *verdict)
@@ -157,27 +216,14 @@ enum tv_scan_end tv_scan(struct tv_kernel *k, uint32_t number, enum tv_verdict *
     *verdict = TV_INTACT;
     tv_pt_cache_flush(k);
     for (uint32_t i = 0; i < tv_check_count; i++) {
-        uint64_t start = tv_now_ns(), ns, us;
         enum tv_scan_end end;
-        uint32_t print;
 
-        run(k, tv_checks[i]);
-        ns = tv_now_ns() - start;
-        us = ns / 1000;
-        tv_cost_tell(number, tv_checks[i]->name, ns);
-        print = fingerprint();
-        tv_beat_if_due();
-        if (k->stopped && !result.findings)
-            continue; /* no praise for a kernel that does not run */
-        if (print != reported[i]) {
-            end = worth_telling(k, print);
-            if (end != TV_SCAN_DONE)
-                return end;
-            report(tv_checks[i]->name, number, us);
-            reported[i] = print;
-        }
-        if (result.verdict > *verdict)
-            *verdict = result.verdict;
+        if (tv_slice_over())
+            tv_rest(k);
+        end = tv_scan_check(k, i, number, NULL);
+        if (end != TV_SCAN_DONE)
+            return end;
     }
+    *verdict = tv_scan_verdict();
     return TV_SCAN_DONE;
 }

@@ -114,14 +114,16 @@ class Subject:
     checker: Path
 
 
-def make_subject(folder: Path, metapackage: str, suite: str, also: Sequence[Path] = ()) -> Subject:
-    """`also`: packages of more kernels that its checker knows."""
+def make_subject(
+    folder: Path, metapackage: str, suite: str, also: Sequence[Path] = (), settings: str = ""
+) -> Subject:
+    """`also`: packages of more kernels that its checker knows; `settings`: TOML for its configuration."""
     package = fetch_kernel(metapackage, suite)
     packages = [package, *also]
     config = folder / "tinyvmi.toml"
     config.write_text(
         f"[kernel]\npackages = {json.dumps([str(path) for path in packages])}\n"
-        f'[checks.policy-globals]\ncore_pattern = ["core", "{ALLOWED_CORE_PATTERN}"]\n'
+        f'[checks.policy-globals]\ncore_pattern = ["core", "{ALLOWED_CORE_PATTERN}"]\n{settings}'
     )
     profiles = build(packages, wanted=Wanted(MODULES))
     loaded: Loaded = load(config, env={})

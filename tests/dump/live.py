@@ -133,10 +133,14 @@ class Live:
 
 
 class Watcher:
-    """The checker over a live guest's memory: what it has said so far.  A context manager."""
+    """The checker over memory that changes: what it has said so far.  A context manager.
 
-    def __init__(self, checker: Path, live: Live, *, scans: int = 0, period_ms: int = 100):
-        argv = [str(checker), "--live", str(live.memory), NONCE, str(scans), str(period_ms)]
+    The memory is a live guest's, or a file that only the test writes to.
+    """
+
+    def __init__(self, checker: Path, memory: Live | Path, *, period_ms: int = 100):
+        image = [str(memory)] if isinstance(memory, Path) else ["--live", str(memory.memory)]
+        argv = [str(checker), *image, NONCE, "0", str(period_ms)]
         self._process = subprocess.Popen(argv, stdout=subprocess.PIPE)
         self.collector = Collector(NONCE)
         self.records: list[dict[str, Any]] = []

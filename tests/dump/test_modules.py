@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 
 from tests.dump.conftest import Checked, Memory, run_checker
+from tests.dump.live import Watcher
 from tests.dump.module_subject import LOADED, ModuleSubject, ModuleTarget, judged
 from tests.dump.test_text_changes import WRONGS, Wrong, _makeable
 from tinyvmi_build.golden.text.regions import Kind
@@ -253,3 +254,21 @@ def test_what_the_list_says_is_not_believed(memory: Memory) -> None:
     checked = judged(memory, [(size, b"\0\x10\0\0")], memory.check)
     assert checked.exit == 5
     assert "describes other memory" in str(checked.findings("modules")[0]["note"])
+
+
+def test_changes_after_the_first_scan(memory: Memory) -> None:
+    """Then pages are compared with what was kept of them: plain bytes, places, read-only data."""
+    rng = random.Random(SEED)
+    with Watcher(memory.checker, memory.path, period_ms=10) as watcher:
+        watcher.scans(2)
+        for target in _loaded(memory)[:5]:
+            place = rng.choice([p for p in target.places.all if p.size >= 4])
+            page = rng.choice(target.pages())
+            for va in (place.va + place.size - 1, page + rng.randrange(4096)):
+                old = memory.read(va, 1)
+                memory.write(va, bytes([old[0] ^ 0x41]))
+                watcher.until(lambda: str(watcher.collector.checks["modules"].verdict) == "tampered")
+                memory.write(va, old)
+                watcher.until(lambda: str(watcher.collector.checks["modules"].verdict) == "intact")
+                assert watcher.collector.checks["modules"].details[0]["symbol"] == target.module.name
+        assert str(watcher.collector.checks["text"].ever) == "intact"

@@ -50,6 +50,7 @@ def measure_host(
         limit=str(what.limit),
         rounds=rounds,
         scans=scans,
+        looks=40,
         pause=pause,
     )
     told = Told()

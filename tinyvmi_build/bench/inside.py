@@ -26,14 +26,19 @@ from ..xen.folder import read_manifest
 from ..xen.launch import Options, find_target, run_once
 from ..xen.patience import timeout
 from ..xen.privilege import set_target
-from .plan import LIBVMI, LIMIT, MONITOR, WAYS, Plan
+from .plan import LIBVMI, LIMIT, MONITOR, WAYS, WHOLE_LOOK, Plan
 
 _PERIOD_MS = 10
+_LOOKING_MS = 600_000  # between scans, so that there are only looks
 _LIMIT_MIB = 64
 _LIMIT_NAME = "tinyvmi-limit"
 _KEPT = ("cost", "kernel", "check")
 _LIMIT_OVER = ("text", "rodata")  # the checks whose pages, in number, the limit is measured over
 Tell = Callable[[dict[str, Any]], None]
+
+
+class _Enough(Exception):
+    """All that was wanted has been told."""
 
 
 class _Keep:
@@ -66,6 +71,8 @@ class Bench:
         self._pages: dict[str, int] = {}  # of _LIMIT_OVER, as the monitor compares them
 
     def run(self) -> None:
+        if self._plan.looks:
+            self._take(1, [(MONITOR, self._looks)])  # while the target runs
         if self._plan.pause:
             xl.xl("pause", str(self._target.domid))
         try:
@@ -118,6 +125,28 @@ class Bench:
             reason = collector.lost_reason or collector.waiting or "it made no scan"
             raise MissingEnvironment(reason)
         self._tell({"who": who, "round": number, "t": "timing", **collector.timings})
+
+    def _looks(self, who: str, number: int) -> None:
+        """What is done between two scans of everything, of a target at rest."""
+        left = self._plan.looks
+
+        def said(body: dict[str, Any]) -> None:
+            nonlocal left
+            if body["t"] == "cost" and body.get("look"):
+                self._tell({"who": who, "round": number, **body})
+                if body["check"] == WHOLE_LOOK:
+                    left -= 1
+                if not left:
+                    raise _Enough
+
+        options = Options(
+            target=str(self._target.domid), period_ms=_LOOKING_MS, timeout_s=timeout(120), costs=True
+        )
+        try:
+            run_once(self._manifest, options, _Keep(said), Progress(quiet=True), xl.domains())
+        except _Enough:
+            return
+        raise MissingEnvironment(f"it took {self._plan.looks - left} looks of {self._plan.looks}")
 
     def _dom0(self, who: str, number: int) -> None:
         argv = [self._plan.dom0, WAYS[who], "--costs", str(self._target.domid), "00"]

@@ -30,6 +30,7 @@ LIMIT = "/lab/limit/limit.elf"
 LIBVMI = "/lab/libvmi/read"
 _PLAN = "/lab/plan.json"
 _ROUND_S = 120
+_LOOKS = 40
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ def compare(
             libvmi=LIBVMI if what.libvmi else "",
             rounds=rounds,
             scans=scans,
+            looks=_LOOKS,
         )
         with progress.step(f"compare, {rounds} rounds ({run.clock})"):
             finish(run, inside(lab, plan))

@@ -11,6 +11,7 @@ WAYS = {
     "dom0-batched": "--batched",
     "dom0-revalidate": "--revalidate",
 }
+WHOLE_LOOK = "a look"  # in the place of a check's name
 MONITOR, LIMIT, LIBVMI = "monitor", "limit", "libvmi"
 
 
@@ -26,9 +27,8 @@ class Plan:
     rounds: int = 5  # of all who are compared, in turn
     scans: int = 3  # in a round, after the first, which maps
     limit_rounds: int = 2
+    looks: int = 0  # of the monitor between two scans
     pause: bool = True  # the target stands still meanwhile
-    latency: int = 0  # tampers whose detection is timed
-    latency_period_ms: int = 1000
 
     def text(self) -> str:
         return json.dumps(asdict(self))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .plan import LIBVMI, LIMIT, MONITOR
 from .result import CLOCKS, ICOUNT, Result, Run
-from .samples import FIRST, GROUPS, LATER, MAPPING, WHOLE, WORK, Figure, pick
+from .samples import FIRST, GROUPS, LATER, LOOK, MAPPING, WHOLE, WORK, Figure, pick
 from .statistics import Spread, less
 from .table import Table
 
@@ -26,7 +26,7 @@ def tables(result: Result) -> list[Table]:
     """All tables of a result, the most telling first."""
     found = []
     for run in result.runs:
-        found += [_scans(run), _pages(run), _limit(run), _starts(run)]
+        found += [_scans(run), _looks(run), _pages(run), _limit(run), _starts(run)]
         found += [table for table in (_latency(run), _slowdown(run), _growth(run)) if table]
     found += [_sizes(result), _builds(result)]
     return [table for table in found if table.rows]
@@ -97,6 +97,18 @@ def _row(run: Run, label: str, figures: dict[str, Figure | None], who: list[str]
     ours = figures[MONITOR]
     cells = [_cell(run, figures[w]) for w in who]
     return (label, *cells, _gain(ours, figures.get(BEST)), _gain(ours, figures.get("dom0-single")))
+
+
+def _looks(run: Run) -> Table:
+    """What is done between scans, as a share of a scan's work."""
+    scan = pick(run.figures, MONITOR, "all checks")
+    rows: list[tuple[str, ...]] = []
+    for f in run.figures:
+        if (f.who, f.scan, f.phase) == (MONITOR, LOOK, WHOLE):
+            share = f"{100 * f.ns.median / scan.ns.median:.2f} %" if scan else "–"
+            rows.append((f.what, _cell(run, f), share))
+    notes = [f"Medians (quartiles), {unit(run)}; the target runs and is at rest."]
+    return Table(f"Between scans, {run.clock}", ("what", unit(run), "of a scan of everything"), rows, notes)
 
 
 def _pages(run: Run) -> Table:

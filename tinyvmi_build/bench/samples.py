@@ -13,7 +13,8 @@ from .statistics import Spread, spread
 
 #: Rows that sum up checks: name → the checks, None: all there are.
 GROUPS: dict[str, tuple[str, ...] | None] = {"text + rodata": ("text", "rodata"), "all checks": None}
-FIRST, LATER = "first", "later"  # scans of a run: the first maps, what comes later is the steady state
+# Scans of a run: the first maps, what comes later is the steady state; a look is less than a scan.
+FIRST, LATER, LOOK = "first", "later", "look"
 WHOLE, MAPPING, WORK = (
     "whole",
     "mapping",
@@ -73,7 +74,7 @@ def figures(told: Told) -> list[Figure]:
     values: dict[tuple[str, str, str, str], list[float]] = defaultdict(list)
     pages: dict[tuple[str, str], int] = {}
     for body in told.costs:
-        scan = LATER if body["scan"] or body["who"] in (LIMIT, LIBVMI) else FIRST
+        scan = _kind(body)
         whole, mapping = body["took_ns"], min(body["map_ns"], body["took_ns"])
         for phase, ns in ((WHOLE, whole), (MAPPING, mapping), (WORK, whole - mapping)):
             values[body["who"], body["check"], scan, phase].append(ns)
@@ -87,15 +88,21 @@ def figures(told: Told) -> list[Figure]:
     return found + _groups(told, pages)
 
 
+def _kind(body: dict[str, Any]) -> str:
+    if body.get("look"):
+        return LOOK
+    return LATER if body["scan"] or body["who"] in (LIMIT, LIBVMI) else FIRST
+
+
 def _groups(told: Told, pages: dict[tuple[str, str], int]) -> list[Figure]:
     """Sums are made scan by scan, so that their spread is that of whole scans."""
     sums: dict[tuple[str, str, str], dict[tuple[int, int], list[dict[str, Any]]]] = defaultdict(
         lambda: defaultdict(list)
     )
     for body in told.costs:
-        if body["who"] in (LIMIT, LIBVMI):
+        scan = _kind(body)
+        if body["who"] in (LIMIT, LIBVMI) or scan == LOOK:
             continue
-        scan = LATER if body["scan"] else FIRST
         for group, members in GROUPS.items():
             if members is None or body["check"] in members:
                 sums[body["who"], group, scan][body["round"], body["scan"]].append(body)

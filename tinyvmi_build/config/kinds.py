@@ -78,7 +78,7 @@ class Duration:
     @staticmethod
     def text(ms: int) -> str:
         """`ms` in the largest unit that divides it."""
-        unit = next(u for u in ("h", "m", "s", "ms") if ms % _UNITS[u] == 0)
+        unit = next(u for u in ("h", "m", "s", "ms") if ms % _UNITS[u] == 0 and (ms or u == "ms"))
         return f"{ms // _UNITS[unit]}{unit}"
 
     def show(self, value: int) -> str:

@@ -37,7 +37,19 @@ class Monitor:
 
     name: str = _key(NAME, "guest", "Names the build folder, the image and the domain tinyvmi-NAME.")
     memory: int = _key(Int(8, 1024, "MiB"), 32, "Memory of the monitor's domain, MiB.")
-    period: int = _key(Duration(10, 86_400_000), 1000, "From the start of one scan to the next.")
+    period: int = _key(
+        Duration(10, 86_400_000), 60_000, "From the start of one scan of everything to the next."
+    )
+    look: int = _key(
+        Duration(0, 60_000),
+        100,
+        "From one look to the next, between scans: at what the target has written, and at whatever costs little.",
+    )
+    slice: int = _key(
+        Int(0, 1_000_000, "microseconds"),
+        0,
+        "How long a scan may keep the processor before it rests, so that it is spread over half a period; 0: no rest.",
+    )
     jitter: int = _key(
         Int(0, 50, "percent"),
         10,
@@ -97,6 +109,18 @@ class Checks:
     def enabled(self) -> tuple[str, ...]:
         """The names of the checks that are on, in their own order."""
         return tuple(key_name(f.name) for f in dataclasses.fields(self) if getattr(self, f.name))
+
+
+@dataclass(frozen=True)
+class Golden:
+    """How the target's pages are compared with the package's."""
+
+    compare: str = _key(
+        Choice(("bytes", "digest")),
+        "bytes",
+        "`bytes`: a page whose digest was right is kept, and compared from then on, for as much memory as the kernel's "
+        "code and constants take. `digest`: each page is digested in each scan, in a smaller domain.",
+    )
 
 
 _POLICY = Choice(("finding", "allow"))
@@ -180,6 +204,7 @@ class Config:
     target: Target = Target()
     kernel: Kernel = Kernel()
     checks: Checks = Checks()
+    golden: Golden = Golden()
     policy_globals: PolicyGlobals = field(
         default=PolicyGlobals(), metadata={"path": ("checks", "policy-globals")}
     )

@@ -241,6 +241,7 @@ SHAPES: dict[str, dict[str, Callable[[Any], bool]]] = {
         "map_calls": _count,
     },
     "heartbeat": {"scan": _count, "verdict": _verdict, "uptime_ms": _count},
+    "tracking": {"frames": _count},
     "waiting": {"reason": _text},
     "error": {"where": _text, "what": _text},
     "bye": {"scan": _count, "verdict": _verdict, "reason": _text},
@@ -249,8 +250,10 @@ OPTIONAL: dict[str, dict[str, Callable[[Any], bool]]] = {
     "hello": {"base_rev": _text},
     "kernel": {"pv": _among(1)},
     "check": {"reason": _text, "notices": _count},
+    "cost": {"look": _among(1)},
     "finding": {"note": _text, "owner": _text, "target": _address},
     "notice": {"note": _text, "owner": _text, "target": _address},
+    "tracking": {"reason": _text},
     "waiting": {"banner": _text},
 }
 

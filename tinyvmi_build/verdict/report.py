@@ -156,6 +156,12 @@ class Terminal:
                 f" {_time(body['map_ns'] // 1000)} of it to map {body['map_pages']} pages"
                 f" in {body['map_calls']} calls"
             )
+        elif kind == "tracking":
+            if body["frames"]:
+                self._line(f"the hypervisor tells which of {body['frames']} frames the target writes")
+            else:
+                why = safe(body.get("reason", "no reason given"))
+                self._line(f"what the target writes is not tracked: {why}; code is read again instead")
         elif kind == "waiting":
             banner = f"; its memory says: {safe(body['banner'])}" if "banner" in body else ""
             self._line(f"waiting: {safe(body['reason'])}{banner}")

@@ -44,6 +44,13 @@ struct tv_result {
     struct tv_finding notice[TV_FINDINGS_MAX];
 };
 
+/* Frames whose writes are tracked, and which of them were written since the last look. */
+struct tv_dirty {
+    uint64_t first; /* gfn */
+    uint32_t count;
+    const uint8_t *bits; /* bit I: frame first + I was written */
+};
+
 struct tv_check {
     const char *name;
     /* Reserve views for the kernel that was found.  0 or -TV_ENOMEM. */
@@ -51,6 +58,11 @@ struct tv_check {
     /* Map or revalidate, read, compare.  `res` is zeroed by the caller. */
     void (*run)(struct tv_kernel *k, struct tv_result *res);
     void (*detach)(struct tv_kernel *k);
+    /*
+     * Between two scans, or NULL: judge only what may have changed since this was
+     * intact.  Findings go into `res`; no finding says nothing about the rest.
+     */
+    void (*look)(struct tv_kernel *k, const struct tv_dirty *dirty, struct tv_result *res);
 };
 
 /* The checks that this image was configured to make (generated checks.c). */

@@ -12,6 +12,9 @@ struct tv_config {
     uint32_t period_ms;   /* from the start of one scan to the next */
     uint32_t jitter_pct;  /* each period varies by up to this much, either way */
     uint32_t heartbeat_ms;
+    uint32_t look_ms;     /* from one look at what was written to the next; 0: none between scans */
+    uint32_t slice_us;    /* work of a scan in one go, before it rests; 0: all of it */
+    bool keep_bytes;      /* pages that were right are kept, and compared instead of digested */
     /* What changes the kernel's code by the kernel's own means: told as notices, not as findings. */
     bool allow_kprobes, allow_bpf, allow_livepatch;
     bool unknown_modules; /* a module without a known .ko is a finding, not unverifiable */

@@ -10,8 +10,8 @@
 
 extern bool tv_costs;
 
-/* Check `name` of scan `number` took `ns` in all. */
-void tv_cost_tell(uint32_t number, const char *name, uint64_t ns);
+/* Check `name` of scan `number` took `ns` in all; `look`: not the whole of it, but a look between scans. */
+void tv_cost_tell(uint32_t number, const char *name, uint64_t ns, bool look);
 
 /*
  * Of a platform's guest_view_map(): around the mapping of `npages` pages.  The

@@ -40,6 +40,16 @@ bool guest_mem_alive(struct guest_mem *gm);
  */
 int64_t guest_mem_cpu_ns(struct guest_mem *gm);
 
+/*
+ * Which of the `count` frames from `first` on the target's own processors have
+ * written since the last call with the same range; a call with another range
+ * begins anew, and what it says of the past is nothing.  Bit I of `bits` (bit
+ * I % 8 of byte I / 8) is frame first + I.  Writes through other domains'
+ * mappings are not seen.  0; -TV_ENOENT: nothing runs that could write (a
+ * memory image); another -errno: the platform cannot tell, or may not.
+ */
+int guest_mem_dirty(struct guest_mem *gm, uint64_t first, uint32_t count, uint8_t *bits);
+
 /* Make a window of `npages` pages that show nothing yet.  0 or -TV_ENOMEM. */
 int guest_view_reserve(struct guest_mem *gm, struct guest_view *v, uint32_t npages);
 

@@ -188,8 +188,12 @@ struct tv_range {
 /* Reserve a view for `size` bytes at link address `link_va`.  0 or -TV_ENOMEM. */
 int tv_range_open(struct tv_kernel *k, struct tv_range *r, uint64_t link_va, uint64_t size);
 
-/* Walk every page again and revalidate each mapping. */
+/* Walk every page again and revalidate each mapping; or `n` pages from the first on. */
 void tv_range_refresh(struct tv_kernel *k, struct tv_range *r);
+void tv_range_refresh_part(struct tv_kernel *k, struct tv_range *r, uint32_t first, uint32_t n);
+
+/* Only walk `n` pages: one that leads to another frame than before is not shown (-TV_EAGAIN) until it is mapped. */
+void tv_range_walk(struct tv_kernel *k, struct tv_range *r, uint32_t first, uint32_t n);
 
 /* Show `npages` pages (no more than were reserved) from running address `va` on instead. */
 void tv_range_show(struct tv_kernel *k, struct tv_range *r, uint64_t va, uint32_t npages);

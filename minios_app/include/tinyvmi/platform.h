@@ -15,7 +15,7 @@ uint64_t tv_now_ns(void);
 void tv_sleep_ns(uint64_t ns);
 
 /* Zeroed memory of `n` bytes, or NULL.  Called when the target is attached or
- * found, never in a steady scan. */
+ * found or has loaded a module, never in a steady scan. */
 void *tv_alloc(size_t n);
 void tv_free(void *p);
 

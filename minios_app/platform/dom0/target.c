@@ -6,11 +6,13 @@
 
 #include <xen/memory.h>
 #include <xen/xen.h>
+#include <xendevicemodel.h>
 
 #include "../xen/domctl.h"
 #include "guest_mem.h"
 
 static xencall_handle *calls;
+static xendevicemodel_handle *devices;
 static struct { /* memory that Xen may read and write during a hypercall */
     struct domctl op;
     domid_t domain;
@@ -23,6 +25,8 @@ int guest_mem_open(struct guest_mem *gm)
     if (gm->memory)
         calls = xencall_open(NULL, 0);
     if (calls)
+        devices = xendevicemodel_open(NULL, 0);
+    if (devices)
         shared = xencall_alloc_buffer(calls, sizeof(*shared));
     return shared ? 0 : errno ? -errno : -ENODEV;
 }
@@ -31,6 +35,8 @@ void guest_mem_close(struct guest_mem *gm)
 {
     if (shared)
         xencall_free_buffer(calls, shared);
+    if (devices)
+        xendevicemodel_close(devices);
     if (calls)
         xencall_close(calls);
     if (gm->memory)
@@ -64,6 +70,13 @@ const char *guest_mem_unfit(struct guest_mem *gm)
     if (!op)
         return "there is no such domain, or Xen does not tell this one about it";
     return op->u.info.flags & DOMINF_HVM_GUEST ? NULL : "a PV guest is not judged from dom0";
+}
+
+/* As platform/minios/dirty.c; Xen keeps one range for a domain, so that only one may ask. */
+int guest_mem_dirty(struct guest_mem *gm, uint64_t first, uint32_t count, uint8_t *bits)
+{
+    memset(bits, 0, (count + 7) / 8);
+    return xendevicemodel_track_dirty_vram(devices, gm->target, first, count, (unsigned long *)(void *)bits) ? -errno : 0;
 }
 
 int64_t guest_mem_frames(struct guest_mem *gm)

@@ -36,6 +36,14 @@ def test_groups_are_summed_scan_by_scan() -> None:
     assert group is not None and group.ns.n == 4
 
 
+def test_looks_are_no_scans() -> None:
+    look = {"scan": 1, "check": "text", "took_ns": 3, "map_ns": 0, "map_pages": 0, "map_calls": 0, "look": 1}
+    found = figures(told([*lines(), line("monitor", 1, "cost", **look)]))
+    assert median("monitor", "text + rodata") == 1010
+    kinds = {(f.scan, f.ns.median) for f in found if (f.who, f.what, f.phase) == ("monitor", "text", WHOLE)}
+    assert kinds == {(FIRST, 8005.0), (LATER, 805.0), ("look", 3)}
+
+
 def test_phases_add_up() -> None:
     assert median("monitor", "text", LATER, MAPPING) == 100
     assert median("monitor", "text", LATER, WORK) == 705

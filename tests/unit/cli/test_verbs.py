@@ -39,7 +39,7 @@ def test_config_show_and_check(project, capsys):
     assert "checks.policy-globals.core_pattern = (the kernel's own)" in out
     assert run(["config", "show", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert document["keys"]["monitor.period"] == {"value": 1000, "origin": "default"}
+    assert document["keys"]["monitor.period"] == {"value": 60000, "origin": "default"}
     assert document["keys"]["kernel.packages"]["value"] == [str(project / "k.deb")]
 
 

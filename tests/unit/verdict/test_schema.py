@@ -19,8 +19,10 @@ SAMPLES = [
     stream.check("idt", "unverifiable", reason="page not present", notices=2),
     stream.finding("idt", note="seen twice", owner="bpf_trampoline_7", target="0xffffffffc0000000"),
     stream.notice("text", note="allowed"),
-    {"t": "cost", "scan": 1, "check": "idt", "took_ns": 9, "map_ns": 3, "map_pages": 2, "map_calls": 1},
+    {"t": "cost", "scan": 1, "check": "idt", "took_ns": 9, "map_ns": 3, "map_pages": 2, "map_calls": 1}
+    | {"look": 1},
     stream.beat(1),
+    {"t": "tracking", "frames": 0, "reason": "the hypervisor does not allow it"},
     {"t": "waiting", "reason": "still booting", "banner": "Linux version 0.01"},
     {"t": "error", "where": "privilege", "what": "EPERM"},
     stream.bye(3, "tampered"),

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is known of the pages of a range from earlier scans and, with
+ * `golden.compare = "bytes"`, copies of them.
+ *
+ * A copy is taken before a page is judged and is what is judged, so that what
+ * is kept as right is exactly what was found right.  A later scan compares the
+ * target's page with it, each word read once, straight from the mapping: no
+ * digest, no copy.  A page is judged together with some bytes of its
+ * neighbours, so a page that has changed makes its neighbours uncertain, too.
+ */
+#ifndef CHECKS_KEPT_H
+#define CHECKS_KEPT_H
+
+#include <tinyvmi/check.h>
+
+#define TV_KEPT_HAVE 1 /* there is a copy */
+#define TV_KEPT_GOOD 2 /* and it, with its neighbours, was right */
+#define TV_KEPT_ASKS 4 /* what is right in it depends on more of the target than the check compares */
+#define TV_KEPT_LOOK 8 /* tv_kept_revisit(): look at it now */
+
+struct tv_kept {
+    uint8_t *flags;  /* [npages] TV_KEPT_* */
+    uint8_t **block; /* copies of TV_KEPT_BLOCK pages each; NULL: none are kept */
+    uint32_t npages;
+    uint32_t turn;   /* of tv_kept_revisit() */
+    bool tried;      /* to get memory for copies */
+};
+
+/* Memory for what is known of `npages` pages.  0 or -TV_ENOMEM. */
+int tv_kept_open(struct tv_kept *s, uint32_t npages);
+
+/*
+ * Are copies kept?  The first call, in the first scan, when every check has
+ * the memory that it cannot do without, asks for theirs.  False: they are not
+ * configured, or too little would be left; the pages are then digested.
+ */
+bool tv_kept_ready(struct tv_kept *s);
+void tv_kept_close(struct tv_kept *s);
+
+/* Nothing is known to be right any more. */
+void tv_kept_doubt(struct tv_kept *s);
+
+/* Bring copy `i` up to what the view shows at its page `at`.  False, and there is no copy, if it shows nothing. */
+bool tv_kept_look(struct tv_kept *s, uint32_t i, const struct guest_view *v, uint32_t at);
+
+/* Copy `i`, or NULL. */
+const uint8_t *tv_kept_page(const struct tv_kept *s, uint32_t i);
+
+/*
+ * Between two scans: walk the page tables again and mark with TV_KEPT_LOOK the
+ * pages that the target has written, that were not right, that lead to another
+ * frame or to one that is not tracked, and, if there are copies, those whose
+ * turn it is: all of them within TV_KEPT_TURNS calls.  Those pages are mapped anew.  Their number.
+ */
+#define TV_KEPT_TURNS 50
+uint32_t tv_kept_revisit(struct tv_kept *s, struct tv_kernel *k, struct tv_range *r, const struct tv_dirty *dirty);
+
+#endif

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Between two scans.  Where the hypervisor tells which frames the target has
+ * written, those are judged at every look; a check that cannot be told so, or
+ * that found something, is run again as often as its cost allows.
+ */
+#include <tinyvmi/config.h>
+#include <tinyvmi/cost.h>
+#include <tinyvmi/pace.h>
+#include <tinyvmi/platform.h>
+#include <tinyvmi/record.h>
+
+#include "scan.h"
+
+#define MS UINT64_C(1000000)
+#define FRAMES_MAX 32768 /* 128 MiB: no kernel's code and constants are larger */
+
+#define AGAIN_NS     (1000 * MS) /* a check is not run again sooner than this … */
+#define SHARE        100         /* … nor than so many times what it costs: a hundredth of a processor */
+#define SHARE_IF_BAD 10
+
+static uint8_t bits[FRAMES_MAX / 8];
+static struct tv_dirty dirty = { .bits = bits };
+static bool tracked;
+static uint64_t looked_ns;
+
+/* The frames of the kernel's code and constants, which lie side by side. */
+static void find_frames(const struct tv_kernel *k)
+{
+    const struct tv_kernel_profile *p = k->profile;
+    const struct tv_digest_range *last = p->rodata ? p->rodata : p->text ? &p->text->range : NULL;
+
+    dirty.first = k->text_pa >> TV_PAGE_SHIFT;
+    dirty.count = last ? (uint32_t)((last->va - p->text_va) >> TV_PAGE_SHIFT) + last->npages : 0;
+    if (dirty.count > FRAMES_MAX)
+        dirty.count = 0;
+}
+
+static void say(const struct tv_kernel *k, int err)
+{
+    tv_rec_begin("tracking");
+    tv_rec_uint("frames", tracked ? dirty.count : 0);
+    if (!tracked)
+        tv_rec_str("reason", k->pv                 ? "Xen tracks no PV guest"
+                             : err == -TV_EACCES || err == -TV_EPERM ? "the hypervisor does not allow it"
+                             : !dirty.count        ? "the kernel has no profile of its code"
+                                                   : "the hypervisor cannot do it for this target");
+    tv_rec_end();
+}
+
+void tv_look_attach(struct tv_kernel *k)
+{
+    int err = -TV_EOPNOTSUPP;
+
+    tracked = false;
+    if (!tv_config.look_ms)
+        return;
+    find_frames(k);
+    /* What the first answer says of the past is nothing: the scan that follows sees it all. */
+    if (!k->pv && dirty.count)
+        err = guest_mem_dirty(k->gm, dirty.first, dirty.count, bits);
+    tracked = !err;
+    if (err != -TV_ENOENT)
+        say(k, err);
+    looked_ns = tv_now_ns();
+}
+
+uint64_t tv_look_due(void)
+{
+    return tv_config.look_ms ? looked_ns + tv_config.look_ms * MS : UINT64_MAX;
+}
+
+static bool is_due(uint32_t i)
+{
+    const struct tv_standing *s = tv_scan_standing(i);
+    uint64_t pause = s->cost_ns * (s->verdict == TV_INTACT ? SHARE : SHARE_IF_BAD);
+
+    return tv_now_ns() - s->ended_ns >= (pause > AGAIN_NS ? pause : AGAIN_NS);
+}
+
+enum tv_scan_end tv_look(struct tv_kernel *k, uint32_t number, bool scanning)
+{
+    enum tv_scan_end end = TV_SCAN_DONE;
+    int err;
+
+    looked_ns = tv_now_ns();
+    if (!guest_mem_alive(k->gm))
+        return TV_SCAN_GONE;
+    tv_pt_cache_flush(k);
+    err = tracked ? guest_mem_dirty(k->gm, dirty.first, dirty.count, bits) : 0;
+    if (err) {
+        tracked = false;
+        say(k, err);
+    }
+    for (uint32_t i = 0; i < tv_check_count && end == TV_SCAN_DONE; i++) {
+        bool told = tracked && tv_checks[i]->look && tv_scan_standing(i)->verdict == TV_INTACT;
+
+        if (told)
+            end = tv_scan_check(k, i, number, &dirty);
+        else if (!scanning && is_due(i))
+            end = tv_scan_check(k, i, number, NULL);
+    }
+    tv_cost_tell(number, "a look", tv_now_ns() - looked_ns, true);
+    return end;
+}
