@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .goals import goals
 from .plan import LIBVMI, LIMIT, MONITOR
 from .result import CLOCKS, ICOUNT, Result, Run
 from .samples import FIRST, GROUPS, LATER, LOOK, MAPPING, WHOLE, WORK, Figure, pick
@@ -28,7 +29,7 @@ def tables(result: Result) -> list[Table]:
     for run in result.runs:
         found += [_scans(run), _looks(run), _pages(run), _limit(run), _starts(run)]
         found += [table for table in (_latency(run), _slowdown(run), _growth(run)) if table]
-    found += [_sizes(result), _builds(result)]
+    found += [goals(result), _sizes(result), _builds(result)]
     return [table for table in found if table.rows]
 
 

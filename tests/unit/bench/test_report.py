@@ -33,6 +33,15 @@ def test_the_comparison() -> None:
     assert rows(tables(result()), "The limit")["map"][-1] == "20"
 
 
+def test_goals_are_met_or_not() -> None:
+    found = rows(tables(result()), "Goals")
+    assert found["text + rodata, against dom0 page by page"] == ("≥ 95 % less", "89.9 % less", "NO")
+    assert found["text + rodata, instructions"][-1] == "yes"
+    told = result()
+    told.sizes["  of it code, bytes"] = 200 << 10
+    assert rows(tables(told), "Goals")["image's code"] == ("≤ 192 KiB", "200 KiB", "NO")
+
+
 def test_slowdown_is_in_percent_of_the_time_without() -> None:
     told = result()
     for period, seconds in ((0, 2.0), (1000, 2.1), (100, 3.0)):

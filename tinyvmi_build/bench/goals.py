@@ -1,0 +1,72 @@
+"""What the monitor is meant to reach, beside what it reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .plan import LIBVMI, MONITOR, WHOLE_LOOK
+from .result import ICOUNT, Result, Run
+from .samples import LATER, LOOK, MAPPING, WHOLE, Figure, pick
+from .statistics import less
+from .table import Table
+
+_SCAN = "text + rodata"
+_INSTRUCTIONS_MOST = 7_000_000
+_LOOK_MOST = 2.0  # percent of a scan of everything
+_IMAGE_MOST = 192 << 10  # bytes, without golden values
+
+
+def goals(result: Result) -> Table:
+    """Of the run that counts instructions if there is one: that is what goals are held against."""
+    runs = sorted(result.runs, key=lambda run: run.clock != ICOUNT)
+    rows: list[tuple[str, ...]] = [*_of_run(runs[0])] if runs else []
+    code = result.sizes.get("  of it code, bytes")
+    if code is not None:
+        rows.append(
+            _row("image's code", f"≤ {_IMAGE_MOST >> 10} KiB", f"{code / 1024:.0f} KiB", code <= _IMAGE_MOST)
+        )
+    clock = runs[0].clock if runs else "nothing"
+    return Table(f"Goals, {clock}", ("what", "goal", "reached", "met"), rows)
+
+
+def _of_run(run: Run) -> Iterator[tuple[str, ...]]:
+    ours, mapping = _ours(run, WHOLE), _ours(run, MAPPING)
+    libvmi = pick(run.figures, LIBVMI, "read")
+    if ours is None or mapping is None:
+        return
+    batched, single = ("dom0-revalidate", "dom0-single")
+    pairs: list[tuple[str, Figure, Figure | None, float]] = [
+        ("mapping, against LibVMI's reading", mapping, libvmi, 95),
+        ("mapping, against dom0 in batches", mapping, pick(run.figures, batched, _SCAN, LATER, MAPPING), 65),
+        (f"{_SCAN}, against LibVMI's reading alone", ours, libvmi, 95),
+        (f"{_SCAN}, against dom0 page by page", ours, pick(run.figures, single, _SCAN), 95),
+        (f"{_SCAN}, against dom0 in batches", ours, pick(run.figures, batched, _SCAN), 55),
+        (f"{_SCAN}, against dom0 that keeps", ours, pick(run.figures, "dom0-batched", _SCAN), 55),
+    ]
+    for what, mine, theirs, goal in pairs:
+        if theirs is not None:
+            gain = less(mine.ns.median, theirs.ns.median)
+            yield _row(what, f"≥ {goal:g} % less", f"{gain:.1f} % less", gain >= goal)
+    if run.clock == ICOUNT:
+        count = ours.ns.median
+        yield _row(
+            f"{_SCAN}, instructions",
+            f"≤ {_INSTRUCTIONS_MOST / 1e6:g} million",
+            f"{count / 1e6:.1f} million",
+            count <= _INSTRUCTIONS_MOST,
+        )
+    look, scan = pick(run.figures, MONITOR, WHOLE_LOOK, LOOK), pick(run.figures, MONITOR, "all checks")
+    if look and scan:
+        share = 100 * look.ns.median / scan.ns.median
+        yield _row("a look at rest, of a scan", f"≤ {_LOOK_MOST:g} %", f"{share:.2f} %", share <= _LOOK_MOST)
+    first = run.timings.get(MONITOR, {}).get("first-scan")
+    if first:
+        yield _row("first verdict after the start", "≤ 1 s", f"{first.median:.2f} s", first.median <= 1)
+
+
+def _ours(run: Run, phase: str) -> Figure | None:
+    return pick(run.figures, MONITOR, _SCAN, LATER, phase)
+
+
+def _row(what: str, goal: str, reached: str, met: bool) -> tuple[str, ...]:
+    return what, goal, reached, "yes" if met else "NO"
