@@ -54,6 +54,19 @@ class Result:
         return json.dumps({"v": VERSION, **asdict(self)}, indent=1) + "\n"
 
     @staticmethod
+    def joined(results: list[Result]) -> Result:
+        """One with all runs; what is said once is the first's, or who has it."""
+        first, *others = results
+        for other in others:
+            if other.command != first.command:
+                first.command += f"` and `{other.command}"
+            first.runs += other.runs
+            first.sizes = {**other.sizes, **first.sizes}
+            first.build_s = first.build_s or other.build_s
+            first.absent = [what for what in first.absent if what in other.absent]
+        return first
+
+    @staticmethod
     def parse(text: str) -> Result:
         try:
             value = json.loads(text)

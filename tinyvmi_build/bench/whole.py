@@ -21,7 +21,7 @@ from .sizes import least_memory, sizes
 
 _TAMPERS = 15
 _TAMPER_PERIOD_MS = 1000
-_SLOWDOWN_ROUNDS = 3
+_SLOWDOWN_ROUNDS = 2
 _NOT_YET = (
     "kernels of different text size in one boot",
     "writes by the target itself: what is timed is a write from dom0",
@@ -59,13 +59,12 @@ def measure(
         for number, clock in enumerate(clocks):
             extras: list[Extra] = []
             if not quick:
+                extras += [least_memory(result.sizes, progress)] if number == 0 else []
                 extras += [
                     latency(profiles, _TAMPERS, _TAMPER_PERIOD_MS, progress),
                     slowdown(_SLOWDOWN_ROUNDS, progress),
                     growth(progress),
                 ]
-            if not quick and number == 0:
-                extras.append(least_memory(result.sizes, progress))
             result.runs.append(
                 compare(
                     loaded,

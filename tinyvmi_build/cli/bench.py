@@ -35,10 +35,11 @@ from .options import project_options
 )
 @click.option(
     "--from",
-    "source",
+    "sources",
     metavar="FILE.json",
+    multiple=True,
     type=click.Path(path_type=Path, exists=True),
-    help="Show these figures.",
+    help="Show these figures; may be repeated.",
 )
 @click.option(
     "--libvmi",
@@ -62,7 +63,7 @@ def command(
     as_json: bool,
     plot: Path | None,
     doc: Path | None,
-    source: Path | None,
+    sources: tuple[Path, ...],
     libvmi: Path | None,
     host: bool,
     target: str | None,
@@ -94,8 +95,8 @@ def command(
     words = shlex.join(["tinyvmi-build", *(w for w in sys.argv[1:] if w != "--keep")])
     if host != (target is not None):
         raise click.UsageError("--host and --target belong together")
-    if source is not None:
-        result = Result.parse(source.read_text())
+    if sources:
+        result = Result.joined([Result.parse(source.read_text()) for source in sources])
     elif host and target is not None:
         from ..bench.host import measure_host
 
