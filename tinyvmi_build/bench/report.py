@@ -203,11 +203,16 @@ def _slowdown(run: Run) -> Table | None:
 def _growth(run: Run) -> Table | None:
     if not run.growth:
         return None
+    costs = ("text_rodata_ns", "page_tables_ns", "modules_ns", "all_ns")
     rows: list[tuple[str, ...]] = [
-        (g["what"], amount(run, g["text_rodata_ns"]), amount(run, g["all_ns"]), f"{g['find_us'] / 1e3:.3g}")
+        (
+            g["what"] + ("" if g["verdicts"] == ["intact"] else f" ({', '.join(g['verdicts'])})"),
+            *(amount(run, g[cost]) for cost in costs),
+            f"{g['find_us'] / 1e3:.3g}",
+        )
         for g in run.growth
     ]
-    head = ("target", "text + rodata", "all checks", "kernel found, ms")
+    head = ("target", "text + rodata", "page-tables", "modules", "all checks", "kernel found, ms")
     return Table(f"Growth, {run.clock}", head, rows, [f"Medians, {unit(run)}, the monitor alone."])
 
 

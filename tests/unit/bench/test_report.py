@@ -52,6 +52,29 @@ def test_slowdown_is_in_percent_of_the_time_without() -> None:
     assert table.rows == [("cpu", "2 s", "+50.0 %", "+5.0 %")]
 
 
+def test_growth_says_what_was_not_intact() -> None:
+    told = result()
+    cost = {"text_rodata_ns": 2e6, "page_tables_ns": 1e3, "modules_ns": 5e3, "all_ns": 3e6, "find_us": 4000}
+    told.runs[0].growth = [
+        {"what": "few", "verdicts": ["intact"], **cost},
+        {"what": "many", "verdicts": ["intact", "unverifiable"], **cost},
+    ]
+    assert rows(tables(told), "Growth") == {
+        "few": ("2,000", "1", "5", "3,000", "4"),
+        "many (intact, unverifiable)": ("2,000", "1", "5", "3,000", "4"),
+    }
+
+
+def test_results_are_joined() -> None:
+    one, other = result(), result()
+    one.absent, other.absent = ["a", "b"], ["b", "c"]
+    other.command, other.sizes, other.build_s = "tinyvmi-build bench", {"x": 1}, {"build": 2.0}
+    joined = Result.joined([one, other])
+    assert len(joined.runs) == 2 and joined.absent == ["b"]
+    assert joined.sizes == {"image, bytes": 12345, "x": 1} and joined.build_s == {"build": 2.0}
+    assert joined.command == "tinyvmi-build bench --x` and `tinyvmi-build bench"
+
+
 def test_json_holds_all_of_it() -> None:
     told = result()
     told.runs[0].latency_ms = spread([1.0, 2.0, 9.0])
