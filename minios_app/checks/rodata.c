@@ -4,8 +4,8 @@
  * The KASLR relocation is taken back on a copy, then the copy is digested.
  */
 #include <tinyvmi/check.h>
+#include <tinyvmi/digest.h>
 #include <tinyvmi/record.h>
-#include <tinyvmi/sha256.h>
 
 static struct tv_range range;
 
@@ -146,7 +146,7 @@ static void run(struct tv_kernel *k, struct tv_result *res)
     tv_range_refresh(k, &range);
     for (uint32_t i = 0; i < g->npages; i++) {
         uint32_t size = i + 1 < g->npages ? TV_PAGE_SIZE : g->last_size;
-        uint8_t digest[TV_SHA256_SIZE];
+        uint8_t digest[TV_DIGEST_SIZE];
 
         if (!copy_page(g, i)) {
             res->missing++;
@@ -154,7 +154,7 @@ static void run(struct tv_kernel *k, struct tv_result *res)
         }
         unrelocate(g, i, k->delta);
         uncut(g, i);
-        tv_sha256(page + TV_RELOC_BIAS, size, digest);
+        tv_digest(page + TV_RELOC_BIAS, size, digest);
         res->units++;
         if (memcmp(digest, g->digests[i], sizeof(digest)) != 0)
             locate(g, i, size, digest, res);

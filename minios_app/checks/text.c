@@ -6,9 +6,9 @@
  * to link addresses and digested.
  */
 #include <tinyvmi/check.h>
+#include <tinyvmi/digest.h>
 #include <tinyvmi/platform.h>
 #include <tinyvmi/record.h>
-#include <tinyvmi/sha256.h>
 
 #include "text_internal.h"
 
@@ -93,12 +93,12 @@ static void locate(const struct tv_digest_range *g, uint32_t i, const uint8_t di
 static void judge_page(struct tv_kernel *k, uint32_t i, struct tv_result *res)
 {
     const struct tv_digest_range *g = &state.t->range;
-    uint8_t digest[TV_SHA256_SIZE];
+    uint8_t digest[TV_DIGEST_SIZE];
 
     if (!tv_text_page(&pass, k, i, res))
         return;
     unrelocate(g, i, state.delta);
-    tv_sha256(page, TV_PAGE_SIZE, digest);
+    tv_digest(page, TV_PAGE_SIZE, digest);
     res->units++;
     if (memcmp(digest, g->digests[i], sizeof(digest)) != 0)
         locate(g, i, digest, res);

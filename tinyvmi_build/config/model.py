@@ -144,6 +144,17 @@ class Modules:
 
 
 @dataclass(frozen=True)
+class Golden:
+    """How golden values are kept and compared."""
+
+    digest: str = _key(
+        Choice(("sha256", "blake3")),
+        "sha256",
+        "What pages are digested by. Both are as secure; BLAKE3 is the faster one.",
+    )
+
+
+@dataclass(frozen=True)
 class MiniOS:
     """The Mini-OS underneath."""
 
@@ -185,6 +196,7 @@ class Config:
     )
     text_policy: TextPolicy = field(default=TextPolicy(), metadata={"path": ("checks", "text")})
     modules: Modules = field(default=Modules(), metadata={"path": ("checks", "modules")})
+    golden: Golden = Golden()
     minios: MiniOS = MiniOS()
     privilege: Privilege = Privilege()
 

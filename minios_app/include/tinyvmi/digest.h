@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The digest of pages, of one algorithm for each image (`[golden] digest`), computed by the fastest
+ * of its variants that the processor and the platform allow.  The code is generated (docs/digests.md).
+ */
+#ifndef TINYVMI_DIGEST_H
+#define TINYVMI_DIGEST_H
+
+#include <tinyvmi/types.h>
+
+#define TV_DIGEST_SIZE 32
+
+/* Digest of `n` bytes at any alignment; TV_PAGE_SIZE is the size that is fast. */
+void tv_digest(const void *data, size_t n, uint8_t digest[TV_DIGEST_SIZE]);
+
+/*
+ * Choose the variant, and compute known answers by it and by the portable code; before that
+ * tv_digest() is the portable one.  False means that no digest of this run may be trusted.
+ */
+bool tv_digest_start(void);
+
+/* Algorithm and variant, e.g. "sha256/portable". */
+const char *tv_digest_name(void);
+
+#endif
