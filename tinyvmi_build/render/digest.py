@@ -13,6 +13,9 @@ _MODULUS = 251
 #: Around the borders of SHA-256's padding, of BLAKE3's blocks, chunks and trees, and a page.
 _SIZES = (0, 1, 55, 56, 64, 119, 120, 1023, 1024, 1025, 2048, 2049, 3072, 3073, 4095, 4096)
 
+#: The variant is chosen by the shortest of so many tries, each of so many pages.
+_TRIES, _PAGES = 5, 4
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -24,7 +27,6 @@ class Variant:
     template: str  # whose output's name tells meson the flags: `_sse41`, `_avx2`, `_sha_ni`
 
 
-#: The fastest first.
 VARIANTS = {
     "sha256": (Variant("sha256/sha-ni", "TV_UNIT_SHA", "tv_sha256_sha_ni", "sha256_sha_ni"),),
     "blake3": (
@@ -55,5 +57,7 @@ def _context(algorithm: str, variants: tuple[Variant, ...]) -> dict[str, Any]:
         "type": _TYPES[algorithm],
         "variants": variants,
         "modulus": _MODULUS,
+        "tries": _TRIES,
+        "pages": _PAGES,
         "known": [(size, digest(message[:size])) for size in _SIZES],
     }

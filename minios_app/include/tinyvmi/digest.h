@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The digest of pages, of one algorithm for each image (`[golden] digest`), computed by the fastest
- * of its variants that the processor and the platform allow.  The code is generated (docs/digests.md).
+ * The digest of pages, of one algorithm for each image (`[golden] digest`), computed by that one of its
+ * variants that is the fastest of those that the processor and the platform allow.  The code is generated (docs/digests.md).
  */
 #ifndef TINYVMI_DIGEST_H
 #define TINYVMI_DIGEST_H
@@ -14,8 +14,8 @@
 void tv_digest(const void *data, size_t n, uint8_t digest[TV_DIGEST_SIZE]);
 
 /*
- * Choose the variant, and compute known answers by it and by the portable code; before that
- * tv_digest() is the portable one.  False means that no digest of this run may be trusted.
+ * Compute known answers by each variant that may be used, and choose the fastest; before that tv_digest()
+ * is the portable one.  False means that one is wrong, and that no digest of this run may be trusted.
  */
 bool tv_digest_start(void);
 
