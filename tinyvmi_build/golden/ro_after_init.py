@@ -316,7 +316,8 @@ def golden(image: KernelImage) -> dict[str, Any]:
 def blobs(image: KernelImage) -> dict[str, bytes]:
     """Tables by name: `ro-after-init` the expected bytes, `.kinds` how each is judged (a byte each);
 
-    `.sha256`, `.blake3`, `.lines`, `.reloc_index`, `.relocs` as those of `rodata`, with zeros where a place is;
+    `.sha256`, `.blake3`, `.lines`, `.reloc_index`, `.relocs` as those of `rodata`, with zeros
+    where a place is;
     `.run_index` u32, pages + 1; `.runs` u16 pairs, offset in the page and kind << 13 | bytes;
     `.sites` pairs of u32, site and key of each static call from _text, by key and site.
     """

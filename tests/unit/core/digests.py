@@ -18,7 +18,27 @@ from tinyvmi_build.paths import data_dir
 from tinyvmi_build.render import digest
 from tinyvmi_build.render.env import environment, render
 
-_FLAGS = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-fPIC", "-Wmissing-prototypes", "-Wstrict-prototypes"]
+#: What tv_vector_units() answers, and by how much the clock steps on at each look (in turn; 0: the real one).
+_PLATFORM = """#include <time.h>
+#include <tinyvmi/platform.h>
+extern uint32_t units; uint32_t units;
+extern uint64_t steps[64]; uint64_t steps[64];
+uint32_t tv_vector_units(void) { return units; }
+uint64_t tv_now_ns(void)
+{
+    static uint64_t now, looks;
+    struct timespec t;
+
+    if (steps[0])
+        return now += steps[looks++ % 64];
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+"""
+_FLAGS = [
+    *("-std=gnu11", "-O2", "-fPIC", "-Wall", "-Wextra", "-Werror"),
+    *("-Wmissing-prototypes", "-Wstrict-prototypes", "-Wvla", "-Wframe-larger-than=3072"),
+]
 #: As minios_app/meson.build has them; a test there sees that it does.
 VECTOR_FLAGS = {"_sse41": ["-msse4.1"], "_avx2": ["-mavx2"], "_sha_ni": ["-msse4.1", "-msha"]}
 _NEEDS = {"portable": set[str](), "sse41": {"sse4_1"}, "avx2": {"avx2"}, "sha_ni": {"sse4_1", "sha_ni"}}
@@ -47,13 +67,13 @@ def sources(algorithm: str, vectors: bool = True) -> dict[str, str]:
 
 
 def compiled(folder: Path, files: dict[str, str], compiler: str = "gcc") -> ctypes.CDLL:
-    """A library of `files`, each compiled as in an image; `units` in it is what tv_vector_units() answers."""
-    platform = "#include <tinyvmi/platform.h>\nextern uint32_t units;\nuint32_t units;\n"
-    platform += "uint32_t tv_vector_units(void) { return units; }\n"
+    """A library of `files`, each compiled as in an image, over a platform whose answers tests can set."""
     objects = []
-    for name, text in {**files, "platform.c": platform}.items():
+    for name, text in {**files, "platform.c": _PLATFORM}.items():
         (folder / name).write_text(text)
-        vectors = next((f for end, f in VECTOR_FLAGS.items() if name.endswith(f"{end}.c")), ["-mgeneral-regs-only"])
+        vectors = next(
+            (f for end, f in VECTOR_FLAGS.items() if name.endswith(f"{end}.c")), ["-mgeneral-regs-only"]
+        )
         include = f"-I{data_dir('minios_app') / 'include'}"
         objects.append(str(folder / f"{name}.o"))
         subprocess.run(
@@ -73,11 +93,10 @@ def function(library: ctypes.CDLL, algorithm: str, variant: str) -> Callable[[by
 
     def digest_of(data: bytes) -> bytes:
         out = ctypes.create_string_buffer(32)
-        room = ctypes.create_string_buffer(len(data) + 64)
-        at = (ctypes.addressof(room) + 63 & ~63) - ctypes.addressof(room) + 1 if len(data) else 0
-        at = min(at, 63)
-        ctypes.memmove(ctypes.addressof(room) + at, data, len(data))
-        call(code, ctypes.c_void_p(ctypes.addressof(room) + at), ctypes.c_size_t(len(data)), out)
+        room = ctypes.create_string_buffer(len(data) + 65)
+        at = ctypes.addressof(room) // 64 * 64 + 65
+        ctypes.memmove(at, data, len(data))
+        call(code, ctypes.c_void_p(at), ctypes.c_size_t(len(data)), out)
         return out.raw
 
     return digest_of
@@ -91,7 +110,7 @@ def _speeds() -> None:
         folder = Path(scratch)
         for compiler in ("gcc", "clang"):
             objects: list[str] = []
-            for algorithm, variants in VARIANTS.items():
+            for algorithm in VARIANTS:
                 place = folder / compiler / algorithm
                 place.mkdir(parents=True)
                 compiled(place, sources(algorithm), compiler)
@@ -99,9 +118,7 @@ def _speeds() -> None:
             program = folder / f"speed-{compiler}"
             include = f"-I{data_dir('minios_app') / 'include'}"
             subprocess.run([compiler, "-O2", include, str(bench), *objects, "-o", str(program)], check=True)
-            able = [
-                f"{a}_{v}" for a, variants in VARIANTS.items() for v in variants if not missing(v)
-            ]
+            able = [f"{a}_{v}" for a, variants in VARIANTS.items() for v in variants if not missing(v)]
             done = subprocess.run([str(program), *able], check=True, capture_output=True, text=True)
             for line in done.stdout.splitlines():
                 name, rate = line.split()

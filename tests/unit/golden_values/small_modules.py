@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from tinyvmi_build.golden import digests
 from tinyvmi_build.golden.modules.layout import Area
 from tinyvmi_build.golden.modules.link import Field, Record
 from tinyvmi_build.golden.modules.packed import packed
-from tinyvmi_build.golden import digests
 from tinyvmi_build.golden.modules.pages import Classes, by_page, split
 from tinyvmi_build.golden.text.code import u16, u32
 
