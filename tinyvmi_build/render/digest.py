@@ -27,11 +27,12 @@ class Variant:
     template: str  # whose output's name tells meson the flags: `_sse41`, `_avx2`, `_sha_ni`
 
 
+#: In the order in which they are tried: of two that are equally fast the later one is used.
 VARIANTS = {
     "sha256": (Variant("sha256/sha-ni", "TV_UNIT_SHA", "tv_sha256_sha_ni", "sha256_sha_ni"),),
     "blake3": (
-        Variant("blake3/avx2", "TV_UNIT_AVX2", "tv_blake3_avx2", "blake3_avx2"),
         Variant("blake3/sse4.1", "TV_UNIT_SSE41", "tv_blake3_sse41", "blake3_sse41"),
+        Variant("blake3/avx2", "TV_UNIT_AVX2", "tv_blake3_avx2", "blake3_avx2"),
     ),
 }
 _CONTEXTS = {"sha256": sha256.context, "blake3": blake3.context}
