@@ -1,4 +1,4 @@
-"""Digests in vector registers, while Xen gives the processor to others: one lost register would be a finding."""
+"""Digests in vector registers while Xen gives the processor to others: a lost register would be a finding."""
 
 from __future__ import annotations
 

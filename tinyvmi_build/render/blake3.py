@@ -29,6 +29,4 @@ def context() -> dict[str, Any]:
             [i % 4, 4 + (i + i // 4) % 4, 8 + (i + 2 * (i // 4)) % 4, 12 + (i + 3 * (i // 4)) % 4]
             for i in range(8)
         ],
-        # Where blake3_avx2.c keeps a word of the message: words 0 and 4, 1 and 5, … of each half together.
-        "slot": [i // 8 * 8 + i % 4 * 2 + i // 4 % 2 for i in range(16)],
     }

@@ -13,8 +13,8 @@ _MODULUS = 251
 #: Around the borders of SHA-256's padding, of BLAKE3's blocks, chunks and trees, and a page.
 _SIZES = (0, 1, 55, 56, 64, 119, 120, 1023, 1024, 1025, 2048, 2049, 3072, 3073, 4095, 4096)
 
-#: The variant is chosen by the shortest of so many tries, each of so many pages.
-_TRIES, _PAGES = 5, 4
+#: The variant is chosen by the shortest of so many tries.
+_TRIES = 5
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,6 @@ VARIANTS = {
     ),
 }
 _CONTEXTS = {"sha256": sha256.context, "blake3": blake3.context}
-_TYPES = {"sha256": "tv_sha256_blocks", "blake3": "tv_blake3_page"}
 
 
 def files(algorithm: str, vectors: bool) -> list[tuple[str, dict[str, Any]]]:
@@ -55,10 +54,8 @@ def _context(algorithm: str, variants: tuple[Variant, ...]) -> dict[str, Any]:
     digest = ALGORITHMS[algorithm]
     return {
         "algorithm": algorithm,
-        "type": _TYPES[algorithm],
         "variants": variants,
         "modulus": _MODULUS,
         "tries": _TRIES,
-        "pages": _PAGES,
         "known": [(size, digest(message[:size])) for size in _SIZES],
     }

@@ -13,12 +13,16 @@
 
 static const struct {
     const char *name;
-    tv_sha256_blocks *blocks;
-    tv_blake3_page *page;
+    tv_sha256_code *sha256;
+    tv_blake3_code *blake3;
+    bool pairs; /* of pages */
 } known[] = {
-    { "sha256_portable", tv_sha256_portable, NULL }, { "sha256_sha_ni", tv_sha256_sha_ni, NULL },
-    { "blake3_portable", NULL, tv_blake3_portable }, { "blake3_sse41", NULL, tv_blake3_sse41 },
-    { "blake3_avx2", NULL, tv_blake3_avx2 },
+    { "sha256_portable", tv_sha256_portable, NULL, false },
+    { "sha256_sha_ni", tv_sha256_sha_ni, NULL, false },
+    { "blake3_portable", NULL, tv_blake3_portable, true },
+    { "blake3_sse41", NULL, tv_blake3_sse41, true },
+    { "blake3_avx2", NULL, tv_blake3_avx2, true },
+    { "blake3_avx2_one_by_one", NULL, tv_blake3_avx2, false },
 };
 #define KNOWN (sizeof(known) / sizeof(known[0]))
 
@@ -30,7 +34,7 @@ static int compare(const void *a, const void *b)
 int main(int argc, char **argv)
 {
     static double seconds[KNOWN][ROUNDS];
-    uint8_t *memory = malloc((size_t)PAGES * TV_PAGE_SIZE), digest[32];
+    uint8_t *memory = malloc((size_t)PAGES * TV_PAGE_SIZE), digest[2][32];
 
     if (!memory)
         return 1;
@@ -44,12 +48,17 @@ int main(int argc, char **argv)
             while (strcmp(known[k].name, argv[i]))
                 k++;
             clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &from);
-            for (size_t p = 0; p < PAGES; p++) {
-                if (known[k].page)
-                    tv_blake3(known[k].page, memory + p * TV_PAGE_SIZE, TV_PAGE_SIZE, digest);
+            for (size_t p = 0; p < PAGES; p += 2) {
+                const uint8_t *const two[] = { memory + p * TV_PAGE_SIZE, memory + (p + 1) * TV_PAGE_SIZE };
+
+                if (known[k].sha256)
+                    tv_sha256_pages(known[k].sha256, two, 2, digest);
+                else if (known[k].pairs)
+                    tv_blake3_pages(known[k].blake3, two, 2, digest);
                 else
-                    tv_sha256(known[k].blocks, memory + p * TV_PAGE_SIZE, TV_PAGE_SIZE, digest);
-                memory[p * TV_PAGE_SIZE] ^= digest[0]; /* nothing may be left out */
+                    for (int j = 0; j < 2; j++)
+                        tv_blake3(known[k].blake3, two[j], TV_PAGE_SIZE, digest[j]);
+                memory[p * TV_PAGE_SIZE] ^= digest[0][0] ^ digest[1][0]; /* nothing may be left out */
             }
             clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &to);
             seconds[i - 1][round] = (double)(to.tv_sec - from.tv_sec) + 1e-9 * (double)(to.tv_nsec - from.tv_nsec);

@@ -102,6 +102,16 @@ def function(library: ctypes.CDLL, algorithm: str, variant: str) -> Callable[[by
     return digest_of
 
 
+def of_pages(library: ctypes.CDLL, algorithm: str, variant: str, pages: list[bytes]) -> list[bytes]:
+    """The digests of several pages at once, each at an address that is not aligned."""
+    kept = [ctypes.create_string_buffer(b"x" + page, 4097) for page in pages]
+    places = (ctypes.c_void_p * len(pages))(*(ctypes.addressof(buffer) + 1 for buffer in kept))
+    out = ctypes.create_string_buffer(32 * len(pages))
+    code = ctypes.cast(getattr(library, f"tv_{algorithm}_{variant}"), ctypes.c_void_p)
+    getattr(library, f"tv_{algorithm}_pages")(code, places, ctypes.c_uint32(len(pages)), out)
+    return [out.raw[at : at + 32] for at in range(0, len(out), 32)]
+
+
 def _speeds() -> None:
     """The median of many passes over 16 MiB, the variants in turn."""
     bench = data_dir("minios_app").parent / "tests" / "unit" / "core" / "digest_speed.c"
@@ -119,6 +129,7 @@ def _speeds() -> None:
             include = f"-I{data_dir('minios_app') / 'include'}"
             subprocess.run([compiler, "-O2", include, str(bench), *objects, "-o", str(program)], check=True)
             able = [f"{a}_{v}" for a, variants in VARIANTS.items() for v in variants if not missing(v)]
+            able += [f"{name}_one_by_one" for name in able if name == "blake3_avx2"]
             done = subprocess.run([str(program), *able], check=True, capture_output=True, text=True)
             for line in done.stdout.splitlines():
                 name, rate = line.split()

@@ -49,6 +49,16 @@ def test_every_byte_of_a_page_counts(digest: Digest) -> None:
         assert digest(bytes(page)) == blake3(page).digest(), at
 
 
+@pytest.mark.parametrize("variant", digests.VARIANTS["blake3"])
+def test_several_pages_at_once(digest_library: Callable[[str], ctypes.CDLL], variant: str) -> None:
+    if lacks := digests.missing(variant):
+        pytest.skip(f"this processor has no {lacks}")
+    for n in range(6):
+        pages = [random.Random(n).randbytes(PAGE) for n in range(n)]
+        expected = [blake3(page).digest() for page in pages]
+        assert digests.of_pages(digest_library("blake3"), "blake3", variant, pages) == expected
+
+
 @given(data=st.binary(max_size=300), size=st.sampled_from([0, 1000, 1024, 4000, PAGE]))
 def test_equals_the_other_implementation(digest: Digest, data: bytes, size: int) -> None:
     message = (data + bytes(size))[: max(size, len(data))]

@@ -57,6 +57,15 @@ def test_nist_monte_carlo(digest: Digest) -> None:
         assert seed.hex() == checkpoint
 
 
+@pytest.mark.parametrize("variant", digests.VARIANTS["sha256"])
+def test_several_pages_at_once(digest_library: Callable[[str], ctypes.CDLL], variant: str) -> None:
+    if lacks := digests.missing(variant):
+        pytest.skip(f"this processor has no {lacks}")
+    pages = [bytes([n]) * 4096 for n in range(3)]
+    expected = [hashlib.sha256(page).digest() for page in pages]
+    assert digests.of_pages(digest_library("sha256"), "sha256", variant, pages) == expected
+
+
 @given(data=st.binary(max_size=300))
 def test_equals_hashlib(digest: Digest, data: bytes) -> None:
     assert digest(data) == hashlib.sha256(data).digest()
