@@ -104,7 +104,7 @@ def check_items(config: Config) -> list[Item]:
         Item("c/checks.c.j2", "generated/checks.c", {"checks": config.checks_made}),
         *(
             Item(f"c/{name}.c.j2", f"generated/{name}.c", context)
-            # A tree's own handlers may use vector registers, and save none (docs/digests.md).
+            # Nothing shows that a tree's handlers leave vector registers alone (docs/digests.md).
             for name, context in digest.files(config.golden.digest, vectors=config.minios.tree == BUILT_IN)
         ),
     ]

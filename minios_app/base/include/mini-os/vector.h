@@ -2,7 +2,7 @@
 /*
  * Vector registers.  The base never touches them: what interrupts a thread leaves them as they are, and
  * Xen keeps them while another domain runs.  Threads share them: none may wait while it needs one.
- * The Xen Project's Mini-OS has nothing of the kind, and its handlers may use SSE.
+ * The Xen Project's Mini-OS has nothing of the kind.
  */
 #ifndef MINIOS_VECTOR_H
 #define MINIOS_VECTOR_H
