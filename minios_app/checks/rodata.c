@@ -4,9 +4,9 @@
  * The KASLR relocation is taken back on a copy, then the copy is digested; or
  * the page is what it was when that was done (kept.h).
  */
+#include <tinyvmi/digest.h>
 #include <tinyvmi/pace.h>
 #include <tinyvmi/record.h>
-#include <tinyvmi/sha256.h>
 
 #include "kept.h"
 
@@ -172,7 +172,7 @@ static void judge_page(struct tv_kernel *k, const struct tv_digest_range *g, uin
 {
     uint32_t size = i + 1 < g->npages ? TV_PAGE_SIZE : g->last_size;
     const uint8_t *copy = tv_kept_page(&kept, i);
-    uint8_t digest[TV_SHA256_SIZE], *flags = &kept.flags[i];
+    uint8_t digest[TV_DIGEST_SIZE], *flags = &kept.flags[i];
 
     if (copy && (*flags & TV_KEPT_GOOD)) {
         res->units++;
@@ -187,7 +187,7 @@ static void judge_page(struct tv_kernel *k, const struct tv_digest_range *g, uin
     }
     unrelocate(g, i, k->delta);
     uncut(g, i);
-    tv_sha256(page + TV_RELOC_BIAS, size, digest);
+    tv_digest(page + TV_RELOC_BIAS, size, digest);
     res->units++;
     if (memcmp(digest, g->digests[i], sizeof(digest)) != 0)
         locate(g, i, size, digest, res);

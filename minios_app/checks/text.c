@@ -10,10 +10,10 @@
  * has changed.
  */
 #include <tinyvmi/check.h>
+#include <tinyvmi/digest.h>
 #include <tinyvmi/pace.h>
 #include <tinyvmi/platform.h>
 #include <tinyvmi/record.h>
-#include <tinyvmi/sha256.h>
 
 #include "text_internal.h"
 
@@ -137,7 +137,7 @@ static void judge_page(struct tv_kernel *k, uint32_t i, struct tv_result *res)
 {
     const struct tv_digest_range *g = &state.t->range;
     uint32_t told = res->findings + res->notices + res->missing;
-    uint8_t digest[TV_SHA256_SIZE], *flags = &kept.flags[i];
+    uint8_t digest[TV_DIGEST_SIZE], *flags = &kept.flags[i];
     bool good = pass.kept && (*flags & TV_KEPT_GOOD);
 
     res->units++;
@@ -153,7 +153,7 @@ static void judge_page(struct tv_kernel *k, uint32_t i, struct tv_result *res)
     }
     if (!good) {
         unrelocate(g, i, state.delta);
-        tv_sha256(page, TV_PAGE_SIZE, digest);
+        tv_digest(page, TV_PAGE_SIZE, digest);
         if (memcmp(digest, g->digests[i], sizeof(digest)) != 0)
             locate(g, i, digest, res);
     }

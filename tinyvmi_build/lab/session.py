@@ -21,6 +21,8 @@ from .qemu import Qemu
 
 # A PV dom0 faults early under QEMU's -cpu max and EPYC (SMAP); SVM and NPT are what PVH guests need.
 _CPU = "qemu64,+svm,+npt"
+#: With AVX2.  Without `-rdtscp` Xen's emulation of that instruction can hold a target up for ever.
+AVX2_CPU = "max,-smap,-rdtscp"
 _MEMORY_MIB = 2048
 _DOM0_MIB = 768
 _DEADLY = ("Kernel panic", "Panic on CPU", "FATAL TRAP", "FATAL PAGE FAULT", "Domain 0 crashed")
@@ -33,6 +35,7 @@ class Lab:
     package (.deb) or vmlinuz that the target will boot (by default today's cloud kernel); with
     `grub` it can also be booted by GRUB (the kind "pvh-grub"), and its KASLR is then active.
     `suite`: the Debian release whose Xen, tools and dom0 kernel are booted.
+    `cpu`: QEMU's model of the processor.
     `policy`: FLASK modules (name → text of a .te) for a Xen with XSM, in enforcing mode; None: Debian's Xen.
     """
 
@@ -47,6 +50,7 @@ class Lab:
         grub: bool = False,
         suite: str = SUITE,
         policy: Mapping[str, str] | None = None,
+        cpu: str = _CPU,
         progress: Progress | None = None,
     ):
         self.progress = progress or Progress()
@@ -56,6 +60,7 @@ class Lab:
         self._files = dict(files or {})
         self._kvm = kvm
         self._policy = policy
+        self._cpu = cpu
         self._keep = keep or folder is not None
         self.folder = folder or Path(tempfile.mkdtemp(prefix="tinyvmi-lab."))
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -131,7 +136,7 @@ class Lab:
         self._qemu = Qemu(
             [
                 *("-accel", "kvm" if self._kvm else "tcg,thread=multi"),
-                *("-cpu", "host" if self._kvm else _CPU, "-smp", "2", "-m", str(_MEMORY_MIB)),
+                *("-cpu", "host" if self._kvm else self._cpu, "-smp", "2", "-m", str(_MEMORY_MIB)),
                 *("-chardev", f"socket,id=agent,path={self.folder}/agent.sock,server=on,wait=off"),
                 *("-serial", "chardev:agent"),
                 *("-kernel", str(xen), "-initrd", boot),

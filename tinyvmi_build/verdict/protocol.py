@@ -239,7 +239,7 @@ SHAPES: dict[str, dict[str, Callable[[Any], bool]]] = {
     "bye": {"scan": _count, "verdict": _verdict, "reason": _text},
 }
 OPTIONAL: dict[str, dict[str, Callable[[Any], bool]]] = {
-    "hello": {"base_rev": _text},
+    "hello": {"base_rev": _text, "digest": _text},
     "kernel": {"pv": _among(1)},
     "check": {"reason": _text, "notices": _count},
     "finding": {"note": _text, "owner": _text, "target": _address},
