@@ -168,6 +168,10 @@ class Lab:
         if self._grub:
             image = grub.image(vmlinuz.read_bytes(), ramdisk, target.OPTIONS, self.progress)
             found[f"{target.FILES}/grub.elf"] = image
+        if self._hvm:
+            found[f"{target.FILES}/disk"] = grub.disk(
+                vmlinuz.read_bytes(), ramdisk, target.OPTIONS, self.progress
+            )
         return found
 
     def _stage(self, name: str, seconds: float, reached: Callable[[], bool]) -> None:
@@ -239,6 +243,6 @@ class Lab:
         """Start a Linux guest and wait until it is up.
 
         `kind`: pvh, pv or, in a lab with `grub`, pvh-grub, in one with `hvm`, hvm; `extra` is for the command
-        line of all but pvh-grub; `label`: its FLASK label, if it has one.
+        line of the first two; `label`: its FLASK label, if it has one.
         """
         return target.create(self, name, target.Wish(extra, kind, label, vcpus))

@@ -94,10 +94,10 @@ def _facts(modes: Iterable[Mode], results: dict[str, dict[str, Any] | None]) -> 
     """What was built and booted."""
     packages = sorted({path.name for mode in modes for path in mode.config.kernel.packages})
     revs = {
-        base: clean["rev"]
+        base: one["rev"]
         for result in results.values()
-        for base, clean in (result or {}).get("clean", {}).items()
-        if clean["rev"]
+        for base, one in (result or {}).get("bases", {}).items()
+        if one.get("rev")
     }
     return [
         f"target: `{'`, `'.join(packages)}`, 256 MiB, with the modules that the lab loads",

@@ -1,24 +1,27 @@
-"""One row: a target is started, and the monitors of all bases judge it in turns, clean and tampered."""
+"""One row: a target is started, and a monitor of each base judges it in its turn, clean and tampered."""
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tests.lab import bases
 from tests.lab.targets.rows import Row
-from tinyvmi_build.errors import Exit, TinyVMIError
-from tinyvmi_build.lab.monitor import LiveGuest
+from tinyvmi_build.errors import MonitorLost, TinyVMIError
+from tinyvmi_build.lab.monitor import LiveGuest, Monitor
 from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.lab.tamper import Change
 from tinyvmi_build.lab.target import Target
 from tinyvmi_build.profile.profile import ProfileFile
+from tinyvmi_build.verdict.collector import Event, Received
 from tinyvmi_build.verdict.explain import Explainer
+from tinyvmi_build.verdict.model import Verdict
 
 SCANS = 20  # of a clean target
 _AFTER = 3  # when all tampers are taken back
+_MORE = 2  # scans after the one that reported: all checks have seen the change then, and told all of it
 RAN, FAILED = "run", "failed"
 _TARGET = "target"  # the domain that the lab's own project watches
 
@@ -30,105 +33,125 @@ def play(lab: Lab, row: Row, names: Sequence[str], profiles: ProfileFile, label:
     begun = time.monotonic()
     try:
         target = lab.create_target(_TARGET, kind=row.kind, label=label, vcpus=row.vcpus)
-        found = _Play(lab, row, names, profiles, target).all()
+        said = int(target.run("sed -n 's/ T _text$//p' /proc/kallsyms").check().out, 16)
+        turns = {name: _Turn(lab, row, name, profiles, target) for name in names}
+        for turn in turns.values():
+            turn.play()
         target.destroy()
-        found["outcome"] = RAN
     except (TinyVMIError, TimeoutError) as error:
-        found = {"outcome": FAILED, "reason": (str(error).splitlines() or [type(error).__name__])[0]}
-    return found | {"seconds": round(time.monotonic() - begun)}
-
-
-class _Play:
-    def __init__(self, lab: Lab, row: Row, names: Sequence[str], profiles: ProfileFile, target: Target):
-        self._lab, self._row, self._names, self._profiles, self._target = lab, row, names, profiles, target
-        self._find_us: dict[str, list[int]] = {name: [] for name in names}
-        self._kernels: dict[str, dict[str, Any]] = {}  # by base: the kernel record of its first run
-
-    def all(self) -> dict[str, Any]:
-        clean, same = self._each("--scans", str(SCANS), "--period", "50ms")
-        steps = {"clean": same}
-        tampers: dict[str, dict[str, Any]] = {name: {} for name in self._names}
-        found: dict[str, Any] = {"clean": {n: clean_of(*clean[n]) for n in self._names}}
-        if self._kernels:
-            kernel = next(iter(self._kernels.values()))
-            found |= self._place(kernel)
-            guest = LiveGuest(self._target, kernel, self._profiles)
-            for change in self._row.tampers:
-                runs, steps[change.name] = self._tampered(guest, change)
-                for name, (status, records) in runs.items():
-                    tampers[name][change.name] = tampered_of(change, status, records, self._profiles)
-        after, steps["after"] = self._each("--scans", str(_AFTER), "--period", "50ms")
-        found["after"] = {n: clean_of(*after[n]) for n in self._names}
-        return found | {
-            "tampers": tampers,
-            "same": steps,
-            "find_us": self._find_us,
-            "release": self._target.release,
-            "xen": xen_of(self._lab.console_log),
-        }
-
-    def _place(self, kernel: dict[str, Any]) -> dict[str, Any]:
-        """Where a monitor found the kernel, held against what the guest itself says."""
-        said = self._target.run("sed -n 's/ T _text$//p' /proc/kallsyms").check().out.strip()
-        return {
-            "levels": kernel["levels"],
-            "where_it_says": int(said, 16) == int(kernel["text_va"], 16),
-            # One boot in 500 puts it where it was linked, for each of the two addresses.
-            "moved": int(kernel["delta"], 16) != 0,
-        }
-
-    def _tampered(self, guest: LiveGuest, change: Change) -> tuple[dict[str, tuple[int, Records]], bool]:
-        """The target stands still meanwhile: so it is the same for each monitor, and harmed by none of it."""
-        self._target.pause()
-        undo = change.apply(guest)
-        try:
-            return self._each("--scans", "1")
-        finally:
-            undo()
-            self._target.unpause()
-
-    def _each(self, *options: str) -> tuple[dict[str, tuple[int, Records]], bool]:
-        """(exit status, records) of a run of each monitor, and whether all said the same."""
-        runs: dict[str, tuple[int, Records]] = {}
-        for name in self._names:
-            try:
-                runs[name] = bases.launch(self._lab, name, *options)
-            except AssertionError as broken:  # of the stream: a failure of the monitor, and no lab's
-                self._lab.progress.warn(f"{name}: {broken}")
-                runs[name] = (int(Exit.MONITOR_LOST), [])
-            for record in runs[name][1]:
-                if record["t"] == "kernel":
-                    self._find_us[name].append(record["us"])
-                    self._kernels.setdefault(name, record)
-        told = [(status, bases.comparable(records)) for status, records in runs.values()]
-        return runs, bool(told[0][1]) and all(one == told[0] for one in told)
-
-
-def clean_of(status: int, records: Records) -> dict[str, Any]:
-    """Of a run over a clean target: its exit status, how many scans said intact, what was compared."""
-    beats = [r for r in records if r["t"] == "heartbeat"]
-    scans = {r["scan"] for r in beats if r["verdict"] == "intact"}
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        return {"outcome": FAILED, "reason": reason, "seconds": round(time.monotonic() - begun)}
     return {
-        "status": status,
-        "scans": len(scans - {r["scan"] for r in beats if r["verdict"] != "intact"} - {0}),
-        "findings": sum(r["t"] == "finding" for r in records),
-        "units": {r["check"]: r["units"] for r in records if r["t"] == "check" and r["verdict"] == "intact"},
-        "rev": next((r.get("base_rev", "") for r in records if r["t"] == "hello"), ""),
+        "outcome": RAN,
+        "seconds": round(time.monotonic() - begun),
+        "release": target.release,
+        "xen": xen_of(lab.console_log),
+        "bases": {name: turn.result | turn.place(said) for name, turn in turns.items()},
+        "same": same([turn.told for turn in turns.values()]),
     }
 
 
-def tampered_of(change: Change, status: int, records: Records, profiles: ProfileFile) -> dict[str, Any]:
-    """Of a run over a tampered target: its exit status, which checks have findings, where the first is."""
-    explainer = Explainer(profiles)
-    at = ""
-    for record in records:
-        explainer.see(record)
-        if record["t"] == "finding" and record["check"] == change.caught_by and not at:
-            at = explainer.finding(record).symbol or record["symbol"]
+class _Turn:
+    """One base's monitor over the target; `result` is what is kept, `told` what it said in each step."""
+
+    def __init__(self, lab: Lab, row: Row, name: str, profiles: ProfileFile, target: Target):
+        self._lab, self._row, self._name, self._profiles, self._target = lab, row, name, profiles, target
+        self._records: Records = []
+        self.told: dict[str, object] = {}
+        self.result: dict[str, Any] = {"clean": 0, "after": 0, "tampers": {}, "lost": ""}
+
+    def events(self, events: Iterable[Event]) -> None:
+        """What the monitor tells, as it comes (xen.launch.Reporter)."""
+        self._records += [event.record.body for event in events if isinstance(event, Received)]
+
+    def play(self) -> None:
+        folder = f"/lab/{self._name}"
+        monitor = Monitor(self._lab, self._target, self, folder=folder, period="100ms")
+        try:
+            with self._lab.progress.step(f"{self._row.name}, {self._name}"):
+                kernel = monitor.wait_kernel()
+                self.result["clean"] = self._intact(monitor, SCANS)
+                self.told["clean"] = clean_of(self._records)
+                self.result |= {"find_us": kernel["us"], "levels": kernel["levels"], "rev": self._rev()}
+                guest = LiveGuest(self._target, kernel, self._profiles)
+                for change in self._row.tampers:
+                    self._tamper(monitor, guest, change)
+                self.result["after"] = self._intact(monitor, _AFTER)
+            monitor.stop()
+        except MonitorLost as error:  # the monitor's failure, and not the lab's
+            self.result["lost"] = str(error).splitlines()[0]
+            self._lab.progress.warn(f"{self._row.name}, {self._name}: {error}")
+            self._lab.run(["xl", "destroy", "tinyvmi-lab"])
+
+    def place(self, said: int) -> dict[str, Any]:
+        """Where the kernel was found, held against the guest's own word for `_text`."""
+        kernel = next((r for r in self._records if r["t"] == "kernel"), None)
+        if kernel is None:
+            return {"where_it_says": False, "moved": False}
+        # One boot in 500 puts it where it was linked.
+        return {"where_it_says": int(kernel["text_va"], 16) == said, "moved": int(kernel["delta"], 16) != 0}
+
+    def _intact(self, monitor: Monitor, scans: int) -> int:
+        """How many consecutive scans were intact, of `scans`; 0 if one was not."""
+        verdict, took = monitor.steady(Verdict.INTACT, scans)
+        return took if verdict is Verdict.INTACT else 0
+
+    def _tamper(self, monitor: Monitor, guest: LiveGuest, change: Change) -> None:
+        """The target stands still while it is harmed: the monitor is tested, not how long a guest lives."""
+        monitor.begin()
+        start = len(self._records)
+        self._target.pause()
+        undo = change.apply(guest)
+        try:
+            verdict, took = monitor.expect(Verdict.TAMPERED, change.caught_by)
+            monitor.steady(Verdict.TAMPERED, _MORE)
+            found = [r for r in self._records[start:] if r["t"] == "finding"]
+        finally:
+            undo()
+            self._target.unpause()
+        restored, _ = monitor.expect(Verdict.INTACT)
+        kept = tampered_of(change, found, self._named())
+        kept |= {"verdict": verdict, "scans": took, "restored": restored}
+        self.result["tampers"][change.name] = kept
+        self.told[change.name] = sorted({str(one) for one in bases.comparable(without_scan(found))})
+        self._lab.progress.note(f"{change.name}: {verdict} by {', '.join(kept['by'])}, then {restored}")
+
+    def _named(self) -> Callable[[dict[str, Any]], str]:
+        explainer = Explainer(self._profiles)
+        for record in self._records:
+            explainer.see(record)
+        return lambda record: explainer.finding(record).symbol or str(record["symbol"])
+
+    def _rev(self) -> str:
+        return next((str(r.get("base_rev", "")) for r in self._records if r["t"] == "hello"), "")
+
+
+def clean_of(records: Records) -> Records:
+    """What a run over a clean target says, to be compared: all of it up to the end of the SCANS-th scan."""
+    until = next((i for i, r in enumerate(records) if r["t"] == "heartbeat" and r["scan"] >= SCANS), None)
+    # How often a monitor says that it lives within a scan depends on how long that takes.
+    within = {(r["scan"], r["verdict"]) for r in records if r["t"] == "heartbeat"}
+    told = [r for r in records[:until] if r["t"] != "heartbeat"]
+    beats = [{"t": "heartbeat", "scan": s, "verdict": v} for s, v in sorted(within) if 0 < s <= SCANS]
+    return bases.comparable(told) + beats
+
+
+def without_scan(records: Records) -> Records:
+    """Findings as they are whatever the scan that they were made in."""
+    return [{name: value for name, value in record.items() if name != "scan"} for record in records]
+
+
+def tampered_of(change: Change, found: Records, named: Callable[[dict[str, Any]], str]) -> dict[str, Any]:
+    """Which checks have findings, and where the first one is of the check that must have."""
+    first = next((record for record in found if record["check"] == change.caught_by), None)
+    return {"by": sorted({record["check"] for record in found}), "at": named(first) if first else ""}
+
+
+def same(told: Sequence[dict[str, object]]) -> dict[str, bool]:
+    """Of each step that any base took: whether all said the same in it."""
+    steps = list(dict.fromkeys(step for one in told for step in one))
     return {
-        "status": status,
-        "by": sorted({r["check"] for r in records if r["t"] == "finding"}),
-        "at": at,
+        step: bool(told[0].get(step)) and all(o.get(step) == told[0][step] for o in told) for step in steps
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.lab.targets.play import FAILED, SCANS
 from tests.lab.targets.rows import NOT_RUN, Row
-from tinyvmi_build.errors import Exit
+from tinyvmi_build.verdict.model import Verdict
 
 Results = Mapping[str, dict[str, Any] | None]  # by the row's name; None: not run
 Line = list[str]
@@ -25,11 +25,12 @@ after a tamper of each check.
 """
 
 _CLEAN = f"""
-*Clean* is {SCANS} scans, and some more after the last tamper was taken back: each intact, without a finding.
-*Tampered* is how many of the changes below were reported, by the check that must, in the first scan of a
-monitor that was started after it. *Same records* counts the runs (clean, each tamper, after) in which both monitors
-said the same, record for record, but for times and their own identity. *Kernel* is where they found it: `✓`
-if the guest's own `/proc/kallsyms` has `_text` there; *moved* if that is not where it was linked.
+*Clean* is how many consecutive scans of the target as it booted were intact ({SCANS} must be), and some more
+were after the last tamper was taken back. *Tampered* is how many of the changes below were reported, by the
+check that must, within three scans, with an intact scan after each was taken back. *Same records* counts the
+steps (clean, each tamper) in which both monitors said the same: every record of the clean scans and every
+finding of a tamper, but for times and their own identity. *Kernel* is where they found it: `✓` if the guest's
+own `/proc/kallsyms` has `_text` there; *moved* if that is not where it was linked.
 """
 
 _REPEAT = """## Again
@@ -45,46 +46,44 @@ with PVH and PV.
 
 def clean_word(result: Mapping[str, Any], base: str) -> str:
     """One cell: a clean target."""
-    if base not in result["clean"]:
+    if base not in result["bases"]:
         return NONE
-    first, last = result["clean"][base], result["after"][base]
-    good = all(one["status"] == Exit.INTACT and not one["findings"] for one in (first, last))
-    good = good and first["scans"] == SCANS and last["scans"] > 0
-    status = first["status"] or last["status"]
-    return f"{GOOD} {first['scans']} scans" if good else f"{BAD} {first['scans']} scans, exit status {status}"
+    one = result["bases"][base]
+    good = one["clean"] >= SCANS and one["after"] > 0 and not one["lost"]
+    return f"{GOOD if good else BAD} {one['clean']} scans" + (", lost" if one["lost"] else "")
 
 
 def tampered_word(result: Mapping[str, Any], base: str, row: Row) -> str:
     """One cell: all tampers."""
-    if base not in result["clean"]:
+    if base not in result["bases"]:
         return NONE
     caught = sum(is_caught(result, base, change.name, change.caught_by) for change in row.tampers)
     return f"{GOOD if caught == len(row.tampers) else BAD} {caught} of {len(row.tampers)}"
 
 
 def is_caught(result: Mapping[str, Any], base: str, change: str, check: str | None) -> bool:
-    """Whether the monitor on `base` said tampered, for the reason that `change` gives."""
-    found = result["tampers"].get(base, {}).get(change)
-    return found is not None and found["status"] == Exit.TAMPERED and check in found["by"]
+    """Whether the monitor on `base` said tampered, by `check`, and intact once that was taken back."""
+    found = result["bases"][base]["tampers"].get(change)
+    if found is None or check not in found["by"]:
+        return False
+    return bool(found["verdict"] == Verdict.TAMPERED and found["restored"] == Verdict.INTACT)
 
 
-def same_word(result: Mapping[str, Any]) -> str:
-    """One cell: whether the bases agree."""
-    if len(result["clean"]) < 2:
+def same_word(result: Mapping[str, Any], row: Row) -> str:
+    """One cell: whether the bases agree, in the clean run and in each tamper."""
+    if len(result["bases"]) < 2:
         return NONE
-    same = result["same"]
-    return f"{GOOD if all(same.values()) else BAD} {sum(same.values())} of {len(same)}"
+    steps = ["clean", *(change.name for change in row.tampers)]
+    agreed = sum(result["same"].get(step, False) for step in steps)
+    return f"{GOOD if agreed == len(steps) else BAD} {agreed} of {len(steps)}"
 
 
 def where_word(result: Mapping[str, Any], row: Row) -> str:
-    """One cell: whether the kernel is where the guest says, and moved if it should be."""
-    if "where_it_says" not in result:
-        return f"{BAD} not found"
-    return f"{GOOD if is_in_place(result, row) else BAD} {'moved' if result['moved'] else 'as linked'}"
-
-
-def is_in_place(result: Mapping[str, Any], row: Row) -> bool:
-    return bool(result.get("where_it_says")) and (row.moves or not result["moved"])
+    """One cell: whether the kernel is where the guest says, and moved only if it may be."""
+    found = list(result["bases"].values())
+    moved = any(one["moved"] for one in found)
+    good = all(one["where_it_says"] for one in found) and (row.moves or not moved)
+    return f"{GOOD if good else BAD} {'moved' if moved else 'as linked'}"
 
 
 def words(row: Row, result: dict[str, Any] | None, names: Sequence[str]) -> Line:
@@ -94,7 +93,7 @@ def words(row: Row, result: dict[str, Any] | None, names: Sequence[str]) -> Line
         return [mark] * (2 * len(names) + 2)
     old = "°" if result.get("old") else ""
     cells = [w for base in names for w in (clean_word(result, base), tampered_word(result, base, row))]
-    cells += [same_word(result), where_word(result, row)]
+    cells += [same_word(result, row), where_word(result, row)]
     return [cell if cell == NONE else cell + old for cell in cells]
 
 
@@ -144,19 +143,17 @@ def _targets(ran: Mapping[Row, dict[str, Any]], names: Sequence[str]) -> Iterato
     lines = []
     for row, result in ran.items():
         mode = f"Xen {result['xen']}, {row.mode} mode"
-        facts = [row.name, mode, str(row.vcpus), result["release"], str(result.get("levels", NONE))]
-        lines.append([*facts, *(_find_word(result["find_us"].get(base)) for base in names)])
+        levels = {one["levels"] for one in result["bases"].values() if "levels" in one}
+        facts = [row.name, mode, str(row.vcpus), result["release"], ", ".join(map(str, levels)) or NONE]
+        lines.append([*facts, *(_find_word(result["bases"].get(base, {}).get("find_us")) for base in names)])
     head = ["target", "Xen", "vCPUs", "kernel", "levels", *(f"{base}: found in" for base in names)]
     yield from _table(head, lines)
     yield ""
-    yield "Found in: the least, the median and the most of all runs, ms; the machine's own load is in these."
+    yield "Found in: of one run each, the machine's own load included."
 
 
-def _find_word(us: Sequence[int] | None) -> str:
-    if not us:
-        return NONE
-    ordered = sorted(us)
-    return " / ".join(f"{one / 1000:.1f}" for one in (ordered[0], ordered[len(ordered) // 2], ordered[-1]))
+def _find_word(us: int | None) -> str:
+    return NONE if us is None else f"{us / 1000:.1f} ms"
 
 
 def _tampers(rows: Sequence[Row], ran: Mapping[Row, dict[str, Any]], names: Sequence[str]) -> Iterator[str]:
@@ -170,11 +167,11 @@ def _tampers(rows: Sequence[Row], ran: Mapping[Row, dict[str, Any]], names: Sequ
             if change.name not in {c.name for c in row.tampers}:
                 cells.append(NONE)
                 continue
-            took_part = [base for base in names if base in result["clean"]]
+            took_part = [base for base in names if base in result["bases"]]
             caught = all(is_caught(result, base, change.name, change.caught_by) for base in took_part)
             cells.append((GOOD if caught else BAD) + ("°" if result.get("old") else ""))
             for base in took_part:
-                found = result["tampers"][base].get(change.name, {"by": [], "at": ""})
+                found = result["bases"][base]["tampers"].get(change.name, {"by": [], "at": ""})
                 places += [found["at"]] if found["at"] and found["at"] not in places else []
                 by |= set(found["by"]) - {change.caught_by}
         also = ", ".join(sorted(by)) or NONE
@@ -193,7 +190,7 @@ def _not_run(rows: Sequence[Row], results: Results, names: Sequence[str]) -> Ite
             yield f"- {row.name}: it was not asked for"
         elif result["outcome"] == FAILED:
             yield f"- {row.name}: the lab did not get there: {result['reason']}"
-    absent = [base for base in names if not any(r and base in r.get("clean", {}) for r in results.values())]
+    absent = [base for base in names if not any(r and base in r.get("bases", {}) for r in results.values())]
     for base in absent:
         yield f"- all of {base}: no tree was named (`TINYVMI_MINIOS_TREE`)"
     for what, why in NOT_RUN.items():
