@@ -21,7 +21,7 @@ from tinyvmi_build.verdict.model import Verdict
 
 SCANS = 20  # of a clean target
 _AFTER = 3  # when all tampers are taken back
-_MORE = 2  # scans after the one that reported: all checks have seen the change then, and told all of it
+_MORE = 1  # scan after the one that reported: all checks have seen the change then, and told all of it
 RAN, FAILED = "run", "failed"
 _TARGET = "target"  # the domain that the lab's own project watches
 
