@@ -187,7 +187,7 @@ def _not_run(rows: Sequence[Row], results: Results, names: Sequence[str]) -> Ite
     for row in rows:
         result = results.get(row.name)
         if result is None:
-            yield f"- {row.name}: it was not asked for"
+            yield f"- {row.name}: it has not been run yet"
         elif result["outcome"] == FAILED:
             yield f"- {row.name}: the lab did not get there: {result['reason']}"
     absent = [base for base in names if not any(r and base in r.get("bases", {}) for r in results.values())]

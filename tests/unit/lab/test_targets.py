@@ -101,7 +101,7 @@ def test_the_docs_name_what_was_not_run() -> None:
     text = markdown(ROWS, results, BASES, ["a fact"], 30)
     assert "- a fact\n" in text
     assert f"- {ROWS[1].name}: the lab did not get there: the target died twice\n" in text
-    assert f"- {ROWS[2].name}: it was not asked for\n" in text
+    assert f"- {ROWS[2].name}: it has not been run yet\n" in text
     assert "- all of mini-os: no tree was named (`TINYVMI_MINIOS_TREE`)\n" in text
     assert all(f"- {what}: {why}\n" in text for what, why in NOT_RUN.items())
     assert f"| {ROWS[1].name} | ! | ! | ! | ! | ! | ! |\n" in text
