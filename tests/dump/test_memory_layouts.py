@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,12 +52,16 @@ SHAPES = {
 }
 
 
-def _one_of_each_check() -> list[Change]:
+def _one_of_each_check() -> list[Any]:
     found: dict[str, Change] = {}
     for change in changes():
         if change.caught_by and not change.hides_kernel and not change.modules:
             found.setdefault(change.caught_by, change)
-    return [*found.values(), page_tables.TASK]
+    usual = ("text", "syscall-table")  # the others take --long
+    return [
+        *(pytest.param(c, marks=[] if by in usual else [pytest.mark.long]) for by, c in found.items()),
+        page_tables.TASK,
+    ]
 
 
 class Shaped:
