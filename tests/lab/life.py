@@ -168,6 +168,10 @@ class Follower:
         bad = [r for r in told if r["t"] == "finding" or r.get("verdict") not in (None, "intact")]
         assert verdicts == ["intact"] * number, bad
 
+    def settled(self, seconds: float = 120) -> None:
+        """Wait for a scan that says intact: while modules are loaded, they are unverifiable."""
+        self.until(lambda event: event["event"] == "scan" and event["verdict"] == "intact", seconds, "intact")
+
     def tampered(self, seconds: float = 60) -> None:
         """A scan from now on has to say so."""
         self.until(
@@ -217,9 +221,7 @@ def tampered_and_back(follower: Follower, memory: LiveGuest) -> None:
         undo = change(name).apply(memory)
         follower.tampered()
         undo()
-        follower.until(
-            lambda event: event["event"] == "scan" and event["verdict"] == "intact", 60, "intact again"
-        )
+        follower.settled()
 
 
 def release_in(text: str) -> str:
