@@ -323,6 +323,7 @@ static enum tv_verdict watch(struct tv_kernel *k, const struct tv_run *run)
 
     for (;;) {
         ended = wait_for_kernel(k, run, said);
+        said = NULL; /* that the next one stops is news again */
         if (!ended && tv_scan_attach(k))
             return give_up("memory", "not enough memory to map the kernel", "no-memory");
         if (!ended) {

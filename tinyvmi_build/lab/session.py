@@ -243,11 +243,18 @@ class Lab:
         return self.agent.spawn(argv, cwd)
 
     def create_target(
-        self, name: str = "target", *, extra: str = "", kind: str = "pvh", label: str = "", vcpus: int = 1
+        self,
+        name: str = "target",
+        *,
+        extra: str = "",
+        kind: str = "pvh",
+        label: str = "",
+        vcpus: int = 1,
+        memory_mib: int = 256,
     ) -> target.Target:
         """Start a Linux guest and wait until it is up.
 
         `kind`: pvh, pv or, in a lab with `grub`, pvh-grub, in one with `hvm`, hvm; `extra` is for the command
         line of the first two; `label`: its FLASK label, if it has one.
         """
-        return target.create(self, name, target.Wish(extra, kind, label, vcpus))
+        return target.create(self, name, target.Wish(extra, kind, label, vcpus, memory_mib))

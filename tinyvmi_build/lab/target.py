@@ -95,6 +95,7 @@ class Wish:
     kind: str = "pvh"  # or pv, pvh-grub, hvm
     label: str = ""  # of FLASK
     vcpus: int = 1
+    memory_mib: int = _MEMORY_MIB
 
 
 def write_config(lab: Lab, name: str, wish: Wish) -> str:
@@ -109,7 +110,7 @@ def write_config(lab: Lab, name: str, wish: Wish) -> str:
             f'extra = "{OPTIONS} {wish.extra}"\n'
         )
     config = (
-        f'name = "{name}"\n{boot}memory = {_MEMORY_MIB}\n'
+        f'name = "{name}"\n{boot}memory = {wish.memory_mib}\n'
         f'vcpus = {wish.vcpus}\non_crash = "destroy"\non_reboot = "destroy"\n'
     )
     if wish.label:
