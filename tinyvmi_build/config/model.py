@@ -122,8 +122,8 @@ class Golden:
         "code and constants take. `digest`: each page is digested in each scan, in a smaller domain.",
     )
     digest: str = _key(
-        Choice(("sha256", "blake3")),
-        "sha256",
+        Choice(("blake3", "sha256")),
+        "blake3",
         "What pages are digested by. Both are as secure; BLAKE3 is the faster one.",
     )
 

@@ -6,11 +6,9 @@ import contextlib
 import os
 import select
 import subprocess
-import threading
 import time
 
-from ..errors import TinyVMIError
-from .xl import Domain, find_domain, find_tool
+from .xl import find_domain, find_tool
 
 
 class Hint:
@@ -48,30 +46,21 @@ class Hint:
 class Watch:
     """Asks about domain `domid` when Xen says that some domain has ended, and now and then.
 
-    Asking costs a run of xl, so it is not done for nothing; and not waited for: what a domain
-    says last has to be read before xl destroys it, as its console loses it then.
+    Asking costs a run of xl, so it is not done for nothing.
     """
 
     def __init__(self, domid: int, interval: float = 10.0):
         self._domid = domid
         self._interval = interval
         self._asked = time.monotonic()
-        self._question: _Question | None = None
         self._hint = Hint("@releaseDomain")
 
     def ended(self) -> str | None:
-        """Why the domain does not run any more ("it crashed"); None while it does, or that is being asked."""
-        if self._question is None:
-            if not self._hint.fired() and time.monotonic() < self._asked + self._interval:
-                return None
-            self._asked = time.monotonic()
-            self._question = _Question(self._domid)
-        if self._question.is_alive():
+        """Why the domain does not run any more ("it crashed"); None while it does."""
+        if not self._hint.fired() and time.monotonic() < self._asked + self._interval:
             return None
-        question, self._question = self._question, None
-        if question.error is not None:
-            raise question.error
-        domain = question.answer
+        self._asked = time.monotonic()
+        domain = find_domain(str(self._domid))
         if domain is None:
             return "its domain is gone"
         if domain.crashed:
@@ -80,20 +69,3 @@ class Watch:
 
     def close(self) -> None:
         self._hint.close()
-
-
-class _Question(threading.Thread):
-    """One run of xl: what it says of a domain."""
-
-    def __init__(self, domid: int):
-        super().__init__(daemon=True)
-        self._domid = str(domid)
-        self.answer: Domain | None = None
-        self.error: TinyVMIError | None = None
-        self.start()
-
-    def run(self) -> None:
-        try:
-            self.answer = find_domain(self._domid)
-        except TinyVMIError as error:
-            self.error = error
