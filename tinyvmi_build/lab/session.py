@@ -23,6 +23,9 @@ from .qemu import Qemu
 _CPU = "qemu64,+svm,+npt"
 #: With AVX2.  Without `-rdtscp` Xen's emulation of that instruction can hold a target up for ever.
 AVX2_CPU = "max,-smap,-rdtscp"
+# With lazy switching, as Xen up to 4.21 has it on processors of this kind, programs of dom0 lose AVX
+# registers under this emulator, whatever runs in other domains.
+_EAGER = " spec-ctrl=eager-fpu"
 _MEMORY_MIB = 2048
 _DOM0_MIB = 768
 # With a device model there: it is 20 MB twice over while dom0 unpacks it, and works for each HVM guest.
@@ -139,6 +142,8 @@ class Lab:
             "console=com1 com1=115200,8n1 loglvl=all guest_loglvl=all bootscrub=0 "
             f"dom0_mem={dom0}M,max:{dom0}M"
         )
+        if self._cpu == AVX2_CPU:
+            options += _EAGER
         if self._policy is not None:
             policy = self.folder / "xenpolicy"
             policy.write_bytes(xsm_policy(self._policy, self.progress))
