@@ -12,7 +12,7 @@ RUN_PACKAGES := python3 python3-venv gcc libc6-dev binutils libxen-dev qemu-syst
 TEST_PACKAGES := $(RUN_PACKAGES) clang make checkpolicy m4 bison flex libkdumpfile10
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test flask matrix mutations xens lint clean
+.PHONY: help setup run test flask matrix mutations discovery targets xens lint clean
 
 help: ## Say what there is.
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST)
@@ -34,6 +34,12 @@ matrix: $(STAMPS)/python $(STAMPS)/apt-test ## Judge every kernel under every ci
 
 mutations: $(STAMPS)/python $(STAMPS)/apt-test ## Change bytes of saved kernels by the thousand: each must be caught.
 	@$(BIN)/python -m tests.dump.mutations $(ARGS)
+
+targets: $(STAMPS)/python $(STAMPS)/apt-test ## Judge every kind of target on both bases, clean and tampered; goes on as matrix does.
+	@$(BIN)/python -m tests.lab.targets $(ARGS)
+
+discovery: $(STAMPS)/python ## Measure in the lab how fast a kernel is found and judged, with KASLR and without.
+	@$(BIN)/python -m tests.lab.discovery $(ARGS)
 
 xens: $(STAMPS)/python ## As `make run`, with every tamper, on each Xen that the lab knows: 4.14, 4.17, 4.20.
 	@for suite in bullseye bookworm trixie; do \

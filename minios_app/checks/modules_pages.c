@@ -4,8 +4,8 @@
  * of addresses is taken back, then each page is digested; the places that the
  * kernel patches are judged as those of its own text are.
  */
+#include <tinyvmi/digest.h>
 #include <tinyvmi/record.h>
-#include <tinyvmi/sha256.h>
 
 #include "modules_internal.h"
 
@@ -192,7 +192,7 @@ static void judge_pages(struct tv_modules_state *s, struct tv_kernel *k, const s
     s->pass.kept = kept;
     for (uint32_t i = 0; i < p->npages; i++) {
         uint32_t e = p->order ? p->order[order * p->npages + i] : i;
-        uint8_t digest[TV_SHA256_SIZE];
+        uint8_t digest[TV_DIGEST_SIZE];
 
         if (i + 1 >= shown && shown < p->npages)
             shown = show(s, k, kept, va, i ? i - 1 : 0, p->npages);
@@ -203,7 +203,7 @@ static void judge_pages(struct tv_modules_state *s, struct tv_kernel *k, const s
         if (kept && (kept->flags[i] & TV_KEPT_GOOD) && !s->text.lifted)
             continue;
         unrelocate(s, m, p, e);
-        tv_sha256(s->pass.window + TV_TEXT_BEFORE, TV_PAGE_SIZE, digest);
+        tv_digest(s->pass.window + TV_TEXT_BEFORE, TV_PAGE_SIZE, digest);
         if (memcmp(digest, p->digests[e], sizeof(digest)) != 0)
             locate_change(s, m, p, e, va + (uint64_t)i * TV_PAGE_SIZE, digest, res);
         else if (kept && !s->text.lifted)

@@ -6,8 +6,8 @@
  * of static calls, which are sorted at boot, are compared as a set.
  */
 #include <tinyvmi/check.h>
+#include <tinyvmi/digest.h>
 #include <tinyvmi/record.h>
-#include <tinyvmi/sha256.h>
 
 #include "code.h"
 
@@ -109,7 +109,7 @@ static void locate(const struct tv_ro_after_init *g, uint32_t i, uint32_t size, 
 static void judge_page(struct tv_kernel *k, const struct tv_ro_after_init *g, uint32_t i, struct tv_result *res)
 {
     uint32_t size = i + 1 < g->range.npages ? TV_PAGE_SIZE : g->range.last_size;
-    uint8_t digest[TV_SHA256_SIZE];
+    uint8_t digest[TV_DIGEST_SIZE];
 
     if (!tv_range_read(&range, range.va + (uint64_t)i * TV_PAGE_SIZE, page, TV_PAGE_SIZE)) {
         res->missing++;
@@ -117,7 +117,7 @@ static void judge_page(struct tv_kernel *k, const struct tv_ro_after_init *g, ui
     }
     take_out(k, g, i, res);
     unrelocate(&g->range, i, k->delta);
-    tv_sha256(page, size, digest);
+    tv_digest(page, size, digest);
     res->units++;
     if (memcmp(digest, g->range.digests[i], sizeof(digest)) != 0)
         locate(g, i, size, digest, res);

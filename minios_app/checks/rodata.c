@@ -6,9 +6,9 @@
  */
 #include <tinyvmi/pace.h>
 #include <tinyvmi/record.h>
-#include <tinyvmi/sha256.h>
 
 #include "kept.h"
+#include "pair.h"
 
 /* Pages that are mapped, then judged, in one go: as in text.c. */
 #define CHUNK_COMPARED 128
@@ -16,6 +16,7 @@
 
 static struct tv_range range;
 static struct tv_kept kept;
+static struct tv_pair pair;
 static bool quiet; /* nothing was wrong at the last scan */
 
 /* One page with what a relocation across its borders needs of its neighbours. */
@@ -132,10 +133,17 @@ static bool copy_page(const struct tv_digest_range *g, uint32_t i)
     return tv_range_read(&range, va, page + TV_RELOC_BIAS, TV_PAGE_SIZE);
 }
 
-/* The digest has condemned page `i`: say which lines of it differ. */
-static void locate(const struct tv_digest_range *g, uint32_t i, uint32_t size, const uint8_t digest[32],
+/* How much of page `i` is compared. */
+static uint32_t size_of(const struct tv_digest_range *g, uint32_t i)
+{
+    return i + 1 < g->npages ? TV_PAGE_SIZE : g->last_size;
+}
+
+/* The digest has condemned page `i`: say which lines of what was digested differ. */
+static void locate(const struct tv_digest_range *g, uint32_t i, const uint8_t *bytes, const uint8_t digest[32],
                    struct tv_result *res)
 {
+    uint32_t size = size_of(g, i);
     uint64_t offset = (uint64_t)i * TV_PAGE_SIZE;
     bool located = false;
 
@@ -144,7 +152,7 @@ static void locate(const struct tv_digest_range *g, uint32_t i, uint32_t size, c
         uint32_t n = size - at < TV_LINE_SIZE ? size - at : TV_LINE_SIZE;
         uint8_t actual[TV_LINE_SIZE];
 
-        if ((uint16_t)tv_crc32(0, page + TV_RELOC_BIAS + at, n) == g->lines[i][line])
+        if ((uint16_t)tv_crc32(0, bytes + at, n) == g->lines[i][line])
             continue;
         located = true;
         if (tv_range_read(&range, range.va + offset + at, actual, n))
@@ -168,11 +176,28 @@ static bool is_alone(const struct tv_digest_range *g, uint32_t i)
                             TV_RELOC_OFFSET(g->relocs[end - 1]) <= TV_PAGE_SIZE);
 }
 
+static void judge_digest(const struct tv_digest_range *g, uint32_t i, const uint8_t *bytes, const uint8_t digest[32],
+                         uint8_t flags, struct tv_result *res)
+{
+    if (memcmp(digest, g->digests[i], TV_DIGEST_SIZE) == 0)
+        kept.flags[i] |= flags;
+    else
+        locate(g, i, bytes, digest, res);
+}
+
+/* Judge the pages that wait. */
+static void judge_pair(const struct tv_digest_range *g, struct tv_result *res)
+{
+    uint32_t count = tv_pair_digest(&pair);
+
+    for (uint32_t n = 0; n < count; n++)
+        judge_digest(g, pair.number[n], pair.page[n], pair.digest[n], pair.flags[n], res);
+}
+
 static void judge_page(struct tv_kernel *k, const struct tv_digest_range *g, uint32_t i, struct tv_result *res)
 {
-    uint32_t size = i + 1 < g->npages ? TV_PAGE_SIZE : g->last_size;
     const uint8_t *copy = tv_kept_page(&kept, i);
-    uint8_t digest[TV_SHA256_SIZE], *flags = &kept.flags[i];
+    uint8_t digest[TV_DIGEST_SIZE], *flags = &kept.flags[i], right;
 
     if (copy && (*flags & TV_KEPT_GOOD)) {
         res->units++;
@@ -187,12 +212,14 @@ static void judge_page(struct tv_kernel *k, const struct tv_digest_range *g, uin
     }
     unrelocate(g, i, k->delta);
     uncut(g, i);
-    tv_sha256(page + TV_RELOC_BIAS, size, digest);
     res->units++;
-    if (memcmp(digest, g->digests[i], sizeof(digest)) != 0)
-        locate(g, i, size, digest, res);
-    else if (!copy || is_alone(g, i))
-        *flags |= TV_KEPT_GOOD;
+    right = !copy || is_alone(g, i) ? TV_KEPT_GOOD : 0;
+    if (size_of(g, i) < TV_PAGE_SIZE) {
+        tv_digest(page + TV_RELOC_BIAS, size_of(g, i), digest);
+        judge_digest(g, i, page + TV_RELOC_BIAS, digest, right, res);
+    } else if (tv_pair_add(&pair, i, right, page + TV_RELOC_BIAS)) {
+        judge_pair(g, res);
+    }
 }
 
 /* Map pages `first` to `end`, with the neighbours that relocations across borders may need, and judge them. */
@@ -207,6 +234,7 @@ static void judge_chunk(struct tv_kernel *k, const struct tv_digest_range *g, ui
             tv_kept_look(&kept, i, &range.view, i);
         judge_page(k, g, i, res);
     }
+    judge_pair(g, res);
 }
 
 static void run(struct tv_kernel *k, struct tv_result *res)
@@ -245,6 +273,7 @@ static void look(struct tv_kernel *k, const struct tv_dirty *dirty, struct tv_re
             tv_kept_look(&kept, i, &range.view, i);
         judge_page(k, g, i, res);
     }
+    judge_pair(g, res);
 }
 
 const struct tv_check tv_check_rodata = { .name = "rodata", .attach = attach, .run = run, .detach = detach, .look = look };

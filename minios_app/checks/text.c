@@ -13,8 +13,8 @@
 #include <tinyvmi/pace.h>
 #include <tinyvmi/platform.h>
 #include <tinyvmi/record.h>
-#include <tinyvmi/sha256.h>
 
+#include "pair.h"
 #include "text_internal.h"
 
 /* A text poke ends within microseconds; a row of them, as of a tracer that is switched on, may take longer. */
@@ -31,6 +31,7 @@ static struct tv_text_area area;
 static struct tv_text_pass pass;
 static struct tv_text_start *starts; /* [npages] */
 static struct tv_kept kept;
+static struct tv_pair pair;
 static uint32_t records_at; /* the page up to which ftrace's records were passed */
 static bool was_traced;
 static bool places_again; /* the places of pages that have not changed are to be judged, too */
@@ -111,8 +112,9 @@ static bool read_judged(uint32_t i, uint32_t at, void *dst, size_t n)
     return true;
 }
 
-/* The digest has condemned page `i`: say which lines of it differ. */
-static void locate(const struct tv_digest_range *g, uint32_t i, const uint8_t digest[32], struct tv_result *res)
+/* The digest has condemned page `i`: say which lines of what was digested differ. */
+static void locate(const struct tv_digest_range *g, uint32_t i, const uint8_t *bytes, const uint8_t digest[32],
+                   struct tv_result *res)
 {
     uint64_t offset = (uint64_t)i * TV_PAGE_SIZE;
     bool located = false;
@@ -121,7 +123,7 @@ static void locate(const struct tv_digest_range *g, uint32_t i, const uint8_t di
         uint32_t at = line * TV_LINE_SIZE;
         uint8_t actual[TV_LINE_SIZE];
 
-        if ((uint16_t)tv_crc32(0, page + at, TV_LINE_SIZE) == g->lines[i][line])
+        if ((uint16_t)tv_crc32(0, bytes + at, TV_LINE_SIZE) == g->lines[i][line])
             continue;
         located = true;
         if (read_judged(i, at, actual, TV_LINE_SIZE))
@@ -132,12 +134,27 @@ static void locate(const struct tv_digest_range *g, uint32_t i, const uint8_t di
         tv_find(res, "page-digest", "_text", offset, range.va + offset, g->digests[i], 32, digest, 32, NULL);
 }
 
+/* Judge the pages that wait. */
+static void judge_pair(struct tv_result *res)
+{
+    const struct tv_digest_range *g = &state.t->range;
+    uint32_t count = tv_pair_digest(&pair);
+
+    for (uint32_t n = 0; n < count; n++) {
+        uint32_t i = pair.number[n];
+
+        if (memcmp(pair.digest[n], g->digests[i], TV_DIGEST_SIZE) == 0)
+            kept.flags[i] |= pair.flags[n];
+        else
+            locate(g, i, pair.page[n], pair.digest[n], res);
+    }
+}
+
 /* Page `i`, with all its places; its digest, too, unless it was right and has not changed. */
 static void judge_page(struct tv_kernel *k, uint32_t i, struct tv_result *res)
 {
-    const struct tv_digest_range *g = &state.t->range;
     uint32_t told = res->findings + res->notices + res->missing;
-    uint8_t digest[TV_SHA256_SIZE], *flags = &kept.flags[i];
+    uint8_t *flags = &kept.flags[i], right = 0;
     bool good = pass.kept && (*flags & TV_KEPT_GOOD);
 
     res->units++;
@@ -151,15 +168,16 @@ static void judge_page(struct tv_kernel *k, uint32_t i, struct tv_result *res)
         res->units--;
         return;
     }
-    if (!good) {
-        unrelocate(g, i, state.delta);
-        tv_sha256(page, TV_PAGE_SIZE, digest);
-        if (memcmp(digest, g->digests[i], sizeof(digest)) != 0)
-            locate(g, i, digest, res);
-    }
-    *flags &= TV_KEPT_HAVE | TV_KEPT_LOOK;
     if (!state.lifted && res->findings + res->notices + res->missing == told)
-        *flags |= TV_KEPT_GOOD | (state.asked ? TV_KEPT_ASKS : 0);
+        right = TV_KEPT_GOOD | (state.asked ? TV_KEPT_ASKS : 0);
+    *flags &= TV_KEPT_HAVE | TV_KEPT_LOOK;
+    if (good) {
+        *flags |= right;
+        return;
+    }
+    unrelocate(&state.t->range, i, state.delta);
+    if (tv_pair_add(&pair, i, right, page))
+        judge_pair(res);
 }
 
 /* Read all that the places depend on.  False: it could not be read (counted as missing). */
@@ -202,6 +220,7 @@ static void judge_chunk(struct tv_kernel *k, uint32_t first, uint32_t end, struc
         tv_text_records_begin(&state, k);
     for (uint32_t i = first; i < end; i++)
         judge_page(k, i, res);
+    judge_pair(res);
     records_at = end;
 }
 
@@ -304,6 +323,8 @@ static void look(struct tv_kernel *k, const struct tv_dirty *dirty, struct tv_re
         ready = true;
         judge_page(k, i, res);
     }
+    if (ready)
+        judge_pair(res);
     owed = owed || (ready && (places_again || state.renewed));
 }
 

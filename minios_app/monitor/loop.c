@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include <tinyvmi/config.h>
+#include <tinyvmi/digest.h>
 #include <tinyvmi/monitor.h>
 #include <tinyvmi/pace.h>
 #include <tinyvmi/platform.h>
 #include <tinyvmi/record.h>
-#include <tinyvmi/sha256.h>
 
 #include "scan.h"
 
@@ -26,6 +26,7 @@ static void hello(const struct tv_run *run)
     tv_rec_uint("target", run->target);
     tv_rec_str("base", tv_config.base);
     tv_rec_str("base_rev", tv_config.base_rev);
+    tv_rec_str("digest", tv_digest_name());
     tv_rec_open_array("profiles");
     for (uint32_t i = 0; i < tv_profile_count; i++) {
         tv_rec_open_object();
@@ -322,6 +323,7 @@ static enum tv_verdict watch(struct tv_kernel *k, const struct tv_run *run)
 
     for (;;) {
         ended = wait_for_kernel(k, run, said);
+        said = NULL; /* that the next one stops is news again */
         if (!ended && tv_scan_attach(k))
             return give_up("memory", "not enough memory to map the kernel", "no-memory");
         if (!ended) {
@@ -339,6 +341,7 @@ enum tv_verdict tv_monitor(struct guest_mem *gm, const struct tv_run *run)
 {
     static struct tv_kernel kernel;
     enum tv_verdict verdict;
+    bool digests;
     int err;
 
     started_ns = last_beat_ns = tv_now_ns();
@@ -346,9 +349,10 @@ enum tv_verdict tv_monitor(struct guest_mem *gm, const struct tv_run *run)
     scans = 0;
     worst = TV_INTACT;
     verdict_now = meanwhile = TV_UNVERIFIABLE;
+    digests = tv_digest_start();
     hello(run);
-    if (!tv_sha256_self_test())
-        return give_up("sha256", "the known-answer test failed", "self-test");
+    if (!digests)
+        return give_up("digest", "the known-answer test failed", "self-test");
     err = wait_for_privilege(gm, run);
     if (err == -TV_ESRCH)
         return give_up("target", "no such domain", "no-target");

@@ -42,6 +42,7 @@ class Live:
         memory_mib: int = 512,
         extra: str = "",
         files: Mapping[str, bytes | Path] | None = None,
+        cpu: str = "qemu64",
     ):
         folder.mkdir(parents=True, exist_ok=True)
         self.memory = folder / "memory"
@@ -51,7 +52,7 @@ class Live:
         ram = f"memory-backend-file,id=ram,size={memory_mib}M,mem-path={self.memory},share=on"
         self._qemu = Qemu(
             [
-                *("-accel", "tcg", "-cpu", "qemu64", "-m", str(memory_mib)),
+                *("-accel", "tcg", "-cpu", cpu, "-m", str(memory_mib)),
                 *("-object", ram, "-machine", "pc,memory-backend=ram"),
                 *("-action", "reboot=reset"),  # overrides -no-reboot: RAM keeps what it holds
                 *("-kernel", str(vmlinuz_of(unpacked_kernel(kernel)))),

@@ -64,6 +64,20 @@ def test_the_reset_button(subject: Subject, boot: Callable[..., Live], extra: st
     assert watcher.verdicts == {"intact"}
 
 
+@pytest.mark.long
+def test_the_reset_button_twice(subject: Subject, boot: Callable[..., Live]) -> None:
+    """Each time it is said that the kernel stopped, not the first time alone."""
+    live = boot(fetch_kernel(*KERNELS[0]))
+    with Watcher(subject.checker, live) as watcher:
+        for number in (1, 2):
+            watcher.scans(3)
+            live.reset()
+            watcher.until(lambda number=number: watcher.reasons.count(STOPPED) == number)
+            live.wait_boot(number + 1)
+            watcher.until(lambda: watcher.collector.waiting is None)
+    assert watcher.verdicts == {"intact"}
+
+
 def test_kexec_to_the_same_kernel(subject: Subject, boot: Callable[..., Live]) -> None:
     live = boot(fetch_kernel(*KERNELS[0]))
     with Watcher(subject.checker, live) as watcher:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.core import digests
 from tests.unit.golden_values import small_boot, small_modules, small_text
 from tests.unit.golden_values.fake import TEXT, FakeImage, FakeSymbols
 from tests.unit.golden_values.test_idt import image as idt_image
@@ -86,6 +87,11 @@ def test_generated_c(golden: Callable[[str, str], None]) -> None:
         golden(f"render/kernel/{name}", text)
 
 
+def test_generated_c_of_the_other_digest(golden: Callable[[str, str], None]) -> None:
+    for name, text in digests.sources("blake3").items():
+        golden(f"render/blake3/{name}", text)
+
+
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 @pytest.mark.parametrize(
     "kernel",
@@ -109,6 +115,7 @@ def test_both_compilers_accept_it(tmp_path: Path, compiler: str, kernel: SmallKe
     flags = ["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-mgeneral-regs-only"]
     for name, text in files(kernel).items():
         (tmp_path / name).write_text(text)
-    sources = sorted(str(path) for path in tmp_path.glob("*.c"))
+    vectors = tuple(f"{end}.c" for end in digests.VECTOR_FLAGS)  # which have flags of their own, and tests
+    sources = sorted(str(path) for path in tmp_path.glob("*.c") if not path.name.endswith(vectors))
     include = data_dir("minios_app") / "include"
     subprocess.run([compiler, *flags, f"-I{include}", "-c", *sources], check=True, cwd=tmp_path)

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tinyvmi_build.config.load import load
+from tinyvmi_build.config.load import Loaded, load
 from tinyvmi_build.image.build import BuildResult, build_monitor
 from tinyvmi_build.image.inspect import inspect
 from tinyvmi_build.lab.play import monitor_files
@@ -34,23 +34,30 @@ def tree() -> Path | None:
     return Path(os.environ[VARIABLE]).resolve() if os.environ.get(VARIABLE) else None
 
 
+def projects(root: Path | None, *sets: str) -> dict[str, Loaded]:
+    """The lab's own project on the built-in base and, if there is one, on the tree `root`."""
+    project = own_project(Progress(quiet=True))
+    trees = {"built-in": "built-in"} | ({"mini-os": str(root)} if root else {})
+    return {base: load(project, [f"minios.tree={where}", *sets], env={}) for base, where in trees.items()}
+
+
 def build_both(root: Path, folder: Path) -> dict[str, BuildResult]:
     """The lab's own monitor on the built-in base and on the tree `root`."""
-    project = own_project(Progress(quiet=True))
-    trees = dict(zip(BASES, ("built-in", str(root)), strict=True))
-    return {
-        base: build_monitor(load(project, [f"minios.tree={where}"], env={}), folder=folder / base)
-        for base, where in trees.items()
-    }
+    return {base: build_monitor(one, folder=folder / base) for base, one in projects(root).items()}
+
+
+def folders(built: dict[str, BuildResult]) -> dict[str, Path | bytes]:
+    """All monitors' folders, /lab/BASE, as files for a lab."""
+    found: dict[str, Path | bytes] = {}
+    for base, one in built.items():
+        found |= monitor_files(one, f"/lab/{base}")
+    return found
 
 
 @contextmanager
 def both_in_a_lab(built: dict[str, BuildResult]) -> Iterator[tuple[Lab, Target]]:
     """A lab with a target and both monitors' folders, /lab/BASE."""
-    files: dict[str, Path | bytes] = {}
-    for base, result in built.items():
-        files |= monitor_files(result, f"/lab/{base}")
-    with Lab(files) as lab:
+    with Lab(folders(built)) as lab:
         yield lab, lab.create_target()
 
 

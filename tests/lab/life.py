@@ -8,6 +8,7 @@ import re
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ from tests.dump.live import build_kexec
 from tinyvmi_build.config.load import load
 from tinyvmi_build.image.build import build_monitor
 from tinyvmi_build.lab import guest
+from tinyvmi_build.lab.monitor import LiveGuest
 from tinyvmi_build.lab.packages import fetch_kernel, unpacked_kernel, vmlinuz_of
 from tinyvmi_build.lab.play import monitor_files
 from tinyvmi_build.lab.session import Lab
+from tinyvmi_build.lab.tamper import change
 from tinyvmi_build.lab.target import FILES as TARGET
 from tinyvmi_build.lab.target import Target, domid_of
 from tinyvmi_build.xen.patience import VARIABLE, timeout
@@ -25,6 +28,7 @@ from tinyvmi_build.xen.patience import VARIABLE, timeout
 NAME = "life"  # of the target
 FOLDER = "/lab/life"  # in dom0: another kernel, and an initramfs that can start it
 MONITOR = "/lab/life-monitor"  # in dom0: a monitor that knows both kernels
+STOPPED = "the kernel that was watched does not run any more"
 OTHER = ("linux-image-cloud-amd64", "bullseye")
 _MEMORY_MIB = 192
 
@@ -52,47 +56,63 @@ def files(scratch: Path) -> dict[str, Path | bytes]:
     }
 
 
+@dataclass
 class Life:
-    """The target: `start` it, then see which domain it is now."""
+    """The target: `start` it, then see which domain it is now.  `label`: of FLASK."""
 
-    def __init__(self, lab: Lab):
-        self.lab = lab
-        self._log = f"/var/log/xen/console/guest-{NAME}.log"
+    lab: Lab
+    name: str = NAME
+    kind: str = "pvh"
+    vcpus: int = 1
+    label: str = ""
 
-    def start(self, *, other: bool = False, ramdisk: str = f"{FOLDER}/initramfs") -> None:
-        """Create its domain; with `other` it boots the other kernel."""
+    def start(self, *, other: bool = False, ramdisk: str = f"{FOLDER}/initramfs", more: str = "") -> None:
+        """Create its domain; with `other` it boots the other kernel.  `more` of xl's settings, which win."""
+        kernel = f"{FOLDER if other else TARGET}/vmlinuz"
         config = (
-            f'name = "{NAME}"\ntype = "pvh"\nkernel = "{FOLDER if other else TARGET}/vmlinuz"\n'
+            f'name = "{self.name}"\ntype = "{self.kind}"\nkernel = "{kernel}"\n'
             f'ramdisk = "{ramdisk}"\nextra = "console=hvc0 loglevel=4 panic=-1"\n'
-            f"memory = {_MEMORY_MIB}\nmaxmem = {_MEMORY_MIB}\nvcpus = 1\n"
-            'on_crash = "restart"\non_reboot = "restart"\n'
+            f"memory = {_MEMORY_MIB}\nmaxmem = {_MEMORY_MIB}\nvcpus = {self.vcpus}\n"
+            f'on_crash = "restart"\non_reboot = "restart"\n{more}'
         )
-        self.lab.agent.put(f"/run/{NAME}.cfg", config.encode())
-        self.lab.run(["xl", "create", f"/run/{NAME}.cfg"], 120).check()
+        if self.label:
+            config += f'seclabel = "{self.label}"\n'
+        self.lab.agent.put(f"/run/{self.name}.cfg", config.encode())
+        self.lab.run(["xl", "create", f"/run/{self.name}.cfg"], 120).check()
 
     @property
     def boots(self) -> int:
         """How often its init has said that it is up."""
-        return len(guest.READY.findall(self.lab.guest_console(NAME)))
+        return len(guest.READY.findall(self.lab.guest_console(self.name)))
 
     def up(self, boots: int, seconds: float = 180) -> Target:
         """Wait until its init has come up `boots` times in all; it, as it is now."""
         deadline = time.monotonic() + timeout(seconds)
         while self.boots < boots:
-            assert time.monotonic() < deadline, self.lab.guest_console(NAME)[-2000:]
+            assert time.monotonic() < deadline, self.lab.guest_console(self.name)[-2000:]
             time.sleep(0.5)
-        release = guest.READY.findall(self.lab.guest_console(NAME))[-1]
-        return Target(self.lab, NAME, domid_of(self.lab, NAME), str(release))
+        release = guest.READY.findall(self.lab.guest_console(self.name))[-1]
+        return Target(self.lab, self.name, domid_of(self.lab, self.name), str(release))
 
     def destroy(self) -> None:
-        self.lab.run(["sh", "-c", f"xl destroy {NAME} 2>/dev/null; true"])
+        self.lab.run(["sh", "-c", f"xl destroy {self.name} 2>/dev/null; true"])
 
 
 class Follower:
     """`launch --json` over it: events as they come."""
 
-    def __init__(self, lab: Lab, *options: str, folder: str = MONITOR):
-        argv = ["tinyvmi-build", "launch", folder, "--target", NAME, "--period", "300ms", "--json", *options]
+    def __init__(self, lab: Lab, *options: str, folder: str = MONITOR, target: str = NAME):
+        argv = [
+            "tinyvmi-build",
+            "launch",
+            folder,
+            "--target",
+            target,
+            "--period",
+            "300ms",
+            "--json",
+            *options,
+        ]
         self._remote = lab.spawn(["env", f"{VARIABLE}={os.environ.get(VARIABLE, '1')}", *argv])
         self.events: list[dict[str, Any]] = []
         self.said: list[str] = []
@@ -148,6 +168,21 @@ class Follower:
         bad = [r for r in told if r["t"] == "finding" or r.get("verdict") not in (None, "intact")]
         assert verdicts == ["intact"] * number, bad
 
+    def settled(self, seconds: float = 120) -> None:
+        """Wait for a scan that says intact: while modules are loaded, they are unverifiable."""
+        self.until(lambda event: event["event"] == "scan" and event["verdict"] == "intact", seconds, "intact")
+
+    def tampered(self, seconds: float = 60) -> None:
+        """A scan from now on has to say so."""
+        self.until(
+            lambda event: event["event"] == "scan" and event["verdict"] == "tampered", seconds, "tampered"
+        )
+
+    def waiting(self, reason: str, seconds: float = 60) -> None:
+        self.until(
+            lambda event: event.get("record", {}).get("reason") == reason, seconds, f"waiting: {reason}"
+        )
+
     def ended(self, seconds: float = 120) -> dict[str, Any]:
         """The end of the run over the domain that is watched now."""
         return self.until(lambda event: event["event"] == "run", seconds, "the end of the target")
@@ -162,6 +197,31 @@ class Follower:
         """(check, verdict) of all that was said."""
         records = [event["record"] for event in self.events if event["event"] == "record"]
         return [(record["check"], record["verdict"]) for record in records if record["t"] == "check"]
+
+
+def hotplug(follower: Follower, life: Life) -> None:
+    """All processors but the first go and come while it is watched: it has to be intact throughout."""
+    target = life.up(1)
+    for state, online in (("0", "0"), ("1", f"0-{life.vcpus - 1}")) * 2:
+        script = "; ".join(
+            f"echo {state} > /sys/devices/system/cpu/cpu{n}/online" for n in range(1, life.vcpus)
+        )
+        target.run(script).check()
+        assert target.run("cat /sys/devices/system/cpu/online").check().out.split()[-1] == online
+        follower.intact(4)
+    target.run("echo 0 > /sys/devices/system/cpu/cpu2/online").check()
+    follower.intact(4)
+    target.run("echo 1 > /sys/devices/system/cpu/cpu2/online").check()
+    follower.intact(2)
+
+
+def tampered_and_back(follower: Follower, memory: LiveGuest) -> None:
+    """A system call, and the root of the kernel's page tables, changed and put back."""
+    for name in ("syscall-table-getdents64", "page-tables-root"):
+        undo = change(name).apply(memory)
+        follower.tampered()
+        undo()
+        follower.settled()
 
 
 def release_in(text: str) -> str:

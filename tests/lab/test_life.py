@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -9,8 +10,11 @@ import pytest
 from tinyvmi_build.lab.monitor import FILES
 from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.lab.target import domid_of
+from tinyvmi_build.xen.patience import timeout
 
 from .life import NAME, Follower, Life, release_in
+
+KEXEC = "(sleep 1; /kexec /vmlinuz /initramfs 'console=hvc0') > /dev/null 2>&1 & sleep 0"
 
 
 @pytest.fixture(scope="module")
@@ -109,10 +113,37 @@ def test_migrated(follower: Follower, life: Life) -> None:
     follower.intact(3)
 
 
-def test_upgraded(follower: Follower, life: Life) -> None:
-    """It boots another kernel: the image's other profile is taken."""
+def test_kexec(follower: Follower, life: Life) -> None:
+    """A guest of Xen asks for a soft reset first, and xl has none for PVH: it destroys the domain."""
+    start = len(follower.events)
+    life.up(life.boots).run(KEXEC)
+    assert follower.ended()["bye"] == "target-gone"
+    assert "tampered" not in {event.get("verdict") for event in follower.events[start:]}
+    deadline = time.monotonic() + timeout(30)
+    while domid_of(life.lab, NAME) >= 0:
+        assert time.monotonic() < deadline, life.lab.run(["cat", f"/var/log/xen/xl-{NAME}.log"]).out
+        time.sleep(0.5)
+
+
+@pytest.mark.long
+def test_kexec_that_restarts(follower: Follower, life: Life) -> None:
+    """With on_soft_reset = "restart" the domain's next kernel begins in a new domain."""
+    boots = life.boots
+    life.start(more='on_soft_reset = "restart"\n')
+    old = follower.attached()["target"]
+    follower.kernel()
+    life.up(boots + 1).run(KEXEC)
+    assert follower.ended()["bye"] == "target-gone"
+    assert follower.attached()["target"] != old
+    follower.kernel()
+    life.up(boots + 2)
+    follower.intact(3)
     life.destroy()
     follower.ended()
+
+
+def test_upgraded(follower: Follower, life: Life) -> None:
+    """It boots another kernel: the image's other profile is taken."""
     boots = life.boots
     life.start(other=True)
     follower.attached()

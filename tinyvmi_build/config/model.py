@@ -121,6 +121,11 @@ class Golden:
         "`bytes`: a page whose digest was right is kept, and compared from then on, for as much memory as the kernel's "
         "code and constants take. `digest`: each page is digested in each scan, in a smaller domain.",
     )
+    digest: str = _key(
+        Choice(("blake3", "sha256")),
+        "blake3",
+        "What pages are digested by. Both are as secure; BLAKE3 is the faster one.",
+    )
 
 
 _POLICY = Choice(("finding", "allow"))
@@ -204,12 +209,12 @@ class Config:
     target: Target = Target()
     kernel: Kernel = Kernel()
     checks: Checks = Checks()
-    golden: Golden = Golden()
     policy_globals: PolicyGlobals = field(
         default=PolicyGlobals(), metadata={"path": ("checks", "policy-globals")}
     )
     text_policy: TextPolicy = field(default=TextPolicy(), metadata={"path": ("checks", "text")})
     modules: Modules = field(default=Modules(), metadata={"path": ("checks", "modules")})
+    golden: Golden = Golden()
     minios: MiniOS = MiniOS()
     privilege: Privilege = Privilege()
 

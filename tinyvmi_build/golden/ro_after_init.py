@@ -14,7 +14,6 @@ Every byte is one of these; where a byte falls follows from the package alone:
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import re
 import struct
@@ -28,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 from tinyvmi_build.golden import code_stores, vdso
 from tinyvmi_build.golden.boot_values import is_boot_value
 from tinyvmi_build.golden.copied import copied
+from tinyvmi_build.golden.digests import tables
 from tinyvmi_build.golden.function_pointers import Pointers
 from tinyvmi_build.golden.rodata import BIAS, LINE, PAGE
 from tinyvmi_build.golden.text.series import series_of
@@ -316,7 +316,8 @@ def golden(image: KernelImage) -> dict[str, Any]:
 def blobs(image: KernelImage) -> dict[str, bytes]:
     """Tables by name: `ro-after-init` the expected bytes, `.kinds` how each is judged (a byte each);
 
-    `.digests`, `.lines`, `.reloc_index`, `.relocs` as those of `rodata`, with zeros where a place is;
+    `.sha256`, `.blake3`, `.lines`, `.reloc_index`, `.relocs` as those of `rodata`, with zeros
+    where a place is;
     `.run_index` u32, pages + 1; `.runs` u16 pairs, offset in the page and kind << 13 | bytes;
     `.sites` pairs of u32, site and key of each static call from _text, by key and site.
     """
@@ -338,7 +339,7 @@ def blobs(image: KernelImage) -> dict[str, bytes]:
     return {
         "ro-after-init": bytes(section.data),
         "ro-after-init.kinds": bytes(section.map),
-        "ro-after-init.digests": b"".join(hashlib.sha256(page).digest() for page in pages),
+        **tables("ro-after-init", pages),
         "ro-after-init.lines": bytes(lines),
         "ro-after-init.reloc_index": _index(relocs),
         "ro-after-init.relocs": b"".join(struct.pack("<H", r) for page in relocs for r in page),

@@ -7,11 +7,11 @@ monitor takes the relocation back before it digests.
 
 from __future__ import annotations
 
-import hashlib
 import struct
 import zlib
 from typing import TYPE_CHECKING, Any
 
+from tinyvmi_build.golden.digests import tables
 from tinyvmi_build.golden.unknown import Unknown, require
 from tinyvmi_build.kernel.relocs import RelocKind
 
@@ -62,14 +62,13 @@ def _cuts(data: bytes) -> list[dict[str, Any]]:
 def blobs(image: KernelImage) -> dict[str, bytes]:
     """Tables by name.
 
-    `rodata`: the file's bytes; `rodata.digests`: 32 bytes a page;
+    `rodata`: the file's bytes; `rodata.sha256`, `rodata.blake3`: 32 bytes a page;
     `rodata.lines`: u16 a line of 64 bytes, 64 a page; `rodata.reloc_index`: u32,
     pages + 1; `rodata.relocs`: u16, kind << 14 | offset from 8 bytes before the page.
     """
     start, end = _bounds(image)
     data = image.read(start, end - start)
     pages = [data[at : at + PAGE] for at in range(0, len(data), PAGE)]
-    digests = b"".join(hashlib.sha256(page).digest() for page in pages)
     lines = bytearray()
     for page in pages:
         sums = [zlib.crc32(page[at : at + LINE]) & 0xFFFF for at in range(0, len(page), LINE)]
@@ -77,7 +76,7 @@ def blobs(image: KernelImage) -> dict[str, bytes]:
     index, relocs = _relocations(image, start, end, len(pages))
     return {
         "rodata": data,
-        "rodata.digests": digests,
+        **tables("rodata", pages),
         "rodata.lines": bytes(lines),
         "rodata.reloc_index": index,
         "rodata.relocs": relocs,

@@ -46,6 +46,7 @@ class Monitor:
         domain: str = "tinyvmi-lab",
     ):
         self._reporter = reporter
+        self.hello: dict[str, Any] | None = None  # the hello record
         self.kernel: dict[str, Any] | None = None  # the kernel record
         self.scans = 0
         self.findings: list[dict[str, Any]] = []  # since begin()
@@ -155,7 +156,9 @@ class Monitor:
             self.scans = event.scan
         elif isinstance(event, Received):
             body = event.record.body
-            if body["t"] == "kernel":
+            if body["t"] == "hello":
+                self.hello = body
+            elif body["t"] == "kernel":
                 self.kernel = body
             elif body["t"] == "finding":
                 self.findings.append(body)

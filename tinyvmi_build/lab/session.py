@@ -12,7 +12,7 @@ from typing import Self
 from ..errors import MissingEnvironment, UsageError
 from ..progress import Progress
 from ..xen.patience import timeout
-from . import grub, guest, initramfs, target
+from . import device_model, grub, guest, initramfs, target
 from .agent import Client, Remote, Result
 from .guest.modules import in_order
 from .hypervisor import xsm_hypervisor, xsm_policy
@@ -21,8 +21,16 @@ from .qemu import Qemu
 
 # A PV dom0 faults early under QEMU's -cpu max and EPYC (SMAP); SVM and NPT are what PVH guests need.
 _CPU = "qemu64,+svm,+npt"
+#: With AVX2.  Without `-rdtscp` Xen's emulation of that instruction can hold a target up for ever.
+AVX2_CPU = "max,-smap,-rdtscp"
+# With lazy switching, as Xen up to 4.21 has it on processors of this kind, programs of dom0 lose AVX
+# registers under this emulator, whatever runs in other domains.
+_EAGER = " spec-ctrl=eager-fpu"
 _MEMORY_MIB = 2048
 _DOM0_MIB = 768
+# With a device model there: it is 20 MB twice over while dom0 unpacks it, and works for each HVM guest.
+_HVM_MEMORY_MIB = 2560
+_HVM_DOM0_MIB = 1024
 _DEADLY = ("Kernel panic", "Panic on CPU", "FATAL TRAP", "FATAL PAGE FAULT", "Domain 0 crashed")
 
 
@@ -31,10 +39,12 @@ class Lab:
 
     `files`: path in dom0 → content, brought along at boot.  `target_kernel`: a
     package (.deb) or vmlinuz that the target will boot (by default today's cloud kernel); with
-    `grub` it can also be booted by GRUB (the kind "pvh-grub"), and its KASLR is then active.
+    `grub` it can also be booted by GRUB (the kind "pvh-grub"), and its KASLR is then active; with `hvm`
+    dom0 has a device model, for the kind "hvm".
     `suite`: the Debian release whose Xen, tools and dom0 kernel are booted.
     `icount`: one processor, on which an instruction takes one nanosecond of the guests' time: counts repeat.
     `guest_files`: path in the target → executable; `more_modules`: what it can load beside target.LATER.
+    `cpu`: QEMU's model of the processor.
     `policy`: FLASK modules (name → text of a .te) for a Xen with XSM, in enforcing mode; None: Debian's Xen.
     """
 
@@ -47,15 +57,18 @@ class Lab:
         kvm: bool = False,
         keep: bool = False,
         grub: bool = False,
+        hvm: bool = False,
         suite: str = SUITE,
         policy: Mapping[str, str] | None = None,
         icount: bool = False,
         guest_files: Mapping[str, Path] | None = None,
         more_modules: Sequence[str] = (),
+        cpu: str = _CPU,
         progress: Progress | None = None,
     ):
         self.progress = progress or Progress()
         self._grub = grub
+        self._hvm = hvm
         self.suite = suite
         self.target_kernel = target_kernel
         self._files = dict(files or {})
@@ -64,6 +77,7 @@ class Lab:
         self._icount = icount
         self._guest_files = dict(guest_files or {})
         self._more_modules = tuple(more_modules)
+        self._cpu = cpu
         self._keep = keep or folder is not None
         self.folder = folder or Path(tempfile.mkdtemp(prefix="tinyvmi-lab."))
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -109,6 +123,8 @@ class Lab:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _prepare(self) -> Qemu:
+        if self._hvm and self.suite != SUITE:
+            raise UsageError(f"the lab's device model is {SUITE}'s, and goes with that Xen only")
         if self._policy is None:
             xen = xen_hypervisor(self.progress, self.suite)
         elif self.suite == SUITE:
@@ -125,12 +141,17 @@ class Lab:
         with open(ramdisk, "wb") as out:
             with open(base, "rb") as part:
                 shutil.copyfileobj(part, out)
+            if self._hvm:
+                out.write(device_model.archive(self.progress))
             out.write(initramfs.overlay(files, self.progress, self.suite))
+        memory, dom0 = (_HVM_MEMORY_MIB, _HVM_DOM0_MIB) if self._hvm else (_MEMORY_MIB, _DOM0_MIB)
         boot = f"{kernel} console=hvc0 loglevel=4 panic=-1,{ramdisk}"
         options = (
             "console=com1 com1=115200,8n1 loglvl=all guest_loglvl=all bootscrub=0 "
-            f"dom0_mem={_DOM0_MIB}M,max:{_DOM0_MIB}M"
+            f"dom0_mem={dom0}M,max:{dom0}M"
         )
+        if self._cpu == AVX2_CPU:
+            options += _EAGER
         if self._policy is not None:
             policy = self.folder / "xenpolicy"
             policy.write_bytes(xsm_policy(self._policy, self.progress))
@@ -139,7 +160,7 @@ class Lab:
         self._qemu = Qemu(
             [
                 *self._processor(),
-                *("-m", str(_MEMORY_MIB)),
+                *("-m", str(memory)),
                 *("-chardev", f"socket,id=agent,path={self.folder}/agent.sock,server=on,wait=off"),
                 *("-serial", "chardev:agent"),
                 *("-kernel", str(xen), "-initrd", boot),
@@ -151,10 +172,10 @@ class Lab:
 
     def _processor(self) -> list[str]:
         if self._icount:
-            return ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-cpu", _CPU, "-smp", "1"]
+            return ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-cpu", self._cpu, "-smp", "1"]
         if self._kvm:
             return ["-accel", "kvm", "-cpu", "host", "-smp", "2"]
-        return ["-accel", "tcg,thread=multi", "-cpu", _CPU, "-smp", "2"]
+        return ["-accel", "tcg,thread=multi", "-cpu", self._cpu, "-smp", "2"]
 
     def _target_files(self, kernel: Path) -> dict[str, Path | bytes]:
         """The target's kernel and initramfs: of a package with its modules, of a bare vmlinuz without."""
@@ -176,6 +197,10 @@ class Lab:
         if self._grub:
             image = grub.image(vmlinuz.read_bytes(), ramdisk, target.OPTIONS, self.progress)
             found[f"{target.FILES}/grub.elf"] = image
+        if self._hvm:
+            found[f"{target.FILES}/disk"] = grub.disk(
+                vmlinuz.read_bytes(), ramdisk, target.OPTIONS, self.progress
+            )
         return found
 
     def _stage(self, name: str, seconds: float, reached: Callable[[], bool]) -> None:
@@ -253,7 +278,7 @@ class Lab:
     ) -> target.Target:
         """Start a Linux guest and wait until it is up.
 
-        `kind`: pvh, pv or, in a lab with `grub`, pvh-grub; `extra` is for the command line of the first two;
-        `label`: its FLASK label, if it has one.
+        `kind`: pvh, pv or, in a lab with `grub`, pvh-grub, in one with `hvm`, hvm; `extra` is for the command
+        line of the first two; `label`: its FLASK label, if it has one.
         """
         return target.create(self, name, target.Wish(extra, kind, label, vcpus, memory_mib))

@@ -84,7 +84,7 @@ class _Shapes:
         return at
 
 
-def modules(kernel: KernelProfile, include: Iterable[str]) -> dict[str, Any]:
+def modules(kernel: KernelProfile, include: Iterable[str], digest: str) -> dict[str, Any]:
     """Values of `templates/checks/modules.c.j2`."""
     names = chosen(kernel, include)
     numbers = {name: i for i, name in enumerate(names)}
@@ -115,7 +115,7 @@ def modules(kernel: KernelProfile, include: Iterable[str]) -> dict[str, Any]:
         for area in ("text", "rodata"):
             row[area] = {
                 "npages": golden["sizes"][area.upper()] // PAGE,
-                "page": digests.add(_rows(data[f"{area}.digests"], 32)),
+                "page": digests.add(_rows(data[f"{area}.{digest}"], 32)),
                 "index": pools["reloc_index"].add(_numbers("I", data[f"{area}.reloc_index"])),
                 "relocs": pools["relocs"].add(data[f"{area}.relocs"]),
             }

@@ -41,12 +41,12 @@ def table_contexts(config: Config, kernel: KernelProfile) -> dict[str, dict[str,
         "syscall-table": lambda: _syscall_table(kernel),
         "idt": lambda: _idt(kernel),
         "policy-globals": lambda: _policy_globals(config, kernel),
-        "rodata": lambda: _rodata(kernel),
-        "text": lambda: _text(kernel),
+        "rodata": lambda: _rodata(config, kernel),
+        "text": lambda: _text(config, kernel),
         "function-pointers": lambda: _function_pointers(kernel),
         "page-tables": lambda: _page_tables(kernel),
-        "ro-after-init": lambda: _ro_after_init(kernel),
-        "modules": lambda: modules(kernel, config.modules.include),
+        "ro-after-init": lambda: _ro_after_init(config, kernel),
+        "modules": lambda: modules(kernel, config.modules.include, config.golden.digest),
         "registers": lambda: _registers(kernel),
     }
     return {check: make() for check, make in makers.items() if "unknown" not in kernel.golden[check]}
@@ -127,20 +127,20 @@ def _policy_globals(config: Config, kernel: KernelProfile) -> dict[str, Any]:
     return {"strings": strings}
 
 
-def _rodata(kernel: KernelProfile) -> dict[str, Any]:
+def _rodata(config: Config, kernel: KernelProfile) -> dict[str, Any]:
     golden = kernel.golden["rodata"]
     return {
         "symbol": golden["symbol"],
         "va": golden["va"],
         "last_size": (golden["size"] - 1) % PAGE + 1,
         "cuts": golden["cuts"],
-        **_pages(kernel, "rodata"),
+        **_pages(config, kernel, "rodata"),
     }
 
 
-def _pages(kernel: KernelProfile, check: str) -> dict[str, Any]:
+def _pages(config: Config, kernel: KernelProfile, check: str) -> dict[str, Any]:
     """What stands in struct tv_digest_range."""
-    digests = kernel.blob(f"{check}.digests")
+    digests = kernel.blob(f"{check}.{config.golden.digest}")
     lines = _numbers("H", kernel.blob(f"{check}.lines"))
     return {
         "digests": [digests[at : at + 32] for at in range(0, len(digests), 32)],
@@ -164,11 +164,11 @@ TEXT_TABLES = {
 }
 
 
-def _text(kernel: KernelProfile) -> dict[str, Any]:
+def _text(config: Config, kernel: KernelProfile) -> dict[str, Any]:
     golden = kernel.golden["text"]
     rodata = kernel.section(".rodata")
     start = rodata.addr - golden["va"]
-    pages = _pages(kernel, "text")
+    pages = _pages(config, kernel, "text")
     c_types = {"I": "uint32_t", "H": "uint16_t", "B": "uint8_t"}
     arrays = {
         "reloc_index": ("uint32_t", pages.pop("reloc_index")),
@@ -238,10 +238,10 @@ def _page_tables(kernel: KernelProfile) -> dict[str, Any]:
     return {"golden": golden, "pointers": golden["pointers"]}
 
 
-def _ro_after_init(kernel: KernelProfile) -> dict[str, Any]:
+def _ro_after_init(config: Config, kernel: KernelProfile) -> dict[str, Any]:
     golden = kernel.golden["ro-after-init"]
     blob = kernel.blob
-    pages = _pages(kernel, "ro-after-init")
+    pages = _pages(config, kernel, "ro-after-init")
     values: list[list[int]] = []
     constants = []
     for offset, size, allowed in golden["constants"]:

@@ -247,7 +247,7 @@ SHAPES: dict[str, dict[str, Callable[[Any], bool]]] = {
     "bye": {"scan": _count, "verdict": _verdict, "reason": _text},
 }
 OPTIONAL: dict[str, dict[str, Callable[[Any], bool]]] = {
-    "hello": {"base_rev": _text},
+    "hello": {"base_rev": _text, "digest": _text},
     "kernel": {"pv": _among(1)},
     "check": {"reason": _text, "notices": _count},
     "cost": {"look": _among(1)},

@@ -23,4 +23,15 @@ void tv_free(void *p);
  * are taken, so that a record is never torn. */
 void tv_console_write(const char *s, size_t n);
 
+/*
+ * Of the processor's vector units those that may be used at any time: the processor has them, operating
+ * system or hypervisor keeps their state, and nothing that interrupts the core touches it.
+ */
+enum tv_vector_unit {
+    TV_UNIT_SSE41 = 1,
+    TV_UNIT_AVX2 = 2,
+    TV_UNIT_SHA = 4, /* and SSE4.1 */
+};
+uint32_t tv_vector_units(void);
+
 #endif

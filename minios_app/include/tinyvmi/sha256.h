@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* SHA-256 (FIPS 180-4); the code is generated from templates/c/sha256.c.j2. */
+/* SHA-256 (FIPS 180-4); the code is generated from templates/c/sha256*.c.j2. */
 #ifndef TINYVMI_SHA256_H
 #define TINYVMI_SHA256_H
 
 #include <tinyvmi/types.h>
 
-#define TV_SHA256_SIZE 32
+/* Take `n` blocks of 64 bytes into the state `h` (FIPS 180-4, 6.2.2). */
+typedef void tv_sha256_code(uint32_t h[8], const uint8_t *p, size_t n);
 
-/* Digest of `n` bytes. */
-void tv_sha256(const void *data, size_t n, uint8_t digest[TV_SHA256_SIZE]);
+tv_sha256_code tv_sha256_portable;
+tv_sha256_code tv_sha256_sha_ni; /* needs TV_UNIT_SHA; not in every image */
 
-/* Known-answer test; false means that no digest of this run may be trusted. */
-bool tv_sha256_self_test(void);
+/* Digest of `size` bytes, whose blocks are taken in by `code`. */
+void tv_sha256(tv_sha256_code *code, const void *data, size_t size, uint8_t digest[32]);
+
+/* Digests of `n` whole pages. */
+void tv_sha256_pages(tv_sha256_code *code, const uint8_t *const page[], uint32_t n, uint8_t digest[][32]);
 
 #endif

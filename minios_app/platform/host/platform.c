@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <cpuid.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <time.h>
@@ -20,6 +21,31 @@ void tv_sleep_ns(uint64_t ns)
 
     while (nanosleep(&t, &t) && errno == EINTR)
         ;
+}
+
+/* What the operating system keeps of AVX it says in XCR0 (Intel SDM volume 1, 14.3). */
+static bool keeps_avx(void)
+{
+    uint32_t low, high;
+
+    __asm__ __volatile__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (low & 6) == 6;
+}
+
+uint32_t tv_vector_units(void)
+{
+    uint32_t a, b, c, d, features = 0, units = 0;
+
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d))
+        features = b;
+    if (__get_cpuid(1, &a, &b, &c, &d) && (c & bit_SSE4_1)) {
+        units |= TV_UNIT_SSE41;
+        if (features & bit_SHA)
+            units |= TV_UNIT_SHA;
+        if ((features & bit_AVX2) && (c & bit_OSXSAVE) && keeps_avx())
+            units |= TV_UNIT_AVX2;
+    }
+    return units;
 }
 
 void *tv_alloc(size_t n)

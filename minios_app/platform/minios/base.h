@@ -17,6 +17,9 @@ void base_release(unsigned long va, uint32_t npages);
 /* Wait about a millisecond for room in the console, without letting anybody else write to it. */
 void base_console_wait(void);
 
+/* Of tv_vector_units(): what of them this base leaves alone, and what Xen lets this domain use. */
+uint32_t base_vector_units(void);
+
 /* Before the first record. */
 void base_start(void);
 

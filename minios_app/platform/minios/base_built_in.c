@@ -4,6 +4,9 @@
 #include <mini-os/kernel.h>
 #include <mini-os/mm.h>
 #include <mini-os/sched.h>
+#include <mini-os/vector.h>
+
+#include <tinyvmi/platform.h>
 
 #include "base.h"
 
@@ -21,6 +24,14 @@ void base_release(unsigned long va, uint32_t npages)
 void base_console_wait(void)
 {
     msleep(1);
+}
+
+uint32_t base_vector_units(void)
+{
+    unsigned int units = vector_enable();
+
+    return (units & VECTOR_SSE41 ? TV_UNIT_SSE41 : 0) | (units & VECTOR_AVX2 ? TV_UNIT_AVX2 : 0) |
+           (units & VECTOR_SHA ? TV_UNIT_SHA : 0);
 }
 
 void base_start(void)

@@ -26,6 +26,11 @@ void tv_sleep_ns(uint64_t ns)
     msleep((uint32_t)((ns + 999999) / 1000000));
 }
 
+uint32_t tv_vector_units(void)
+{
+    return base_vector_units();
+}
+
 void *tv_alloc(size_t n)
 {
     void *p = malloc(n);

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.unit.core import digests
 from tinyvmi_build.paths import data_dir
-from tinyvmi_build.render import sha256
-from tinyvmi_build.render.env import environment, render
 
 FLAGS = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-mgeneral-regs-only", "-shared", "-fPIC"]
 
@@ -24,12 +24,19 @@ def compile_shared(folder: Path, name: str, *sources: Path, compiler: str = "gcc
 
 
 @pytest.fixture(scope="session", params=["gcc", "clang"])
-def sha256_library(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    folder = tmp_path_factory.mktemp("sha256")
-    source = folder / "sha256.c"
-    env = environment(data_dir("templates"))
-    source.write_text(render(env, "c/sha256.c.j2", "sha256.c", sha256.context()))
-    return compile_shared(folder, "sha256", source, compiler=request.param)
+def digest_library(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], ctypes.CDLL]:
+    """`digest_library("sha256")`: that algorithm with all its variants, compiled once."""
+    made: dict[str, ctypes.CDLL] = {}
+
+    def library(algorithm: str) -> ctypes.CDLL:
+        if algorithm not in made:
+            folder = tmp_path_factory.mktemp(f"{algorithm}-{request.param}")
+            made[algorithm] = digests.compiled(folder, digests.sources(algorithm), request.param)
+        return made[algorithm]
+
+    return library
 
 
 @pytest.fixture(scope="session")

@@ -51,7 +51,7 @@ def blobs() -> dict[str, bytes]:
         "function-pointers.index": u32(0, 2, 3),
         "function-pointers.slots": u16(8, 4088, 16),
         "function-pointers.targets": u32(0x100, 0x210, 0x100),
-        "ro-after-init.digests": bytes(64),
+        "ro-after-init.sha256": bytes(64),
         "ro-after-init.lines": bytes(256),
         "ro-after-init.reloc_index": u32(0, 1, 1),
         "ro-after-init.relocs": u16(128),

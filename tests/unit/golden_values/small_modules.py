@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from tinyvmi_build.golden import digests
 from tinyvmi_build.golden.modules.layout import Area
 from tinyvmi_build.golden.modules.link import Field, Record
 from tinyvmi_build.golden.modules.packed import packed
-from tinyvmi_build.golden.modules.pages import Classes, by_page, digests
+from tinyvmi_build.golden.modules.pages import Classes, by_page, split
 from tinyvmi_build.golden.text.code import u16, u32
 
 _STARTS = {Area.TEXT: 0x3F000000, Area.RODATA: 0x3F001000, Area.DATA: 0x3F002000, Area.INIT_TEXT: 0x3F020000}
@@ -55,10 +56,10 @@ def blobs() -> dict[str, bytes]:
         ("text", text, code, 0xFFFFFFFFC0000000),
         ("rodata", rodata, table, 0xFFFFFFFFC0001000),
     ):
-        hashes, sums = digests(data)
+        pages, sums = split(data)
         (groups,) = by_page(records, start, 1, classes)
         tables |= {
-            f"{name}.digests": hashes[0],
+            **digests.tables(name, pages),
             f"{name}.sums": sums[0],
             f"{name}.reloc_index": u32([0, len(groups)]),
             f"{name}.relocs": groups,

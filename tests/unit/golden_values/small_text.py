@@ -67,7 +67,7 @@ def blobs() -> dict[str, bytes]:
     sites = [kind << 12 | 64 * kind for kind in range(12)]
     args = [0, 0x13, 0x600, 0, 0, 0, 0]
     return {
-        "text.digests": bytes(32),
+        "text.sha256": bytes(32),
         "text.lines": bytes(128),
         "text.reloc_index": struct.pack("<2I", 0, 1),
         "text.relocs": struct.pack("<H", 1 << 14 | 40),

@@ -7,6 +7,7 @@ import struct
 import zlib
 
 import pytest
+from blake3 import blake3
 
 from tests.unit.golden_values.fake import TEXT, FakeImage, FakeSymbols
 from tinyvmi_build.golden import rodata
@@ -27,10 +28,8 @@ def test_digests_and_lines_of_a_part_page() -> None:
     tables = rodata.blobs(subject)
     data = tables["rodata"]
     assert len(data) == 4196
-    assert (
-        tables["rodata.digests"]
-        == hashlib.sha256(data[:4096]).digest() + hashlib.sha256(data[4096:]).digest()
-    )
+    for name, digest in (("sha256", hashlib.sha256), ("blake3", blake3)):
+        assert tables[f"rodata.{name}"] == digest(data[:4096]).digest() + digest(data[4096:]).digest()
     lines = struct.unpack("<128H", tables["rodata.lines"])
     assert lines[1] == zlib.crc32(data[64:128]) & 0xFFFF
     assert lines[65] == zlib.crc32(data[4160:4196]) & 0xFFFF  # the last line is cut

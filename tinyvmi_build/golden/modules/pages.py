@@ -1,4 +1,4 @@
-"""Pages of a module: digests, sums that say where a change is, and how addresses are taken back.
+"""Pages of a module: sums that say where a change is, and how addresses are taken back.
 
 A page's records are groups, one a class (what a value counts from, and how),
 in bytes: class, u16 count, and then of each its distance from the one before,
@@ -8,7 +8,6 @@ bit 7 set is a row: u16 count, u16 first offset, u8 distance.
 
 from __future__ import annotations
 
-import hashlib
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
@@ -27,11 +26,11 @@ CLASSES_MAX = 0x80
 Classes = dict[tuple[Field, int], int]  # (field, region) → number
 
 
-def digests(data: bytes) -> tuple[list[bytes], list[bytes]]:
-    """SHA-256 of each page, and an 8-bit sum of each of its lines."""
+def split(data: bytes) -> tuple[list[bytes], list[bytes]]:
+    """Pages, and of each the 8-bit sums of its lines."""
     pages = [data[at : at + PAGE] for at in range(0, len(data), PAGE)]
     sums = [bytes(zlib.crc32(page[at : at + LINE]) & 0xFF for at in range(0, PAGE, LINE)) for page in pages]
-    return [hashlib.sha256(page).digest() for page in pages], sums
+    return pages, sums
 
 
 def by_page(records: Iterable[Record], start: int, npages: int, classes: Classes) -> list[bytes]:

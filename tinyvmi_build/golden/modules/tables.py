@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
 
+from tinyvmi_build.golden import digests
 from tinyvmi_build.golden.text.calls import Counted
 from tinyvmi_build.golden.text.code import Code, u16, u32
 from tinyvmi_build.golden.text.series import Series
@@ -15,7 +16,7 @@ from tinyvmi_build.golden.unknown import Unknown
 from .layout import INIT, PAGE, Area
 from .link import KERNEL, SIZES, Linked, Module, ModuleImage, Record
 from .packed import packed
-from .pages import Classes, by_page, digests
+from .pages import Classes, by_page, split
 from .sites import known_sections, module_regions
 
 if TYPE_CHECKING:
@@ -104,17 +105,18 @@ def _outside(records: list[Record], regions: list[Region]) -> list[Record]:
 
 
 def _pages(name: str, data: bytes, records: list[Record], start: int, classes: Classes) -> dict[str, bytes]:
-    hashes, sums = digests(data)
+    pages, sums = split(data)
     groups = by_page(records, start, len(data) // PAGE, classes)
-    return _tables(name, list(zip(hashes, sums, groups, strict=True)))
+    return _tables(name, list(zip(pages, sums, groups, strict=True)))
 
 
 def _tables(name: str, pages: list[tuple[bytes, bytes, bytes]]) -> dict[str, bytes]:
+    """`pages`: bytes, sums of lines, groups of records."""
     index = [0]
     for _, _, groups in pages:
         index.append(index[-1] + len(groups))
     return {
-        f"{name}.digests": b"".join(page[0] for page in pages),
+        **digests.tables(name, (page[0] for page in pages)),
         f"{name}.sums": b"".join(page[1] for page in pages),
         f"{name}.reloc_index": u32(index),
         f"{name}.relocs": b"".join(page[2] for page in pages),
@@ -125,17 +127,14 @@ def _rodata(variants: list[Linked], start: int, classes: Classes) -> dict[str, b
     """Pages that the two orders of the sorted tables share stand once; `order` numbers each variant's."""
     numbers: dict[tuple[bytes, bytes, bytes], int] = {}
     order: list[int] = []
-    content = bytearray()
     for linked in variants:
-        hashes, sums = digests(linked.data)
+        pages, sums = split(linked.data)
         groups = by_page(linked.records, start, len(linked.data) // PAGE, classes)
-        for i, page in enumerate(zip(hashes, sums, groups, strict=True)):
-            if page not in numbers:
-                numbers[page] = len(numbers)
-                content += linked.data[i * PAGE : (i + 1) * PAGE]
-            order.append(numbers[page])
+        for page in zip(pages, sums, groups, strict=True):
+            order.append(numbers.setdefault(page, len(numbers)))
     # The pages' bytes are for people alone, as `text.code` is.
-    return _tables("rodata", list(numbers)) | {"rodata.order": u16(order), "rodata.pages": bytes(content)}
+    content = b"".join(page[0] for page in numbers)
+    return _tables("rodata", list(numbers)) | {"rodata.order": u16(order), "rodata.pages": content}
 
 
 def _witnesses(module: Module, linked: list[Linked], code: Code) -> list[list[int]]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import struct
 import zlib
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from tinyvmi_build.golden.digests import tables
 from tinyvmi_build.golden.rodata import LINE, PAGE
 from tinyvmi_build.golden.unknown import Unknown
 
@@ -88,15 +88,14 @@ class Code:
         return bytes(canonical)
 
     @staticmethod
-    def digests(canonical: bytes) -> tuple[bytes, bytes]:
-        """Of each page its SHA-256, and 16-bit sums of its lines."""
-        digests, lines = bytearray(), bytearray()
-        for at in range(0, len(canonical), PAGE):
-            page = canonical[at : at + PAGE]
-            digests += hashlib.sha256(page).digest()
+    def digests(canonical: bytes) -> dict[str, bytes]:
+        """`text.sha256` and `text.blake3` of each page, and `text.lines`, 16-bit sums of its lines."""
+        pages = [canonical[at : at + PAGE] for at in range(0, len(canonical), PAGE)]
+        lines = bytearray()
+        for page in pages:
             sums = [zlib.crc32(page[i : i + LINE]) & 0xFFFF for i in range(0, len(page), LINE)]
             lines += struct.pack("<64H", *(sums + [0] * (64 - len(sums))))
-        return bytes(digests), bytes(lines)
+        return tables("text", pages) | {"text.lines": bytes(lines)}
 
     def sites(self, pads: Mapping[int, int]) -> dict[str, bytes]:
         """`site_index`, `sites`, `args`, `jumps`, `jump_keys`, `call_keys`, `function_index`, `functions`.

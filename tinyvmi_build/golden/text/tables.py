@@ -191,8 +191,8 @@ class Tables(Code):
     def blobs(self) -> dict[str, bytes]:
         """Tables by name.
 
-        `text` and `text.digests`, `.lines`, `.reloc_index`, `.relocs` as for rodata, but digests and
-        lines are of pages with zeros at every place; `.site_index` (u32, pages + 1) and `.sites`
+        `text` and `text.sha256`, `.blake3`, `.lines`, `.reloc_index`, `.relocs` as for rodata, but digests
+        and lines are of pages with zeros at every place; `.site_index` (u32, pages + 1) and `.sites`
         (u16: kind << 12 | offset in page); `.args` (u16); `.jumps` (u32 target, u16 key, u8 size, u8
         branch); `.jump_keys` and `.call_keys` (u32); `.function_index` (u32, pages + 1) and
         `.functions` (u16: what stands in front << 12 | offset in page); `.call_index` and `.call_gaps`
@@ -200,8 +200,7 @@ class Tables(Code):
         """
         # The rest of the last page is as executable as the page's begin; nothing ever writes it.
         data = self.image.read(self.text, self.npages * PAGE)
-        digests, lines = self.digests(self.blank(data))
-        found = {"text": data, "text.digests": digests, "text.lines": lines} | self._relocations()
+        found = {"text": data} | self.digests(self.blank(data)) | self._relocations()
         counted = Counted(self, data)
         tables = self.sites(counted.pads) | counted.tables()
         return found | {f"text.{name}": table for name, table in tables.items()}

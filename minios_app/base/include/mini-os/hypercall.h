@@ -42,6 +42,11 @@ static inline int HYPERVISOR_set_trap_table(trap_info_t *table)
     return hypercall3(__HYPERVISOR_set_trap_table, (unsigned long)table, 0, 0);
 }
 
+static inline int HYPERVISOR_fpu_taskswitch(int set)
+{
+    return hypercall3(__HYPERVISOR_fpu_taskswitch, (unsigned long)set, 0, 0);
+}
+
 static inline int HYPERVISOR_mmu_update(mmu_update_t *req, int count, int *success_count, domid_t domid)
 {
     return hypercall5(__HYPERVISOR_mmu_update, (unsigned long)req, count, (unsigned long)success_count, domid, 0);

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* Pages that wait to be digested two at a time: some variants take as long for one. */
+#ifndef CHECKS_PAIR_H
+#define CHECKS_PAIR_H
+
+#include <tinyvmi/digest.h>
+
+struct tv_pair {
+    uint32_t count;
+    uint32_t number[2]; /* of each page in its range */
+    uint8_t flags[2];   /* the check's own */
+    uint8_t page[2][TV_PAGE_SIZE];
+    uint8_t digest[2][TV_DIGEST_SIZE]; /* tv_pair_digest() */
+};
+
+/* Add a page (there is room for it).  True: it is time to digest. */
+static inline bool tv_pair_add(struct tv_pair *p, uint32_t number, uint8_t flags, const uint8_t *page)
+{
+    memcpy(p->page[p->count], page, TV_PAGE_SIZE);
+    p->number[p->count] = number;
+    p->flags[p->count] = flags;
+    return ++p->count == 2;
+}
+
+/* Digest the pages that wait; how many there are.  None waits any more. */
+static inline uint32_t tv_pair_digest(struct tv_pair *p)
+{
+    const uint8_t *const page[2] = { p->page[0], p->page[1] };
+    uint32_t count = p->count;
+
+    tv_digest_pages(page, count, p->digest);
+    p->count = 0;
+    return count;
+}
+
+#endif
