@@ -20,6 +20,7 @@ from .options import project_options
 )
 @click.option("--icount", is_flag=True, help="Count instructions first, in a boot of its own.")
 @click.option("--only-icount", is_flag=True, help="Count instructions, and leave wall-clock time.")
+@click.option("--avx2", is_flag=True, help="On an emulated processor with AVX2, not on a plain one.")
 @click.option(
     "--quick", is_flag=True, help="The comparison alone: no latency, slow-down, growth, build times."
 )
@@ -59,6 +60,7 @@ def command(
     scans: int,
     icount: bool,
     only_icount: bool,
+    avx2: bool,
     quick: bool,
     as_json: bool,
     plot: Path | None,
@@ -118,6 +120,7 @@ def command(
             clocks=(["icount"] if icount or only_icount else []) + ([] if only_icount else ["wall"]),
             rounds=rounds,
             scans=scans,
+            avx2=avx2,
             quick=quick,
             libvmi=libvmi,
             keep=keep,

@@ -172,7 +172,8 @@ class Lab:
 
     def _processor(self) -> list[str]:
         if self._icount:
-            return ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-cpu", self._cpu, "-smp", "1"]
+            counting = ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off"]
+            return [*counting, "-cpu", self._cpu, "-smp", "1"]
         if self._kvm:
             return ["-accel", "kvm", "-cpu", "host", "-smp", "2"]
         return ["-accel", "tcg,thread=multi", "-cpu", self._cpu, "-smp", "2"]
