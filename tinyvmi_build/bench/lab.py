@@ -14,7 +14,7 @@ from ..errors import MissingEnvironment, TinyVMIError, UsageError
 from ..image.build import BuildResult, build_limit, build_monitor
 from ..lab.play import monitor_files
 from ..lab.project import kernel_to_boot
-from ..lab.session import AVX2_CPU, Lab
+from ..lab.session import AVX2_CPU, PLAIN_CPU, Lab
 from ..lab.target import Target
 from ..profile.profile import ProfileFile
 from ..progress import Progress
@@ -79,7 +79,7 @@ def compare(
         guest_files=guest_files,
         more_modules=more_modules,
         icount=icount,
-        **({"cpu": AVX2_CPU} if avx2 else {}),
+        cpu=AVX2_CPU if avx2 else PLAIN_CPU,
         progress=progress,
         keep=keep,
     )

@@ -20,7 +20,7 @@ from .packages import SUITE, fetch_kernel, unpacked_kernel, vmlinuz_of, xen_hype
 from .qemu import Qemu
 
 # A PV dom0 faults early under QEMU's -cpu max and EPYC (SMAP); SVM and NPT are what PVH guests need.
-_CPU = "qemu64,+svm,+npt"
+PLAIN_CPU = "qemu64,+svm,+npt"
 #: With AVX2.  Without `-rdtscp` Xen's emulation of that instruction can hold a target up for ever.
 AVX2_CPU = "max,-smap,-rdtscp"
 # With lazy switching, as Xen up to 4.21 has it on processors of this kind, programs of dom0 lose AVX
@@ -63,7 +63,7 @@ class Lab:
         icount: bool = False,
         guest_files: Mapping[str, Path] | None = None,
         more_modules: Sequence[str] = (),
-        cpu: str = _CPU,
+        cpu: str = PLAIN_CPU,
         progress: Progress | None = None,
     ):
         self.progress = progress or Progress()
