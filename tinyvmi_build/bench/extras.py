@@ -18,10 +18,10 @@ from ..lab.target import LATER_FOLDER, Target
 from ..paths import data_dir
 from ..profile.profile import ProfileFile
 from ..progress import Progress
-from ..verdict.collector import ScanDone
+from ..verdict.collector import Event, ScanDone
 from .lab import MONITOR, inside
 from .plan import MONITOR as MONITOR_NAME
-from .plan import Plan
+from .plan import STEADY, Plan
 from .result import Run
 from .samples import Told, figures, pick
 from .statistics import spread
@@ -30,7 +30,7 @@ Extra = Callable[[Lab, Target, Run], None]
 
 WORK = "bench/work"  # in the target
 #: Workload → its pieces, so that each takes about a second of one slow processor.
-WORKLOADS = {"cpu": 60, "memory": 60, "fork": 600}
+WORKLOADS = {"cpu": 250, "memory": 90, "fork": 2500}
 PERIODS_MS = (0, 10_000, 1_000, 100)  # 0: no monitor
 #: Modules that any machine can load, beside those that the lab's target has loaded.
 MODULES = (
@@ -101,12 +101,16 @@ def slowdown(rounds: int, progress: Progress) -> Extra:
     return measure
 
 
+def _steady(event: Event) -> Event | None:
+    return event if isinstance(event, ScanDone) and event.scan > STEADY else None
+
+
 def _worked(lab: Lab, target: Target, period_ms: int) -> dict[str, float]:
     """Workload → s."""
     watching = None
     if period_ms:
         watching = Monitor(lab, target, _Silent(), folder=MONITOR, period=f"{period_ms}ms")
-        watching.until(lambda event: event if isinstance(event, ScanDone) else None, 120, "its first scan")
+        watching.until(_steady, 180, "its third scan")
     found = {}
     try:
         for workload, pieces in WORKLOADS.items():

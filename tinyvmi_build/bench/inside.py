@@ -26,7 +26,7 @@ from ..xen.folder import read_manifest
 from ..xen.launch import Options, find_target, run_once
 from ..xen.patience import timeout
 from ..xen.privilege import set_target
-from .plan import LIBVMI, LIMIT, MONITOR, WAYS, WHOLE_LOOK, Plan
+from .plan import LIBVMI, LIMIT, MONITOR, STEADY, WAYS, WHOLE_LOOK, Plan
 
 _PERIOD_MS = 10
 _LOOKING_MS = 600_000  # between scans, so that there are only looks
@@ -114,7 +114,7 @@ class Bench:
     def _monitor(self, who: str, number: int) -> None:
         options = Options(
             target=str(self._target.domid),
-            scans=self._plan.scans + 1,
+            scans=self._plan.scans + STEADY,
             period_ms=_PERIOD_MS,
             timeout_s=timeout(120),
             costs=True,
@@ -150,7 +150,7 @@ class Bench:
 
     def _dom0(self, who: str, number: int) -> None:
         argv = [self._plan.dom0, WAYS[who], "--costs", str(self._target.domid), "00"]
-        argv += [str(self._plan.scans + 1), str(_PERIOD_MS)]
+        argv += [str(self._plan.scans + STEADY), str(_PERIOD_MS)]
         collector = Collector("00")
         keep = _Keep(self._said(who, number))
         process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)

@@ -11,6 +11,7 @@ WAYS = {
     "dom0-batched": "--batched",
     "dom0-revalidate": "--revalidate",
 }
+STEADY = 2  # the number of the first scan that is as all later ones are
 WHOLE_LOOK = "a look"  # in the place of a check's name
 MONITOR, LIMIT, LIBVMI = "monitor", "limit", "libvmi"
 
@@ -25,7 +26,7 @@ class Plan:
     limit: str = ""  # limit.elf
     libvmi: str = ""  # a program: PROGRAM DOMAIN ADDRESS PAGES ROUNDS
     rounds: int = 5  # of all who are compared, in turn
-    scans: int = 3  # in a round, after the first, which maps
+    scans: int = 3  # in a round, after those that are not yet as all later ones are
     limit_rounds: int = 2
     looks: int = 0  # of the monitor between two scans
     pause: bool = True  # the target stands still meanwhile

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .goals import goals
 from .plan import LIBVMI, LIMIT, MONITOR
 from .result import CLOCKS, ICOUNT, Result, Run
-from .samples import FIRST, GROUPS, LATER, LOOK, MAPPING, WHOLE, WORK, Figure, pick
+from .samples import FIRST, GROUPS, LATER, LOOK, MAPPING, SECOND, WHOLE, WORK, Figure, pick
 from .statistics import Spread, less
 from .table import Table
 
@@ -79,14 +79,15 @@ def _scans(run: Run) -> Table:
             figures = {w: pick(run.figures, w, what, scan, phase) for w in who}
             if figures.get(MONITOR):
                 rows.append(_row(run, what + label, figures, who))
-    for what in GROUPS:
-        figures = {w: pick(run.figures, w, what, FIRST) for w in who}
-        if figures.get(MONITOR):
-            rows.append(_row(run, f"{what}, first scan", figures, who))
+    for scan in (FIRST, SECOND):
+        for what in GROUPS:
+            figures = {w: pick(run.figures, w, what, scan) for w in who}
+            if figures.get(MONITOR):
+                rows.append(_row(run, f"{what}, {scan} scan", figures, who))
     head = ("check", *(NAMES[w] for w in who), "less than kept", "less than page by page")
     n = next((f.ns.n for f in run.figures if (f.who, f.scan) == (MONITOR, LATER)), 0)
     notes = [
-        f"Medians (quartiles) of {n} scans in {unit(run)}, all of one boot, in turn.",
+        f"Medians (quartiles) of {n} scans from the third on, in {unit(run)}, all of one boot, in turn.",
         f"The clock: {CLOCKS[run.clock]}.",
         "kept: mapped in batches and never again: the least that dom0 can do, which does not see a frame that"
         " the guest exchanges. batched: mapped anew in batches at each scan, as the monitor does.",

@@ -8,13 +8,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from .plan import LIBVMI, LIMIT
+from .plan import LIBVMI, LIMIT, STEADY
 from .statistics import Spread, spread
 
 #: Rows that sum up checks: name → the checks, None: all there are.
 GROUPS: dict[str, tuple[str, ...] | None] = {"text + rodata": ("text", "rodata"), "all checks": None}
-# Scans of a run: the first maps, what comes later is the steady state; a look is less than a scan.
-FIRST, LATER, LOOK = "first", "later", "look"
+# Scans of a run: the first maps and digests, the second may still put by what the first has proved; what
+# comes later is the steady state.  A look is less than a scan.
+FIRST, SECOND, LATER, LOOK = "first", "second", "later", "look"
 WHOLE, MAPPING, WORK = (
     "whole",
     "mapping",
@@ -91,7 +92,9 @@ def figures(told: Told) -> list[Figure]:
 def _kind(body: dict[str, Any]) -> str:
     if body.get("look"):
         return LOOK
-    return LATER if body["scan"] or body["who"] in (LIMIT, LIBVMI) else FIRST
+    if body["who"] in (LIMIT, LIBVMI) or body["scan"] >= STEADY:
+        return LATER
+    return SECOND if body["scan"] else FIRST
 
 
 def _groups(told: Told, pages: dict[tuple[str, str], int]) -> list[Figure]:

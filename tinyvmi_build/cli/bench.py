@@ -16,7 +16,7 @@ from .options import project_options
 @click.command("bench")
 @click.option("--rounds", type=click.IntRange(1, 1000), default=5, show_default=True, help="Of all, in turn.")
 @click.option(
-    "--scans", type=click.IntRange(1, 1000), default=3, show_default=True, help="In a round, after the first."
+    "--scans", type=click.IntRange(1, 1000), default=3, show_default=True, help="In a round, from the third on."
 )
 @click.option("--icount", is_flag=True, help="Count instructions first, in a boot of its own.")
 @click.option("--only-icount", is_flag=True, help="Count instructions, and leave wall-clock time.")

@@ -41,7 +41,7 @@ def test_looks_are_no_scans() -> None:
     found = figures(told([*lines(), line("monitor", 1, "cost", **look)]))
     assert median("monitor", "text + rodata") == 1010
     kinds = {(f.scan, f.ns.median) for f in found if (f.who, f.what, f.phase) == ("monitor", "text", WHOLE)}
-    assert kinds == {(FIRST, 8005.0), (LATER, 805.0), ("look", 3)}
+    assert kinds == {(FIRST, 8005.0), ("second", 1605.0), (LATER, 805.0), ("look", 3)}
 
 
 def test_phases_add_up() -> None:
