@@ -22,7 +22,10 @@ def line(who: str, number: int, kind: str, **fields: Any) -> str:
 
 
 def lines(rounds: int = 2, scans: int = 4) -> list[str]:
-    """Round 0 and the first scan of each round cost ten times more, the second one twice as much; the second round 10 ns a check more."""
+    """Round 0 and a round's first scan cost ten times more, its second one twice as much.
+
+    Each check of round 2 costs 10 ns more.
+    """
     found = []
     for number in range(rounds + 1):
         for who, (*costs, mapping) in COSTS.items():
