@@ -60,7 +60,7 @@ def least_memory(into: dict[str, int], progress: Progress) -> Callable[[Lab, Tar
                     argv = ["tinyvmi-build", "launch", MONITOR, "--target", target.name]
                     # The second scan needs what the first has put by.
                     if lab.run([*argv, "--scans", "2", "--period", "10ms"], 180).status == 0:
-                        into["domain, the least that works, MiB"] = mib
+                        into["domain, the least in which scans are intact, MiB"] = mib
                         return
             finally:
                 _give(lab, into["domain, as configured, MiB"])
