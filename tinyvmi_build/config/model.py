@@ -43,12 +43,14 @@ class Monitor:
     look: int = _key(
         Duration(0, 60_000),
         100,
-        "From one look to the next, between scans: at what the target has written, and at whatever costs little.",
+        "From one look to the next, between scans: at what the target has written, "
+        "and at whatever costs little. 0ms: none.",
     )
     slice: int = _key(
         Int(0, 1_000_000, "microseconds"),
         0,
-        "How long a scan may keep the processor before it rests, so that it is spread over half a period; 0: no rest.",
+        "How long a scan may keep the processor before it rests, "
+        "so that it is spread over half a period; 0: no rest.",
     )
     jitter: int = _key(
         Int(0, 50, "percent"),
@@ -118,8 +120,8 @@ class Golden:
     compare: str = _key(
         Choice(("bytes", "digest")),
         "bytes",
-        "`bytes`: a page whose digest was right is kept, and compared from then on, for as much memory as the kernel's "
-        "code and constants take. `digest`: each page is digested in each scan, in a smaller domain.",
+        "`bytes`: a page whose digest was right is kept, and compared from then on, for as much memory "
+        "as the kernel's code and constants take. `digest`: each is digested in each scan: a smaller domain.",
     )
     digest: str = _key(
         Choice(("blake3", "sha256")),
