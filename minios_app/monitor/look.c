@@ -100,6 +100,8 @@ enum tv_scan_end tv_look(struct tv_kernel *k, uint32_t number, bool scanning)
         else if (!scanning && is_due(i))
             end = tv_scan_check(k, i, number, NULL);
     }
-    tv_cost_tell(number, "a look", tv_now_ns() - looked_ns, true);
+    tv_cost_note(number, "a look", tv_now_ns() - looked_ns, true);
+    if (!scanning)
+        tv_cost_tell();
     return end;
 }

@@ -175,7 +175,7 @@ enum tv_scan_end tv_scan_check(struct tv_kernel *k, uint32_t i, uint32_t number,
 
     run(k, tv_checks[i], dirty, res);
     cost = tv_now_ns() - start;
-    tv_cost_tell(number, tv_checks[i]->name, cost, dirty != NULL);
+    tv_cost_note(number, tv_checks[i]->name, cost, dirty != NULL);
     if (dirty && !res->findings && !res->missing)
         return TV_SCAN_DONE; /* which says nothing of the rest */
     print = fingerprint(res);
@@ -224,6 +224,7 @@ enum tv_scan_end tv_scan(struct tv_kernel *k, uint32_t number, enum tv_verdict *
         if (end != TV_SCAN_DONE)
             return end;
     }
+    tv_cost_tell();
     *verdict = tv_scan_verdict();
     return TV_SCAN_DONE;
 }

@@ -11,7 +11,10 @@
 extern bool tv_costs;
 
 /* Check `name` of scan `number` took `ns` in all; `look`: not the whole of it, but a look between scans. */
-void tv_cost_tell(uint32_t number, const char *name, uint64_t ns, bool look);
+void tv_cost_note(uint32_t number, const char *name, uint64_t ns, bool look);
+
+/* Say what was noted: when a scan, or a look between scans, is over. */
+void tv_cost_tell(void);
 
 /*
  * Of a platform's guest_view_map(): around the mapping of `npages` pages.  The
