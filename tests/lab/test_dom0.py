@@ -50,12 +50,12 @@ def by_the_monitor(lab: Lab, target: Target) -> tuple[int, list[dict[str, Any]]]
 
 
 def judged(lab: Lab, target: Target, ways: Sequence[str]) -> Said:
-    """Who judged → what was said of one and the same target, which stands still."""
-    target.pause()
-    try:
-        return {"monitor": by_the_monitor(lab, target), **{way: by_dom0(lab, target, way) for way in ways}}
-    finally:
-        target.unpause()
+    """Who judged → what was said of one and the same target.
+
+    It is not paused: what is wrong in memory that stands still could be on its way from a migration, and
+    is believed only after ten seconds.
+    """
+    return {"monitor": by_the_monitor(lab, target), **{way: by_dom0(lab, target, way) for way in ways}}
 
 
 @pytest.fixture(scope="module")

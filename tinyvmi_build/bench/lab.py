@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -88,7 +89,8 @@ def compare(
         lab.run(["chmod", "+x", *executable]).check()
         target = lab.create_target()
         run.kernel = target.release
-        run.xen = next((line for line in lab.console_log.splitlines() if "Xen version" in line), "")
+        version = re.search(r"Xen version \S+", lab.console_log)
+        run.xen = version[0] if version else ""
         plan = Plan(
             target=target.name,
             monitor=MONITOR,

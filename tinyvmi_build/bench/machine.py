@@ -15,7 +15,7 @@ def describe() -> dict[str, str]:
         "processor": _cpu(),
         "processors": str(os.cpu_count() or 1),
         "memory": _memory(),
-        "system": f"{_system()}, Linux {platform.release()}",
+        "system": _system(),
         "compiler": _first_line(["gcc", "--version"]),
         "python": platform.python_version(),
     }
