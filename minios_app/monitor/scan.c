@@ -11,6 +11,10 @@
  */
 #define REREAD_NS UINT64_C(20000000)
 
+/* Where the target is seen to write its code: the next reading, and the last. */
+#define PATCH_NS   UINT64_C(100000000)
+#define PATCHES_NS UINT64_C(5000000000)
+
 #define ARRIVED_NS UINT64_C(10000000000)
 
 #define CHECKS_MAX 32
@@ -44,11 +48,19 @@ void tv_scan_detach(struct tv_kernel *k)
         tv_checks[i]->detach(k);
 }
 
-/* Bad news is read again, at once and in one go, before it is believed. */
+/*
+ * Bad news is read again, at once and in one go, before it is believed; and as
+ * long as the hypervisor says that the target goes on writing its code, within
+ * reason: a tracer that is switched on patches for a while, and until it is
+ * done code and books need not agree.
+ */
 static void run(struct tv_kernel *k, const struct tv_check *check, const struct tv_dirty *dirty, struct tv_result *res)
 {
-    for (int again = 0; again < 2; again++) {
+    uint64_t since = tv_now_ns();
+
+    for (bool again = false;; again = true) {
         bool rests = again ? tv_pace_hurry() : false;
+        bool writes = again && check->look && tv_look_renew(k);
 
         memset(res, 0, sizeof(*res));
         if (dirty) {
@@ -59,9 +71,10 @@ static void run(struct tv_kernel *k, const struct tv_check *check, const struct 
         }
         if (again)
             tv_pace_resume(rests);
-        if (again || (!res->findings && !res->missing))
+        if ((!res->findings && !res->missing) || (again && (!writes || tv_now_ns() - since >= PATCHES_NS)))
             return;
-        tv_sleep_ns(REREAD_NS);
+        tv_beat_if_due();
+        tv_sleep_ns(again ? PATCH_NS : REREAD_NS);
         tv_pt_cache_flush(k);
     }
 }

@@ -44,6 +44,9 @@ uint64_t tv_look_due(void);
  */
 enum tv_scan_end tv_look(struct tv_kernel *k, uint32_t number, bool scanning);
 
+/* Ask again, and keep the answer for the next look: has the target written to its code or constants since? */
+bool tv_look_renew(struct tv_kernel *k);
+
 /* pace.c */
 void tv_pace_reset(void);
 void tv_pace_begin(uint64_t period_ns);
