@@ -37,10 +37,10 @@ _DEADLY = ("Kernel panic", "Panic on CPU", "FATAL TRAP", "FATAL PAGE FAULT", "Do
 class Lab:
     """Context manager.  All it writes lies in `folder`: kept with `keep`, if it was given, or on failure.
 
-    `files`: path in dom0 → content, brought along at boot.  `target_kernel`: a
-    package (.deb) or vmlinuz that the target will boot (by default today's cloud kernel); with
-    `grub` it can also be booted by GRUB (the kind "pvh-grub"), and its KASLR is then active; with `hvm`
-    dom0 has a device model, for the kind "hvm".
+    `files`: path in dom0 → content, brought along at boot; `target_files`: the same in the target.
+    `target_kernel`: a package (.deb) or vmlinuz that the target will boot (by default today's cloud kernel);
+    with `grub` it can also be booted by GRUB (the kind "pvh-grub"), and its KASLR is then active; with
+    `hvm` dom0 has a device model, for the kind "hvm".
     `suite`: the Debian release whose Xen, tools and dom0 kernel are booted.
     `cpu`: QEMU's model of the processor.
     `policy`: FLASK modules (name → text of a .te) for a Xen with XSM, in enforcing mode; None: Debian's Xen.
@@ -50,6 +50,7 @@ class Lab:
         self,
         files: Mapping[str, Path | bytes] | None = None,
         *,
+        target_files: Mapping[str, Path | bytes] | None = None,
         target_kernel: Path | None = None,
         folder: Path | None = None,
         kvm: bool = False,
@@ -67,6 +68,7 @@ class Lab:
         self.suite = suite
         self.target_kernel = target_kernel
         self._files = dict(files or {})
+        self._inside = dict(target_files or {})
         self._kvm = kvm
         self._policy = policy
         self._cpu = cpu
@@ -168,7 +170,8 @@ class Lab:
         folder = unpacked_kernel(kernel) if packed else None
         loaded = in_order(folder, target.MODULES) if folder else {}
         later = in_order(folder, target.LATER) if folder else {}
-        files = {f"{target.LATER_FOLDER}/{name}.ko": data for name, data in later.items()}
+        files: dict[str, Path | bytes] = dict(self._inside)
+        files |= {f"{target.LATER_FOLDER}/{name}.ko": data for name, data in later.items()}
         vmlinuz = vmlinuz_of(folder) if folder else kernel
         ramdisk = guest.initramfs(self.progress, loaded, files=files)
         found: dict[str, Path | bytes] = {
