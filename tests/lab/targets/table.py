@@ -124,6 +124,7 @@ def markdown(
     lines = [_HEAD, *(f"- {fact}" for fact in facts), "", "## Results", "", *_results(rows, results, names)]
     lines += [_CLEAN, "## Targets", "", *_targets(ran, names)]
     lines += ["", "## Tampers", "", *_tampers(rows, ran, names)]
+    lines += _differences(ran)
     lines += ["", "## What was not run", "", *_not_run(rows, results, names)]
     lines += ["", _REPEAT.format(minutes=minutes).rstrip() + "\n"]
     return "\n".join(lines)
@@ -181,6 +182,20 @@ def _tampers(rows: Sequence[Row], ran: Mapping[Row, dict[str, Any]], names: Sequ
     yield from _table(head, lines)
     yield ""
     yield f"`{NONE}`: a monitor in that mode has no such check, or that kind of guest no such register."
+
+
+def _differences(ran: Mapping[Row, dict[str, Any]]) -> Iterator[str]:
+    """What one base said and another did not."""
+    lines = []
+    for row, result in ran.items():
+        kept = result.get("differs", {})
+        for step in (
+            step for step, agreed in result["same"].items() if not agreed and len(result["bases"]) > 1
+        ):
+            said = [f"{base}: `{one}`" for base, told in kept.get(step, {}).items() for one in told]
+            lines.append(f"- {row.name}, {step}: {'; '.join(said) or 'the records were not kept'}")
+    if lines:
+        yield from ("", "## What only one of them said", "", *lines)
 
 
 def _not_run(rows: Sequence[Row], results: Results, names: Sequence[str]) -> Iterator[str]:
