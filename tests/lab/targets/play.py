@@ -116,7 +116,7 @@ class _Turn:
         kept = tampered_of(change, found, self._named())
         kept |= {"verdict": verdict, "scans": took, "restored": restored}
         self.result["tampers"][change.name] = kept
-        self.told[change.name] = sorted({str(one) for one in bases.comparable(without_scan(found))})
+        self.told[change.name] = sorted({str(one) for one in bases.comparable(last_of_each_check(found))})
         self._lab.progress.note(f"{change.name}: {verdict} by {', '.join(kept['by'])}, then {restored}")
 
     def _named(self) -> Callable[[dict[str, Any]], str]:
@@ -139,8 +139,11 @@ def clean_of(records: Records) -> Records:
     return bases.comparable(told) + beats
 
 
-def without_scan(records: Records) -> Records:
-    """Findings as they are whatever the scan that they were made in."""
+def last_of_each_check(found: Records) -> Records:
+    """Findings without their scan, of the last scan in which their check reported: earlier ones may have been
+    made while the change was."""
+    last = {record["check"]: record["scan"] for record in found}
+    records = [record for record in found if record["scan"] == last[record["check"]]]
     return [{name: value for name, value in record.items() if name != "scan"} for record in records]
 
 

@@ -13,9 +13,9 @@ from tests.lab.targets.play import (
     SCANS,
     clean_of,
     different,
+    last_of_each_check,
     same,
     tampered_of,
-    without_scan,
     xen_of,
 )
 from tests.lab.targets.rows import FLASK_MODE, NOT_RUN, ROWS, Row
@@ -178,7 +178,10 @@ def test_what_is_kept_of_findings() -> None:
     kept = tampered_of(change(TEXT), found, lambda record: f"{record['symbol']}+0x8")
     assert kept == {"by": ["rodata", "text"], "at": "b+0x8"}
     assert tampered_of(change(TEXT), found[:1], str) == {"by": ["rodata"], "at": ""}
-    assert without_scan(found)[0] == {"check": "rodata", "symbol": "a"}
+    half = {"check": "text", "symbol": "b", "scan": 2}  # of a scan that was under way
+    assert last_of_each_check([half, *found]) == [
+        {name: value for name, value in one.items() if name != "scan"} for one in found
+    ]
 
 
 def test_whether_they_said_the_same() -> None:
