@@ -37,6 +37,7 @@ void tv_pace_begin(uint64_t period_ns)
 void tv_pace_end(void)
 {
     last_work_ns = worked_ns + (tv_now_ns() - slice_began_ns);
+    may_rest = false; /* a check that a look runs must not rest, and look again */
 }
 
 uint64_t tv_pace_work_ns(void)

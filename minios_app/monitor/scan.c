@@ -12,6 +12,9 @@
  */
 #define REREAD_NS UINT64_C(20000000)
 
+/* How long a target that is seen to write its code may leave places unfinished. */
+#define PATCHES_NS UINT64_C(30000000000)
+
 #define ARRIVED_NS UINT64_C(10000000000)
 
 #define CHECKS_MAX 32
@@ -45,9 +48,28 @@ void tv_scan_detach(struct tv_kernel *k)
         tv_checks[i]->detach(k);
 }
 
-/* Bad news is read again, at once and in one go, before it is believed. */
-static void run(struct tv_kernel *k, const struct tv_check *check, const struct tv_dirty *dirty, struct tv_result *res)
+static bool is_word(const char *a, const char *b)
 {
+    return strlen(a) == strlen(b) && memcmp(a, b, strlen(b)) == 0;
+}
+
+/* Is all that was found at places that the kernel patches?  What stands elsewhere is never on its way. */
+static bool patchable(const struct tv_result *res)
+{
+    static const char *const plain[] = { "text-bytes", "page-digest", "bytes", "mapping" };
+
+    for (uint32_t i = 0; i < res->findings && i < TV_FINDINGS_MAX; i++)
+        for (uint32_t j = 0; j < TV_ARRAY_SIZE(plain); j++)
+            if (is_word(res->finding[i].kind, plain[j]))
+                return false;
+    return true;
+}
+
+/* Bad news is read again, at once and in one go, before it is believed.  Has the target written its code meanwhile? */
+static bool run(struct tv_kernel *k, const struct tv_check *check, const struct tv_dirty *dirty, struct tv_result *res)
+{
+    bool writes = false;
+
     for (int again = 0; again < 2; again++) {
         bool rests = again ? tv_pace_hurry() : false;
 
@@ -61,10 +83,29 @@ static void run(struct tv_kernel *k, const struct tv_check *check, const struct 
         if (again)
             tv_pace_resume(rests);
         if (again || (!res->findings && !res->missing))
-            return;
+            break;
         tv_sleep_ns(REREAD_NS);
         tv_pt_cache_flush(k);
+        writes = check->look && tv_look_renew(k);
     }
+    return writes;
+}
+
+/*
+ * Is check `i` in the midst of what it judges?  A tracer that is switched on
+ * patches for a while, and until it is done code and books need not agree: as
+ * long as the hypervisor says that the target goes on writing its code, and
+ * within reason, what is found at such places is left to the next look.
+ */
+static bool unfinished(uint32_t i, const struct tv_result *res, bool writes)
+{
+    if (!res->findings || !writes || !patchable(res)) {
+        standing[i].unfinished_ns = 0;
+        return false;
+    }
+    if (!standing[i].unfinished_ns)
+        standing[i].unfinished_ns = tv_now_ns();
+    return tv_now_ns() - standing[i].unfinished_ns < PATCHES_NS;
 }
 
 static uint32_t kept(uint32_t count)
@@ -172,11 +213,12 @@ enum tv_scan_end tv_scan_check(struct tv_kernel *k, uint32_t i, uint32_t number,
     uint64_t start = tv_now_ns(), cost;
     enum tv_scan_end end;
     uint32_t print;
+    bool writes;
 
-    run(k, tv_checks[i], dirty, res);
+    writes = run(k, tv_checks[i], dirty, res);
     cost = tv_now_ns() - start;
     tv_cost_note(number, tv_checks[i]->name, cost, dirty != NULL);
-    if (dirty && !res->findings && !res->missing)
+    if (unfinished(i, res, writes) || (dirty && !res->findings && !res->missing))
         return TV_SCAN_DONE; /* which says nothing of the rest */
     print = fingerprint(res);
     tv_beat_if_due();

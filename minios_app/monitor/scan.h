@@ -22,6 +22,7 @@ enum tv_scan_end tv_scan(struct tv_kernel *k, uint32_t number, enum tv_verdict *
 struct tv_standing {
     enum tv_verdict verdict;
     uint64_t ended_ns, cost_ns;
+    uint64_t unfinished_ns; /* since when it finds places that the target is just patching; 0: it does not */
 };
 const struct tv_standing *tv_scan_standing(uint32_t check);
 
@@ -43,6 +44,9 @@ uint64_t tv_look_due(void);
  * tell.  TV_SCAN_GONE: the kernel is no longer there.
  */
 enum tv_scan_end tv_look(struct tv_kernel *k, uint32_t number, bool scanning);
+
+/* Ask again, and keep the answer for the next look: has the target written to its code or constants since? */
+bool tv_look_renew(struct tv_kernel *k);
 
 /* pace.c */
 void tv_pace_reset(void);

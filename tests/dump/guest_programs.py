@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 import subprocess
@@ -28,12 +29,18 @@ def bpf_loader(folder: Path) -> Path:
 
 
 def livepatch_module(kernel_deb: Path, suite: str) -> Path:
-    """guest/livepatch.c as a module of the kernel in `kernel_deb`, built with Debian's headers for it.
+    """guest/livepatch.c as a module of the kernel in `kernel_deb`."""
+    return built_module(SOURCES / "livepatch.c", kernel_deb, suite)
 
-    Kept in the cache: a dump is kept by what its guest was given.
+
+def built_module(code: Path, kernel_deb: Path, suite: str) -> Path:
+    """The C file `code` as a module of the kernel in `kernel_deb`, built with Debian's headers for it.
+
+    Kept in the cache, by what the file says: a dump is kept by what its guest was given.
     """
     release = re.sub(r"^linux-(image|binary)-", "", kernel_deb.name.partition("_")[0])
-    built = cache_dir("test-modules", release) / "livepatch.ko"
+    digest = hashlib.sha256(code.read_bytes()).hexdigest()[:16]
+    built = cache_dir("test-modules", release, digest) / f"{code.stem}.ko"
     if built.exists():
         return built
     if shutil.which("make") is None:
@@ -50,10 +57,10 @@ def livepatch_module(kernel_deb: Path, suite: str) -> Path:
     makefile.write_text(re.sub(r"(?<= )/usr/src", str(tree / "usr/src"), makefile.read_text()))
     module = built.parent / "module"
     module.mkdir(exist_ok=True)
-    shutil.copyfile(SOURCES / "livepatch.c", module / "livepatch.c")
-    (module / "Makefile").write_text("obj-m := livepatch.o\n")
+    shutil.copyfile(code, module / code.name)
+    (module / "Makefile").write_text(f"obj-m := {code.stem}.o\n")
     _run("make", "-C", source, f"M={module}", "CC=gcc", "modules")
-    shutil.copyfile(module / "livepatch.ko", built)
+    shutil.copyfile(module / built.name, built)
     shutil.rmtree(tree)
     shutil.rmtree(module)
     return built

@@ -20,7 +20,7 @@ from tinyvmi_build.lab.target import Target
 from tinyvmi_build.profile.profile import KernelProfile, ProfileFile
 from tinyvmi_build.progress import Progress
 
-from . import life
+from . import life, poking
 from .misbehave import build, folder
 from .reaching import IMAGE
 
@@ -51,13 +51,21 @@ def profiles(built: BuildResult) -> ProfileFile:
 
 
 @pytest.fixture(scope="session")
-def lab(built: BuildResult, profiles: ProfileFile, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def lab(
+    built: BuildResult,
+    profiles: ProfileFile,
+    tmp_path_factory: pytest.TempPathFactory,
+    pytestconfig: pytest.Config,
+) -> Iterator[Lab]:
     misbehave, smoke, reach = build.build_images(tmp_path_factory.mktemp("misbehave"))
     files: dict[str, Path | bytes] = {**monitor_files(built), **folder.files(misbehave, BAD)}
     files |= {SMOKE: smoke, IMAGE: reach}
     files |= {DOM0: dom0_checker(load(own_project(Progress()), env={}), profiles, Progress())}
     files |= life.files(tmp_path_factory.mktemp("life"))
-    with Lab(files, folder=tmp_path_factory.mktemp("lab"), grub=True) as running:
+    monitors = poking.MONITORS if pytestconfig.getoption("--long") else poking.USUAL
+    files |= poking.files(tmp_path_factory.mktemp("poking"), monitors)
+    inside = {poking.MODULE: poking.module()}
+    with Lab(files, target_files=inside, folder=tmp_path_factory.mktemp("lab"), grub=True) as running:
         running.run(["chmod", "+x", DOM0]).check()
         yield running
 

@@ -169,7 +169,10 @@ class Follower:
         assert verdicts == ["intact"] * number, bad
 
     def settled(self, seconds: float = 120) -> None:
-        """Wait for a scan that says intact: while modules are loaded, they are unverifiable."""
+        """Wait for a scan yet to come that says intact: modules that are being loaded are unverifiable."""
+        deadline = time.monotonic() + timeout(seconds)
+        while not self._remote.inbox.empty():
+            self.next(deadline, "an event")
         self.until(lambda event: event["event"] == "scan" and event["verdict"] == "intact", seconds, "intact")
 
     def tampered(self, seconds: float = 60) -> None:

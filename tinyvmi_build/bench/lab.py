@@ -67,7 +67,7 @@ def compare(
     rounds: int,
     scans: int,
     extras: Sequence[Callable[[Lab, Target, Run], None]] = (),
-    guest_files: Mapping[str, Path] | None = None,
+    guest_files: Mapping[str, Path | bytes] | None = None,
     more_modules: tuple[str, ...] = (),
     progress: Progress,
     keep: bool = False,
@@ -77,7 +77,7 @@ def compare(
     lab = Lab(
         what.files(),
         target_kernel=kernel_to_boot(loaded),
-        guest_files=guest_files,
+        target_files=guest_files,
         more_modules=more_modules,
         icount=icount,
         cpu=AVX2_CPU if avx2 else PLAIN_CPU,

@@ -56,7 +56,7 @@ def measure(
     with tempfile.TemporaryDirectory(prefix="tinyvmi-bench.") as folder:
         if libvmi:
             what = replace(what, libvmi=reader_files(libvmi, Path(folder), str(Path(LIBVMI).parent)))
-        work = {} if quick else {WORK: work_program(Path(folder))}
+        work: dict[str, Path | bytes] = {} if quick else {WORK: work_program(Path(folder))}
         for number, clock in enumerate(clocks):
             extras: list[Extra] = []
             if not quick:

@@ -11,19 +11,19 @@ import click
 
 from ..progress import Progress
 
-_PERIOD = re.compile(r"(\d+(?:\.\d+)?)(ms|s|min)?")
-_UNITS = {"ms": 1, "s": 1000, "min": 60_000, None: 1000}
+_PERIOD = re.compile(r"(\d+(?:\.\d+)?)(ms|s|min|m|h)?")
+_UNITS = {"ms": 1, "s": 1000, "min": 60_000, "m": 60_000, "h": 3_600_000, None: 1000}
 
 
 class Period(click.ParamType):
-    """`500ms`, `2s`, `1.5`, `5min` → milliseconds."""
+    """`500ms`, `2s`, `1.5`, `5m` → milliseconds."""
 
     name = "time"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
         match = _PERIOD.fullmatch(str(value).strip())
         if not match:
-            self.fail(f"'{value}' is no time: give e.g. 500ms, 2s or 5min", param, ctx)
+            self.fail(f"'{value}' is no time: give e.g. 500ms, 2s or 5m", param, ctx)
         milliseconds = round(float(match[1]) * _UNITS[match[2]])
         if not 10 <= milliseconds <= 86_400_000:
             self.fail(f"'{value}' is not between 10 ms and one day", param, ctx)

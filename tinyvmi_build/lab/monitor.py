@@ -48,6 +48,8 @@ class Monitor:
         self._reporter = reporter
         self.hello: dict[str, Any] | None = None  # the hello record
         self.kernel: dict[str, Any] | None = None  # the kernel record
+        self.tracking: dict[str, Any] | None = None  # what it said of telling what the target writes
+        self.verdict: Verdict | None = None  # of the last scan, or of a look that changed it
         self.scans = 0
         self.findings: list[dict[str, Any]] = []  # since begin()
         self.status: int | None = None  # launch's exit status, once it has ended
@@ -111,6 +113,13 @@ class Monitor:
 
         return self.until(condition, 60 + 3 * scans, f"{scans} scans that say {verdict}")
 
+    def listen(self, seconds: float) -> None:
+        """Take in what it says for so long."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self._drain()
+            time.sleep(0.1)
+
     def stop(self) -> None:
         """Interrupt launch, which destroys the monitor's domain; MissingEnvironment if it does not end."""
         self._remote.kill(signal.SIGINT)
@@ -153,13 +162,15 @@ class Monitor:
 
     def _note(self, event: Event) -> None:
         if isinstance(event, ScanDone):
-            self.scans = event.scan
+            self.scans, self.verdict = event.scan, event.verdict
         elif isinstance(event, Received):
             body = event.record.body
             if body["t"] == "hello":
                 self.hello = body
             elif body["t"] == "kernel":
                 self.kernel = body
+            elif body["t"] == "tracking":
+                self.tracking = body
             elif body["t"] == "finding":
                 self.findings.append(body)
 

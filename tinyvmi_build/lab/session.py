@@ -37,13 +37,13 @@ _DEADLY = ("Kernel panic", "Panic on CPU", "FATAL TRAP", "FATAL PAGE FAULT", "Do
 class Lab:
     """Context manager.  All it writes lies in `folder`: kept with `keep`, if it was given, or on failure.
 
-    `files`: path in dom0 → content, brought along at boot.  `target_kernel`: a
-    package (.deb) or vmlinuz that the target will boot (by default today's cloud kernel); with
-    `grub` it can also be booted by GRUB (the kind "pvh-grub"), and its KASLR is then active; with `hvm`
-    dom0 has a device model, for the kind "hvm".
+    `files`: path in dom0 → content, brought along at boot; `target_files`: the same in the target.
+    `target_kernel`: a package (.deb) or vmlinuz that the target will boot (by default today's cloud kernel);
+    with `grub` it can also be booted by GRUB (the kind "pvh-grub"), and its KASLR is then active; with
+    `hvm` dom0 has a device model, for the kind "hvm".
     `suite`: the Debian release whose Xen, tools and dom0 kernel are booted.
     `icount`: one processor, on which an instruction takes one nanosecond of the guests' time: counts repeat.
-    `guest_files`: path in the target → executable; `more_modules`: what it can load beside target.LATER.
+    `more_modules`: what the target can load beside target.LATER.
     `cpu`: QEMU's model of the processor.
     `policy`: FLASK modules (name → text of a .te) for a Xen with XSM, in enforcing mode; None: Debian's Xen.
     """
@@ -52,6 +52,7 @@ class Lab:
         self,
         files: Mapping[str, Path | bytes] | None = None,
         *,
+        target_files: Mapping[str, Path | bytes] | None = None,
         target_kernel: Path | None = None,
         folder: Path | None = None,
         kvm: bool = False,
@@ -61,7 +62,6 @@ class Lab:
         suite: str = SUITE,
         policy: Mapping[str, str] | None = None,
         icount: bool = False,
-        guest_files: Mapping[str, Path] | None = None,
         more_modules: Sequence[str] = (),
         cpu: str = PLAIN_CPU,
         progress: Progress | None = None,
@@ -72,10 +72,10 @@ class Lab:
         self.suite = suite
         self.target_kernel = target_kernel
         self._files = dict(files or {})
+        self._inside = dict(target_files or {})
         self._kvm = kvm
         self._policy = policy
         self._icount = icount
-        self._guest_files = dict(guest_files or {})
         self._more_modules = tuple(more_modules)
         self._cpu = cpu
         self._keep = keep or folder is not None
@@ -183,7 +183,7 @@ class Lab:
         packed = kernel.suffix == ".deb"
         folder = unpacked_kernel(kernel) if packed else None
         loaded = in_order(folder, target.MODULES) if folder else {}
-        files: dict[str, bytes | Path] = {**self._guest_files}
+        files: dict[str, Path | bytes] = dict(self._inside)
         later = in_order(folder, (*target.LATER, *self._more_modules)) if folder else {}
         for number, (name, data) in enumerate(later.items()):
             # Those that need each other are numbered, in the order in which they can be loaded.

@@ -66,6 +66,13 @@ def test_registers_and_all_else_are_intact(stage: Stage) -> None:
     assert exit_status(stage.steps) == 0, stage.steps
 
 
+def test_writes_are_not_tracked(stage: Stage) -> None:
+    """The right to ask for it would be one to change the target: the policy does not give it."""
+    assert stage.monitor.tracking == {
+        "t": "tracking", "frames": 0, "reason": "the hypervisor does not allow it",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("tamper", tried(register_changes()))
 def test_changes_of_registers(stage: Stage, tamper: Change) -> None:
     stage.steps.clear()

@@ -1,6 +1,6 @@
 """The life of a PV target: one `launch` follows it; what can begin anew in its domain, and what cannot.
 
-A PV guest has no reset and no kexec (docs/privilege.md): each kernel has a domain of its own.  That a kernel
+Xen's soft reset refuses PV guests (docs/discovery.md): each kernel has a domain of its own.  That a kernel
 is put aside by its root and looked at again later is shown by its clock, which is stopped from outside.
 """
 

@@ -42,6 +42,7 @@ def test_a_clean_pv_guest_is_intact(stage: Stage) -> None:
     stage.steps.clear()
     stage.intact("clean", scans=6)
     assert exit_status(stage.steps) == 0, stage.steps
+    assert stage.monitor.tracking == {"t": "tracking", "frames": 0, "reason": "Xen tracks no PV guest"}
 
 
 @pytest.mark.parametrize("tamper", tried([*(c for c in changes() if c.caught_by), page_tables.TASK]))

@@ -101,7 +101,7 @@ def _facts(modes: Iterable[Mode], results: dict[str, dict[str, Any] | None]) -> 
     }
     return [
         f"target: `{'`, `'.join(packages)}`, 256 MiB, with the modules that the lab loads",
-        *(f"{base}: {rev}" for base, rev in revs.items()),
+        *(f"{base}: source {rev}" for base, rev in revs.items()),
         "around them: QEMU's TCG, processor `qemu64,+svm,+npt`; Xen, its tools and dom0 from Debian bookworm,"
         " the Xen of FLASK mode built from Debian's source",
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from tests.lab import bases
@@ -22,10 +22,12 @@ from tinyvmi_build.verdict.model import Verdict
 SCANS = 20  # of a clean target
 _AFTER = 3  # when all tampers are taken back
 _MORE = 1  # scan after the one that reported: all checks have seen the change then, and told all of it
+_SHOWN = 5  # records that are kept of a difference
 RAN, FAILED = "run", "failed"
 _TARGET = "target"  # the domain that the lab's own project watches
 
 Records = list[dict[str, Any]]
+Told = dict[str, list[str]]  # by step: the records, comparable
 
 
 def play(lab: Lab, row: Row, names: Sequence[str], profiles: ProfileFile, label: str = "") -> dict[str, Any]:
@@ -48,6 +50,7 @@ def play(lab: Lab, row: Row, names: Sequence[str], profiles: ProfileFile, label:
         "xen": xen_of(lab.console_log),
         "bases": {name: turn.result | turn.place(said) for name, turn in turns.items()},
         "same": same([turn.told for turn in turns.values()]),
+        "differs": different({name: turn.told for name, turn in turns.items()}) if len(turns) > 1 else {},
     }
 
 
@@ -57,7 +60,7 @@ class _Turn:
     def __init__(self, lab: Lab, row: Row, name: str, profiles: ProfileFile, target: Target):
         self._lab, self._row, self._name, self._profiles, self._target = lab, row, name, profiles, target
         self._records: Records = []
-        self.told: dict[str, object] = {}
+        self.told: Told = {}
         self.result: dict[str, Any] = {"clean": 0, "after": 0, "tampers": {}, "lost": ""}
 
     def events(self, events: Iterable[Event]) -> None:
@@ -71,7 +74,7 @@ class _Turn:
             with self._lab.progress.step(f"{self._row.name}, {self._name}"):
                 kernel = monitor.wait_kernel()
                 self.result["clean"] = self._intact(monitor, SCANS)
-                self.told["clean"] = clean_of(self._records)
+                self.told["clean"] = [str(record) for record in clean_of(self._records)]
                 self.result |= {"find_us": kernel["us"], "levels": kernel["levels"], "rev": self._rev()}
                 guest = LiveGuest(self._target, kernel, self._profiles)
                 for change in self._row.tampers:
@@ -113,7 +116,7 @@ class _Turn:
         kept = tampered_of(change, found, self._named())
         kept |= {"verdict": verdict, "scans": took, "restored": restored}
         self.result["tampers"][change.name] = kept
-        self.told[change.name] = sorted({str(one) for one in bases.comparable(without_scan(found))})
+        self.told[change.name] = sorted({str(one) for one in bases.comparable(last_of_each_check(found))})
         self._lab.progress.note(f"{change.name}: {verdict} by {', '.join(kept['by'])}, then {restored}")
 
     def _named(self) -> Callable[[dict[str, Any]], str]:
@@ -136,8 +139,11 @@ def clean_of(records: Records) -> Records:
     return bases.comparable(told) + beats
 
 
-def without_scan(records: Records) -> Records:
-    """Findings as they are whatever the scan that they were made in."""
+def last_of_each_check(found: Records) -> Records:
+    """Findings without their scan, of the last scan in which their check reported: earlier ones may have been
+    made while the change was."""
+    last = {record["check"]: record["scan"] for record in found}
+    records = [record for record in found if record["scan"] == last[record["check"]]]
     return [{name: value for name, value in record.items() if name != "scan"} for record in records]
 
 
@@ -147,12 +153,27 @@ def tampered_of(change: Change, found: Records, named: Callable[[dict[str, Any]]
     return {"by": sorted({record["check"] for record in found}), "at": named(first) if first else ""}
 
 
-def same(told: Sequence[dict[str, object]]) -> dict[str, bool]:
+def same(told: Sequence[Told]) -> dict[str, bool]:
     """Of each step that any base took: whether all said the same in it."""
     steps = list(dict.fromkeys(step for one in told for step in one))
+    first, agree = told[0], {}
+    for step in steps:
+        agree[step] = bool(first.get(step)) and all(one.get(step) == first[step] for one in told)
+    return agree
+
+
+def different(told: Mapping[str, Told]) -> dict[str, dict[str, list[str]]]:
+    """Of each step in which not all said the same: by base, what another one did not say."""
+    agree = same(list(told.values()))
     return {
-        step: bool(told[0].get(step)) and all(o.get(step) == told[0][step] for o in told) for step in steps
+        step: {base: _alone(told, base, step) for base in told} for step, good in agree.items() if not good
     }
+
+
+def _alone(told: Mapping[str, Told], base: str, step: str) -> list[str]:
+    others = [one.get(step, []) for other, one in told.items() if other != base]
+    found = [record for record in told[base].get(step, []) if not all(record in other for other in others)]
+    return found[:_SHOWN]
 
 
 def xen_of(console: str) -> str:

@@ -54,7 +54,7 @@ class Mode:
         """Its result; a lab that did not get there is not used again."""
         try:
             if self._lab is None:
-                self._lab = self._new_lab(row)
+                self._lab = self._new_lab()
                 self._lab.start()
             label = seclabel(self.config, "target") if self.mode == FLASK_MODE else ""
             result = play(self._lab, row, self.names, self._profiles, label)
@@ -69,7 +69,7 @@ class Mode:
             self._lab.stop()
             self._lab = None
 
-    def _new_lab(self, row: Row) -> Lab:
+    def _new_lab(self) -> Lab:
         flask = self.mode == FLASK_MODE
         return Lab(
             bases.folders(self._built),

@@ -38,9 +38,9 @@ _REPEAT = """## Again
     TINYVMI_MINIOS_TREE=../mini-os make targets     # a work tree of the Xen Project's Mini-OS
     make targets ARGS="--row 'HVM, KASLR' --again"  # one row; a run of all of them writes this page
 
-It takes some {minutes} minutes on two cores; what has not changed is not run again. Most of it is HVM: there
-the emulator runs in the emulator. `make test` has a part of it: PVH, PVH with KASLR, one boot of FLASK mode
-with PVH and PV.
+The rows above took less than {minutes} minutes on two busy cores; what has not changed is not run again.
+HVM takes the longest to start: there the emulator runs in the emulator. `make test` has a part of it: PVH,
+PVH with KASLR, one boot of FLASK mode with PVH and PV.
 """
 
 
@@ -124,6 +124,7 @@ def markdown(
     lines = [_HEAD, *(f"- {fact}" for fact in facts), "", "## Results", "", *_results(rows, results, names)]
     lines += [_CLEAN, "## Targets", "", *_targets(ran, names)]
     lines += ["", "## Tampers", "", *_tampers(rows, ran, names)]
+    lines += _differences(ran)
     lines += ["", "## What was not run", "", *_not_run(rows, results, names)]
     lines += ["", _REPEAT.format(minutes=minutes).rstrip() + "\n"]
     return "\n".join(lines)
@@ -180,7 +181,21 @@ def _tampers(rows: Sequence[Row], ran: Mapping[Row, dict[str, Any]], names: Sequ
     head = ["change", "reported by", "first finding at", "also by", *(row.name for row in ran)]
     yield from _table(head, lines)
     yield ""
-    yield f"`{NONE}`: a monitor in that mode has no such check, or that kind of guest no such register."
+    yield f"`{NONE}`: not tried there; or that mode has no such check, that guest no such register."
+
+
+def _differences(ran: Mapping[Row, dict[str, Any]]) -> Iterator[str]:
+    """What one base said and another did not."""
+    lines = []
+    for row, result in ran.items():
+        kept = result.get("differs", {})
+        for step in (
+            step for step, agreed in result["same"].items() if not agreed and len(result["bases"]) > 1
+        ):
+            said = [f"{base}: `{one}`" for base, told in kept.get(step, {}).items() for one in told]
+            lines.append(f"- {row.name}, {step}: {'; '.join(said) or 'the records were not kept'}")
+    if lines:
+        yield from ("", "## What only one of them said", "", *lines)
 
 
 def _not_run(rows: Sequence[Row], results: Results, names: Sequence[str]) -> Iterator[str]:

@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 
-from tests.lab.targets.play import FAILED, RAN, SCANS, clean_of, same, tampered_of, without_scan, xen_of
+from tests.lab.targets.play import (
+    FAILED,
+    RAN,
+    SCANS,
+    clean_of,
+    different,
+    last_of_each_check,
+    same,
+    tampered_of,
+    xen_of,
+)
 from tests.lab.targets.rows import FLASK_MODE, NOT_RUN, ROWS, Row
 from tests.lab.targets.state import State
 from tests.lab.targets.table import good, markdown, terminal, words
@@ -168,14 +178,30 @@ def test_what_is_kept_of_findings() -> None:
     kept = tampered_of(change(TEXT), found, lambda record: f"{record['symbol']}+0x8")
     assert kept == {"by": ["rodata", "text"], "at": "b+0x8"}
     assert tampered_of(change(TEXT), found[:1], str) == {"by": ["rodata"], "at": ""}
-    assert without_scan(found)[0] == {"check": "rodata", "symbol": "a"}
+    half = {"check": "text", "symbol": "b", "scan": 2}  # of a scan that was under way
+    assert last_of_each_check([half, *found]) == [
+        {name: value for name, value in one.items() if name != "scan"} for one in found
+    ]
 
 
 def test_whether_they_said_the_same() -> None:
-    one: dict[str, object] = {"clean": [1], "a": ["x"], "b": []}
+    one = {"clean": ["1"], "a": ["x", "y"], "b": []}
     assert same([one, one]) == {"clean": True, "a": True, "b": False}  # nothing is not the same as nothing
-    assert same([one, {"clean": [2], "a": ["x"]}]) == {"clean": False, "a": True, "b": False}
-    assert same([{"clean": [1]}, one]) == {"clean": True, "a": False, "b": False}
+    assert same([one, one | {"clean": ["2"]}]) == {"clean": False, "a": True, "b": False}
+    assert same([{"clean": ["1"]}, one]) == {"clean": True, "a": False, "b": False}
+    other = {"clean": ["1"], "a": ["y", "z"]}
+    expected = {"a": {"p": ["x"], "q": ["z"]}, "b": {"p": [], "q": []}}
+    assert different({"p": one, "q": other}) == expected
+
+
+def test_the_docs_tell_what_only_one_said() -> None:
+    result = _result(PVH)
+    result["same"] |= {"clean": False, TEXT: False}
+    result["differs"] = {"clean": {"built-in": ["a record"], "mini-os": []}}
+    text = markdown([PVH], {PVH.name: result}, BASES, [], 30)
+    assert "- PVH, clean: built-in: `a record`\n" in text
+    assert f"- PVH, {TEXT}: the records were not kept\n" in text
+    assert "only one of them" not in markdown([PVH], {PVH.name: _result(PVH)}, BASES, [], 30)
 
 
 def test_the_version_that_xen_says() -> None:
