@@ -38,7 +38,7 @@ static void detach(struct tv_kernel *k)
         return;
     k->module_entry = NULL;
     tv_range_close(k, &state.range);
-    tv_text_area_close(&state.area);
+    tv_text_area_close(&state.area, k);
     tv_text_state_close(&state.text);
     for (uint32_t i = 0; state.copies && i < state.m->count; i++)
         tv_module_forget(&state.copies[i]);
@@ -64,7 +64,7 @@ static int attach(struct tv_kernel *k)
         return err;
     err = tv_text_state_open(&state.text, k);
     if (!err)
-        err = tv_text_area_open(&state.area, m->jump_keys, m->call_keys);
+        err = tv_text_area_open(&state.area, k, m->jump_keys, m->call_keys);
     state.seen = tv_alloc((m->count + 1) * sizeof(*state.seen));
     state.copies = tv_alloc((m->count + 1) * sizeof(*state.copies));
     if (!err && (!state.seen || !state.copies))

@@ -10,30 +10,63 @@
 #include <tinyvmi/record.h>
 
 #include "code.h"
+#include "kept.h"
 
 #define SITES_MAX   (1u << 17) /* for which there is a bit to say that one was seen */
 #define MODULES     UINT64_C(0xffffffffc0000000) /* MODULES_VADDR, asm/pgtable_64_types.h */
 #define MODULES_END UINT64_C(0xffffffffff000000)
 
 static struct tv_range range;
+static struct tv_kept kept;
+static uint32_t units, cpus_then; /* of the last run, if nothing was wrong then */
 static uint8_t page[TV_PAGE_SIZE];
 static uint8_t seen[SITES_MAX / 8];
 
 static int attach(struct tv_kernel *k)
 {
     const struct tv_ro_after_init *g = k->profile->ro_after_init;
+    int err;
 
     if (!g)
         return 0;
     if (g->site_count > SITES_MAX)
         return -TV_EINVAL;
-    return tv_range_open(k, &range, g->range.va, (uint64_t)g->range.npages * TV_PAGE_SIZE);
+    units = 0;
+    err = tv_kept_open(&kept, g->range.npages);
+    if (!err)
+        err = tv_range_open(k, &range, g->range.va, (uint64_t)g->range.npages * TV_PAGE_SIZE);
+    if (err)
+        tv_kept_close(&kept);
+    return err;
 }
 
 static void detach(struct tv_kernel *k)
 {
-    if (k->profile->ro_after_init)
-        tv_range_close(k, &range);
+    if (!k->profile->ro_after_init)
+        return;
+    tv_range_close(k, &range);
+    tv_kept_close(&kept);
+}
+
+/* `n` bytes at `offset` of the range, of what is kept if there are copies: then just that is judged. */
+static bool read(uint32_t offset, void *dst, uint32_t n)
+{
+    uint8_t *out = dst;
+
+    if (!kept.block)
+        return tv_range_read(&range, range.va + offset, dst, n);
+    while (n) {
+        uint32_t at = offset % TV_PAGE_SIZE, part = n < TV_PAGE_SIZE - at ? n : TV_PAGE_SIZE - at;
+        const uint8_t *copy = tv_kept_page(&kept, offset / TV_PAGE_SIZE);
+
+        if (!copy)
+            return false;
+        memcpy(out, copy + at, part);
+        out += part;
+        offset += part;
+        n -= part;
+    }
+    return true;
 }
 
 static void found(const struct tv_ro_after_init *g, const char *kind, uint32_t offset, const void *expected,
@@ -99,7 +132,7 @@ static void locate(const struct tv_ro_after_init *g, uint32_t i, uint32_t size, 
         if ((uint16_t)tv_crc32(0, page + at, n) == g->range.lines[i][line])
             continue;
         located = true;
-        if (tv_range_read(&range, range.va + (uint64_t)i * TV_PAGE_SIZE + at, actual, n))
+        if (read(i * TV_PAGE_SIZE + at, actual, n))
             found(g, "bytes", i * TV_PAGE_SIZE + at, NULL, 0, actual, n, "a line of a page whose digest differs", res);
     }
     if (!located) /* made to look the same line by line: the digest still tells */
@@ -111,7 +144,7 @@ static void judge_page(struct tv_kernel *k, const struct tv_ro_after_init *g, ui
     uint32_t size = i + 1 < g->range.npages ? TV_PAGE_SIZE : g->range.last_size;
     uint8_t digest[TV_DIGEST_SIZE];
 
-    if (!tv_range_read(&range, range.va + (uint64_t)i * TV_PAGE_SIZE, page, TV_PAGE_SIZE)) {
+    if (!read(i * TV_PAGE_SIZE, page, TV_PAGE_SIZE)) {
         res->missing++;
         return;
     }
@@ -129,7 +162,7 @@ static void judge_constant(struct tv_kernel *k, const struct tv_ro_after_init *g
 {
     uint64_t mask = c->size == 8 ? UINT64_MAX : (UINT64_C(1) << 8 * c->size) - 1, actual = 0, own;
 
-    if (!tv_range_read(&range, range.va + c->offset, &actual, c->size)) {
+    if (!read(c->offset, &actual, c->size)) {
         res->missing++;
         return;
     }
@@ -146,7 +179,7 @@ static void judge_encoding(const struct tv_ro_after_init *g, const struct tv_boo
 {
     uint8_t actual[TV_BOOT_CODE_MAX];
 
-    if (!tv_range_read(&range, range.va + e->offset, actual, e->size)) {
+    if (!read(e->offset, actual, e->size)) {
         res->missing++;
         return;
     }
@@ -187,7 +220,7 @@ static void judge_sites(struct tv_kernel *k, const struct tv_ro_after_init *g, s
     for (uint32_t i = 0; i < g->site_count; i++) {
         uint32_t entry[2], site, key, number; /* struct static_call_site: both count from themselves */
 
-        if (!tv_range_read(&range, range.va + g->sites_at + 8 * i, entry, sizeof(entry))) {
+        if (!read(g->sites_at + 8 * i, entry, sizeof(entry))) {
             res->missing++;
             continue;
         }
@@ -223,7 +256,7 @@ static void judge_array(struct tv_kernel *k, const struct tv_ro_after_init *g, s
     for (uint32_t i = 0; i < g->array_size / 8; i++) {
         uint32_t at = g->array_at + 8 * i;
 
-        if (!tv_range_read(&range, range.va + at, &v, sizeof(v))) {
+        if (!read(at, &v, sizeof(v))) {
             res->missing++;
             continue;
         }
@@ -231,6 +264,25 @@ static void judge_array(struct tv_kernel *k, const struct tv_ro_after_init *g, s
         if (v != own && (i >= cpus || v % TV_PAGE_SIZE))
             found(g, "per-cpu", at, &own, sizeof(own), &v, sizeof(v), "no area of a processor", res);
     }
+}
+
+/* Is every byte, and the number of processors, as it was when all was right?  All that is judged follows from those. */
+static bool unchanged(struct tv_kernel *k, const struct tv_ro_after_init *g)
+{
+    uint32_t cpus = 0;
+    bool same = units;
+
+    if (!tv_kept_ready(&kept))
+        return false;
+    for (uint32_t i = 0; i < g->range.npages; i++) {
+        tv_kept_look(&kept, i, &range.view, i);
+        same = same && (kept.flags[i] & TV_KEPT_GOOD);
+    }
+    if (!tv_read_va(k, g->nr_cpu_ids + k->delta, &cpus, sizeof(cpus)))
+        return false;
+    same = same && cpus == cpus_then;
+    cpus_then = cpus;
+    return same;
 }
 
 static void run(struct tv_kernel *k, struct tv_result *res)
@@ -242,6 +294,11 @@ static void run(struct tv_kernel *k, struct tv_result *res)
         return;
     }
     tv_range_refresh(k, &range);
+    if (unchanged(k, g)) {
+        res->units = units;
+        tv_settle(res, NULL);
+        return;
+    }
     for (uint32_t i = 0; i < g->range.npages; i++)
         judge_page(k, g, i, res);
     for (uint32_t i = 0; i < g->constant_count; i++)
@@ -250,7 +307,12 @@ static void run(struct tv_kernel *k, struct tv_result *res)
         judge_encoding(g, &g->encodings[i], res);
     judge_sites(k, g, res);
     judge_array(k, g, res);
+    units = res->findings || res->missing ? 0 : res->units;
+    for (uint32_t i = 0; units && i < g->range.npages; i++)
+        kept.flags[i] |= TV_KEPT_GOOD;
     tv_settle(res, "nothing of ro_after_init could be read");
 }
 
-const struct tv_check tv_check_ro_after_init = { .name = "ro-after-init", .attach = attach, .run = run, .detach = detach };
+const struct tv_check tv_check_ro_after_init = {
+    .name = "ro-after-init", .attach = attach, .run = run, .detach = detach
+};

@@ -229,11 +229,10 @@ static void judge_chunk(struct tv_kernel *k, const struct tv_digest_range *g, ui
     uint32_t low = first ? first - 1 : 0, high = end < g->npages ? end + 1 : end;
 
     tv_range_refresh_part(k, &range, low, high - low);
-    for (uint32_t i = first; i < end; i++) {
-        if (kept.block)
-            tv_kept_look(&kept, i, &range.view, i);
+    for (uint32_t i = first; kept.block && i < end; i++)
+        tv_kept_look(&kept, i, &range.view, i);
+    for (uint32_t i = first; i < end; i++)
         judge_page(k, g, i, res);
-    }
     judge_pair(g, res);
 }
 

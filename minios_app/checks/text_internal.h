@@ -80,6 +80,7 @@ struct tv_text_area {
     uint64_t *foreign;   /* [call keys] running address, if TV_TEXT_FOREIGN */
     uint8_t *enabled;    /* [jump keys] */
     bool changed;        /* a key is not what it was when they were read last */
+    struct guest_view pages; /* those that hold keys, in the order of jump keys, then call keys; none: they are read one by one */
 };
 
 struct tv_text_choices { /* what the kernel has made its choices by, for all places */
@@ -187,8 +188,11 @@ bool tv_text_poked(struct tv_text_state *s, struct tv_kernel *k, uint64_t va);
 bool tv_text_constants_read(struct tv_text_state *s, struct tv_kernel *k, struct tv_result *res);
 
 /* Memory for the keys of an area that has at most so many.  0 or -TV_ENOMEM. */
-int tv_text_area_open(struct tv_text_area *a, uint32_t jump_keys, uint32_t call_keys);
-void tv_text_area_close(struct tv_text_area *a);
+int tv_text_area_open(struct tv_text_area *a, struct tv_kernel *k, uint32_t jump_keys, uint32_t call_keys);
+void tv_text_area_close(struct tv_text_area *a, struct tv_kernel *k);
+
+/* Map the pages of its keys in one go from now on; for an area whose keys lie where they were linked.  0 or -TV_ENOMEM. */
+int tv_text_area_map_keys(struct tv_text_area *a, struct tv_kernel *k);
 
 /* Read the keys that the area's places follow; false if one cannot be read. */
 bool tv_text_keys_read(struct tv_text_state *s, struct tv_text_area *a, struct tv_kernel *k);

@@ -54,7 +54,7 @@ bool tv_text_step(struct tv_text_state *s)
     return s->steps;
 }
 
-int tv_text_area_open(struct tv_text_area *a, uint32_t jump_keys, uint32_t call_keys)
+int tv_text_area_open(struct tv_text_area *a, struct tv_kernel *k, uint32_t jump_keys, uint32_t call_keys)
 {
     memset(a, 0, sizeof(*a));
     a->functions = tv_alloc((call_keys + 1) * sizeof(*a->functions));
@@ -62,14 +62,16 @@ int tv_text_area_open(struct tv_text_area *a, uint32_t jump_keys, uint32_t call_
     a->enabled = tv_alloc(jump_keys + 1);
     if (a->functions && a->foreign && a->enabled)
         return 0;
-    tv_text_area_close(a);
+    tv_text_area_close(a, k);
     return -TV_ENOMEM;
 }
 
-void tv_text_area_close(struct tv_text_area *a)
+void tv_text_area_close(struct tv_text_area *a, struct tv_kernel *k)
 {
     void *tables[] = { a->functions, a->foreign, a->enabled };
 
+    if (a->pages.npages)
+        guest_view_release(k->gm, &a->pages);
     release(tables, TV_ARRAY_SIZE(tables));
     memset(a, 0, sizeof(*a));
 }
@@ -202,34 +204,6 @@ static bool read_paravirt(struct tv_text_state *s, struct tv_kernel *k, struct t
         if (!read64(s, k, p->patch, &value))
             return false;
         s->choices.default_paravirt = value == s->text + p->patch_default;
-    }
-    return true;
-}
-
-bool tv_text_keys_read(struct tv_text_state *s, struct tv_text_area *a, struct tv_kernel *k)
-{
-    const struct tv_text_code *c = a->c;
-
-    a->changed = false;
-
-    for (uint32_t i = 0; i < c->jump_key_count; i++) {
-        int32_t enabled;
-
-        if (!tv_read_va(k, tv_text_address(s, a, c->jump_keys[i]), &enabled, sizeof(enabled)))
-            return false;
-        /* static_key_count(): -1 counts as enabled */
-        a->changed = a->changed || a->enabled[i] != (enabled != 0);
-        a->enabled[i] = enabled != 0;
-    }
-    for (uint32_t i = 0; i < c->call_key_count; i++) {
-        uint64_t key = tv_text_address(s, a, c->call_keys[i]), old = a->foreign[i];
-
-        if (!tv_read_va(k, key, &a->foreign[i], sizeof(a->foreign[i])))
-            return false;
-        a->changed = a->changed || a->foreign[i] != old;
-        a->functions[i] = tv_text_entry(s, a->foreign[i]);
-        if (a->functions[i] == TV_TEXT_FOREIGN)
-            tv_text_ask(s, a->foreign[i]);
     }
     return true;
 }

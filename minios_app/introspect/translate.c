@@ -28,6 +28,7 @@ void tv_pt_cache_flush(struct tv_kernel *k)
 {
     for (uint32_t i = 0; i < k->pt.npages; i++)
         k->pt.gfn[i] = GFN_NONE;
+    k->leaf.size = 0;
 }
 
 bool tv_read_pa(struct tv_kernel *k, uint64_t pa, void *dst, size_t n)
@@ -78,16 +79,33 @@ int tv_translate(struct tv_kernel *k, uint64_t va, struct tv_translation *t)
     return -TV_EFAULT;
 }
 
+/* Where `va` is.  Values that are read in a row mostly lie under one large leaf: one walk serves them. */
+static bool physical(struct tv_kernel *k, uint64_t va, uint64_t *pa)
+{
+    struct tv_translation t;
+
+    if (va - k->leaf.va >= k->leaf.size || k->leaf.root_pa != k->root_pa) {
+        if (tv_translate(k, va, &t))
+            return false;
+        k->leaf.root_pa = k->root_pa;
+        k->leaf.size = t.size;
+        k->leaf.va = va & ~(t.size - 1);
+        k->leaf.pa = t.pa & ~(t.size - 1);
+    }
+    *pa = k->leaf.pa + (va - k->leaf.va);
+    return true;
+}
+
 bool tv_read_va(struct tv_kernel *k, uint64_t va, void *dst, size_t n)
 {
     uint8_t *out = dst;
 
     while (n) {
-        struct tv_translation t;
+        uint64_t pa;
         size_t in_page = TV_PAGE_SIZE - (va & (TV_PAGE_SIZE - 1));
         size_t part = n < in_page ? n : in_page;
 
-        if (tv_translate(k, va, &t) || !tv_read_pa(k, t.pa, out, part))
+        if (!physical(k, va, &pa) || !tv_read_pa(k, pa, out, part))
             return false;
         out += part;
         va += part;

@@ -26,6 +26,7 @@ static bool tracked;
 static bool renewed; /* some of those came while a look judged */
 static uint32_t touched; /* bit I: the target has written to those frames since check I was last run in whole */
 static uint64_t looked_ns;
+static uint64_t wrote_ns; /* when the target was last seen to write to them */
 
 /* The frames of the kernel's code and constants, which lie side by side. */
 static void find_frames(const struct tv_kernel *k)
@@ -57,6 +58,7 @@ void tv_look_attach(struct tv_kernel *k)
 
     tracked = false;
     touched = 0;
+    wrote_ns = 0;
     if (!tv_config.look_ms)
         return;
     find_frames(k);
@@ -88,18 +90,20 @@ static int ask(struct tv_kernel *k, bool *any)
         bits[i] |= fresh[i];
         *any = *any || fresh[i];
     }
-    if (*any)
+    if (*any) {
         touched = UINT32_MAX;
+        wrote_ns = tv_now_ns();
+    }
     return 0;
 }
 
-bool tv_look_renew(struct tv_kernel *k)
+uint64_t tv_look_wrote_ns(struct tv_kernel *k)
 {
     bool any = false;
 
     if (tracked && !ask(k, &any) && any)
-        renewed = true;
-    return any;
+        renewed = true; /* kept for the next look */
+    return tracked ? wrote_ns : 0;
 }
 
 /* What is wrong may have been put right, or be worse, once the target has written again: soon, then. */

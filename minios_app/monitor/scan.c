@@ -12,8 +12,9 @@
  */
 #define REREAD_NS UINT64_C(20000000)
 
-/* How long a target that is seen to write its code may leave places unfinished. */
+/* How long a target that is seen to write its code, last a moment ago, may leave places unfinished. */
 #define PATCHES_NS UINT64_C(30000000000)
+#define MOMENT_NS  UINT64_C(1000000000)
 
 #define ARRIVED_NS UINT64_C(10000000000)
 
@@ -53,23 +54,26 @@ static bool is_word(const char *a, const char *b)
     return strlen(a) == strlen(b) && memcmp(a, b, strlen(b)) == 0;
 }
 
-/* Is all that was found at places that the kernel patches?  What stands elsewhere is never on its way. */
+/* Is all that was found at places that the kernel patches while it runs?  What stands elsewhere is never on its way. */
 static bool patchable(const struct tv_result *res)
 {
-    static const char *const plain[] = { "text-bytes", "page-digest", "bytes", "mapping" };
+    static const char *const kinds[] = { "jump-label", "static-call",       "static-call-trampoline", "ftrace",
+                                         "kprobe",     "ftrace-trampoline", "kprobe-slot" };
 
-    for (uint32_t i = 0; i < res->findings && i < TV_FINDINGS_MAX; i++)
-        for (uint32_t j = 0; j < TV_ARRAY_SIZE(plain); j++)
-            if (is_word(res->finding[i].kind, plain[j]))
-                return false;
+    for (uint32_t i = 0; i < res->findings && i < TV_FINDINGS_MAX; i++) {
+        bool one = false;
+
+        for (uint32_t j = 0; j < TV_ARRAY_SIZE(kinds); j++)
+            one = one || is_word(res->finding[i].kind, kinds[j]);
+        if (!one)
+            return false;
+    }
     return true;
 }
 
-/* Bad news is read again, at once and in one go, before it is believed.  Has the target written its code meanwhile? */
-static bool run(struct tv_kernel *k, const struct tv_check *check, const struct tv_dirty *dirty, struct tv_result *res)
+/* Bad news is read again, at once and in one go, before it is believed. */
+static void run(struct tv_kernel *k, const struct tv_check *check, const struct tv_dirty *dirty, struct tv_result *res)
 {
-    bool writes = false;
-
     for (int again = 0; again < 2; again++) {
         bool rests = again ? tv_pace_hurry() : false;
 
@@ -83,23 +87,22 @@ static bool run(struct tv_kernel *k, const struct tv_check *check, const struct 
         if (again)
             tv_pace_resume(rests);
         if (again || (!res->findings && !res->missing))
-            break;
+            return;
         tv_sleep_ns(REREAD_NS);
         tv_pt_cache_flush(k);
-        writes = check->look && tv_look_renew(k);
     }
-    return writes;
 }
 
 /*
  * Is check `i` in the midst of what it judges?  A tracer that is switched on
  * patches for a while, and until it is done code and books need not agree: as
  * long as the hypervisor says that the target goes on writing its code, and
- * within reason, what is found at such places is left to the next look.
+ * within reason, what is found at such places, in modules too, is left to the
+ * next look.
  */
-static bool unfinished(uint32_t i, const struct tv_result *res, bool writes)
+static bool unfinished(struct tv_kernel *k, uint32_t i, const struct tv_result *res)
 {
-    if (!res->findings || !writes || !patchable(res)) {
+    if (!res->findings || !patchable(res) || tv_now_ns() - tv_look_wrote_ns(k) >= MOMENT_NS) {
         standing[i].unfinished_ns = 0;
         return false;
     }
@@ -213,12 +216,11 @@ enum tv_scan_end tv_scan_check(struct tv_kernel *k, uint32_t i, uint32_t number,
     uint64_t start = tv_now_ns(), cost;
     enum tv_scan_end end;
     uint32_t print;
-    bool writes;
 
-    writes = run(k, tv_checks[i], dirty, res);
+    run(k, tv_checks[i], dirty, res);
     cost = tv_now_ns() - start;
     tv_cost_note(number, tv_checks[i]->name, cost, dirty != NULL);
-    if (unfinished(i, res, writes) || (dirty && !res->findings && !res->missing))
+    if (unfinished(k, i, res) || (dirty && !res->findings && !res->missing))
         return TV_SCAN_DONE; /* which says nothing of the rest */
     print = fingerprint(res);
     tv_beat_if_due();

@@ -45,8 +45,8 @@ uint64_t tv_look_due(void);
  */
 enum tv_scan_end tv_look(struct tv_kernel *k, uint32_t number, bool scanning);
 
-/* Ask again, and keep the answer for the next look: has the target written to its code or constants since? */
-bool tv_look_renew(struct tv_kernel *k);
+/* When the target was last seen to write to its code or constants, ns; 0: never, or nobody can tell. */
+uint64_t tv_look_wrote_ns(struct tv_kernel *k);
 
 /* pace.c */
 void tv_pace_reset(void);

@@ -77,6 +77,9 @@ struct tv_kernel {
     struct tv_dead dead[TV_DEAD];
     uint32_t deaths;
     struct guest_view pt; /* page tables and single pages, each in the slot of its gfn */
+    struct {
+        uint64_t root_pa, va, size, pa; /* the leaf that tv_read_va() walked to last; size 0: none */
+    } leaf;
     /* Set by the check that verifies modules: is `va` the entry of a function in one that is loaded? */
     bool (*module_entry)(struct tv_kernel *k, uint64_t va);
 };
@@ -160,7 +163,7 @@ bool tv_read_pa(struct tv_kernel *k, uint64_t pa, void *dst, size_t n);
 /* Copy from running kernel-virtual memory through the page tables; false if not mapped. */
 bool tv_read_va(struct tv_kernel *k, uint64_t va, void *dst, size_t n);
 
-/* Forget cached page-table pages: call at the start of each scan. */
+/* Forget cached page-table pages, and where walks have led: call at the start of each scan. */
 void tv_pt_cache_flush(struct tv_kernel *k);
 
 /* Walk the kernel's page tables.  0; -TV_EFAULT: not mapped; -TV_EIO: a table could not be read. */
