@@ -84,7 +84,7 @@ def test_a_good_factor(monkeypatch: pytest.MonkeyPatch) -> None:
     assert timeout(4) == 10
 
 
-@pytest.mark.parametrize("period", ["", "1h", "5 ms ago", "9ms", "2000min"])
+@pytest.mark.parametrize("period", ["", "1d", "5 ms ago", "9ms", "25h"])
 def test_a_bad_period(folder: Path, period: str, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: F811
     assert run(["launch", str(folder), "--period", period]) == 2
     assert "--period" in capsys.readouterr().err
