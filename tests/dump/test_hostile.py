@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.dump.conftest import Memory, Subject, run_checker
+from tests.unit.core.digests import VECTOR_FLAGS
 from tinyvmi_build.paths import data_dir
 
 STEP = 2 << 20
@@ -22,11 +23,18 @@ def sanitized(subject: Subject, tmp_path_factory: pytest.TempPathFactory) -> Pat
     core = data_dir("minios_app")
     generated = subject.checker.parent.parent / "generated"
     rooms = [core / room for room in ("introspect", "checks", "monitor", "platform/host")]
-    sources = [str(file) for room in [*rooms, generated] for file in room.glob("*.c")]
-    program = tmp_path_factory.mktemp("sanitized") / "check"
+    sources = [file for room in [*rooms, generated] for file in room.glob("*.c")]
+    folder = tmp_path_factory.mktemp("sanitized")
+    program = folder / "check"
     flags = ["-std=gnu11", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     includes = [f"-I{core / 'include'}", f"-I{generated}"]
-    subprocess.run(["gcc", *flags, *includes, *sources, "-o", str(program)], check=True)
+    parts = []
+    for file in sources:  # some have flags of their own
+        own = next((own for end, own in VECTOR_FLAGS.items() if file.stem.endswith(end)), None)
+        parts.append(str(file if own is None else folder / f"{file.stem}.o"))
+        if own is not None:
+            subprocess.run(["gcc", *flags, *own, *includes, "-c", str(file), "-o", parts[-1]], check=True)
+    subprocess.run(["gcc", *flags, *includes, *parts, "-o", str(program)], check=True)
     return program
 
 

@@ -41,7 +41,7 @@ def project(*sets: str) -> Loaded:
 
 @pytest.fixture(scope="package")
 def bare() -> Loaded:
-    return project("monitor.name=bare")
+    return project("monitor.name=bare", "monitor.period=1s")
 
 
 @pytest.fixture(scope="package")
