@@ -59,7 +59,11 @@ def test_a_clean_target(stage: tuple[Lab, Target]) -> None:
     runs = [bases.launch(lab, base, "--scans", "3", "--period", "100ms") for base in bases.BASES]
     assert [status for status, _ in runs] == [0, 0]
     ours, theirs = (bases.comparable(records) for _, records in runs)
-    assert [r["t"] for r in ours if r["t"] != "check"] == ["hello", "kernel", *["heartbeat"] * 3, "bye"]
+    assert [r["t"] for r in ours if r["t"] != "check"] == [
+        *("hello", "kernel", "tracking"),
+        *["heartbeat"] * 3,
+        "bye",
+    ]
     assert theirs == ours
 
 
