@@ -47,10 +47,11 @@ def _of_run(run: Run) -> Iterator[tuple[str, ...]]:
         if theirs is not None:
             gain = less(mine.ns.median, theirs.ns.median)
             yield _row(what, f"≥ {goal:g} % less", f"{gain:.1f} % less", gain >= goal)
-    if run.clock == ICOUNT:
-        count = ours.ns.median
+    text = pick(run.figures, MONITOR, "text")
+    if run.clock == ICOUNT and text:
+        count = text.ns.median
         yield _row(
-            f"{_SCAN}, instructions",
+            "text, instructions",
             f"≤ {_INSTRUCTIONS_MOST / 1e6:g} million",
             f"{count / 1e6:.1f} million",
             count <= _INSTRUCTIONS_MOST,
