@@ -27,7 +27,7 @@ static void free_copies(struct tv_kept *s)
 
 static void alloc_copies(struct tv_kept *s)
 {
-    void *left;
+    void *rest;
 
     s->block = tv_alloc(block_count(s) * sizeof(*s->block));
     for (uint32_t b = 0; s->block && b < block_count(s); b++) {
@@ -37,9 +37,9 @@ static void alloc_copies(struct tv_kept *s)
         if (!s->block[b])
             free_copies(s);
     }
-    left = tv_alloc(LEFT);
-    if (left)
-        tv_free(left);
+    rest = tv_alloc(LEFT);
+    if (rest)
+        tv_free(rest);
     else
         free_copies(s);
 }

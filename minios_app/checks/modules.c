@@ -101,10 +101,11 @@ static void judge(struct tv_kernel *k, struct tv_result *res)
     state.text.res = res;
     res->units++; /* the list itself */
     for (uint32_t i = 0; i < state.m->count; i++) {
+        /* What was right by other choices of the kernel need not be, whether the module can be judged now or not. */
+        if (!state.seen[i].loaded || state.text.renewed)
+            tv_module_forget(&state.copies[i]);
         if (state.seen[i].loaded)
             tv_module_judge(&state, k, i, res);
-        else
-            tv_module_forget(&state.copies[i]);
     }
     /* Read again before it is believed, as what could not be read is. */
     res->missing += state.busy;

@@ -38,7 +38,7 @@ void tv_module_remember(struct tv_modules_state *s, uint32_t i)
 {
     const struct tv_module *m = &s->m->list[i];
     struct tv_module_kept *kept = &s->copies[i];
-    bool moved = s->text.renewed;
+    bool moved = false;
 
     if (!kept->where)
         open_kept(kept, m);

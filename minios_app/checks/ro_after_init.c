@@ -242,17 +242,10 @@ static void judge_sites(struct tv_kernel *k, const struct tv_ro_after_init *g, s
 }
 
 /* __per_cpu_offset: a processor's area begins with a page; the rest is as it was compiled. */
-static void judge_array(struct tv_kernel *k, const struct tv_ro_after_init *g, struct tv_result *res)
+static void judge_array(struct tv_kernel *k, const struct tv_ro_after_init *g, uint32_t cpus, struct tv_result *res)
 {
     uint64_t own = g->array_value.number + (g->array_value.moves ? k->delta : 0), v;
-    uint32_t cpus;
 
-    if (!g->array_size)
-        return;
-    if (!tv_read_va(k, g->nr_cpu_ids + k->delta, &cpus, sizeof(cpus))) {
-        res->missing++;
-        return;
-    }
     for (uint32_t i = 0; i < g->array_size / 8; i++) {
         uint32_t at = g->array_at + 8 * i;
 
@@ -267,10 +260,9 @@ static void judge_array(struct tv_kernel *k, const struct tv_ro_after_init *g, s
 }
 
 /* Is every byte, and the number of processors, as it was when all was right?  All that is judged follows from those. */
-static bool unchanged(struct tv_kernel *k, const struct tv_ro_after_init *g)
+static bool unchanged(const struct tv_ro_after_init *g, uint32_t cpus)
 {
-    uint32_t cpus = 0;
-    bool same = units;
+    bool same = units && cpus == cpus_then;
 
     if (!tv_kept_ready(&kept))
         return false;
@@ -278,23 +270,23 @@ static bool unchanged(struct tv_kernel *k, const struct tv_ro_after_init *g)
         tv_kept_look(&kept, i, &range.view, i);
         same = same && (kept.flags[i] & TV_KEPT_GOOD);
     }
-    if (!tv_read_va(k, g->nr_cpu_ids + k->delta, &cpus, sizeof(cpus)))
-        return false;
-    same = same && cpus == cpus_then;
-    cpus_then = cpus;
     return same;
 }
 
 static void run(struct tv_kernel *k, struct tv_result *res)
 {
     const struct tv_ro_after_init *g = k->profile->ro_after_init;
+    uint32_t cpus = 0; /* read once: what is judged by it is also remembered with it */
+    bool counted;
 
     if (!g) {
         tv_settle(res, k->profile->ro_after_init_reason);
         return;
     }
+    counted = g->array_size && tv_read_va(k, g->nr_cpu_ids + k->delta, &cpus, sizeof(cpus));
+    res->missing += g->array_size && !counted;
     tv_range_refresh(k, &range);
-    if (unchanged(k, g)) {
+    if (unchanged(g, cpus) && !res->missing) {
         res->units = units;
         tv_settle(res, NULL);
         return;
@@ -306,7 +298,9 @@ static void run(struct tv_kernel *k, struct tv_result *res)
     for (uint32_t i = 0; i < g->encoding_count; i++)
         judge_encoding(g, &g->encodings[i], res);
     judge_sites(k, g, res);
-    judge_array(k, g, res);
+    if (counted)
+        judge_array(k, g, cpus, res);
+    cpus_then = cpus;
     units = res->findings || res->missing ? 0 : res->units;
     for (uint32_t i = 0; units && i < g->range.npages; i++)
         kept.flags[i] |= TV_KEPT_GOOD;

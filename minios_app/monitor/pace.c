@@ -40,11 +40,6 @@ void tv_pace_end(void)
     may_rest = false; /* a check that a look runs must not rest, and look again */
 }
 
-uint64_t tv_pace_work_ns(void)
-{
-    return last_work_ns;
-}
-
 bool tv_pace_hurry(void)
 {
     bool before = may_rest;

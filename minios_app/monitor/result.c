@@ -47,12 +47,25 @@ struct tv_finding *tv_find(struct tv_result *res, const char *kind, const char *
     return tv_tell(res, false, kind, symbol, offset, address, expected, expected_size, actual, actual_size, note);
 }
 
+/* Do findings of this kind come and go while the kernel patches itself?  What stands elsewhere is never on its way. */
+static bool passes(const char *kind)
+{
+    static const char *const kinds[] = { "jump-label", "static-call",       "static-call-trampoline", "ftrace",
+                                         "kprobe",     "ftrace-trampoline", "kprobe-slot" };
+
+    for (uint32_t i = 0; i < TV_ARRAY_SIZE(kinds); i++)
+        if (strlen(kind) == strlen(kinds[i]) && memcmp(kind, kinds[i], strlen(kind)) == 0)
+            return true;
+    return false;
+}
+
 struct tv_finding *tv_tell(struct tv_result *res, bool allowed, const char *kind, const char *symbol,
                            uint64_t offset, uint64_t address, const void *expected, size_t expected_size,
                            const void *actual, size_t actual_size, const char *note)
 {
     uint32_t number = allowed ? res->notices++ : res->findings++;
 
+    res->lasting += !allowed && !passes(kind);
     if (number >= TV_FINDINGS_MAX)
         return NULL;
     return tell(allowed ? &res->notice[number] : &res->finding[number], kind, symbol, offset, address, expected,

@@ -12,9 +12,14 @@
  */
 #define REREAD_NS UINT64_C(20000000)
 
-/* How long a target that is seen to write its code, last a moment ago, may leave places unfinished. */
+/*
+ * How long a target that is seen to write its code, last a moment ago, may
+ * leave places unfinished; and how much slower it earns that time anew, so that
+ * nobody lives on it by putting all in order for a moment.
+ */
 #define PATCHES_NS UINT64_C(30000000000)
 #define MOMENT_NS  UINT64_C(1000000000)
+#define EARNED     100
 
 #define ARRIVED_NS UINT64_C(10000000000)
 
@@ -49,28 +54,6 @@ void tv_scan_detach(struct tv_kernel *k)
         tv_checks[i]->detach(k);
 }
 
-static bool is_word(const char *a, const char *b)
-{
-    return strlen(a) == strlen(b) && memcmp(a, b, strlen(b)) == 0;
-}
-
-/* Is all that was found at places that the kernel patches while it runs?  What stands elsewhere is never on its way. */
-static bool patchable(const struct tv_result *res)
-{
-    static const char *const kinds[] = { "jump-label", "static-call",       "static-call-trampoline", "ftrace",
-                                         "kprobe",     "ftrace-trampoline", "kprobe-slot" };
-
-    for (uint32_t i = 0; i < res->findings && i < TV_FINDINGS_MAX; i++) {
-        bool one = false;
-
-        for (uint32_t j = 0; j < TV_ARRAY_SIZE(kinds); j++)
-            one = one || is_word(res->finding[i].kind, kinds[j]);
-        if (!one)
-            return false;
-    }
-    return true;
-}
-
 /* Bad news is read again, at once and in one go, before it is believed. */
 static void run(struct tv_kernel *k, const struct tv_check *check, const struct tv_dirty *dirty, struct tv_result *res)
 {
@@ -102,13 +85,16 @@ static void run(struct tv_kernel *k, const struct tv_check *check, const struct 
  */
 static bool unfinished(struct tv_kernel *k, uint32_t i, const struct tv_result *res)
 {
-    if (!res->findings || !patchable(res) || tv_now_ns() - tv_look_wrote_ns(k) >= MOMENT_NS) {
-        standing[i].unfinished_ns = 0;
+    struct tv_standing *s = &standing[i];
+    uint64_t now = tv_now_ns(), since = now - s->judged_ns;
+
+    s->judged_ns = now;
+    if (!res->findings || res->lasting || now - tv_look_wrote_ns(k) >= MOMENT_NS) {
+        s->patience_ns -= since / EARNED < s->patience_ns ? since / EARNED : s->patience_ns;
         return false;
     }
-    if (!standing[i].unfinished_ns)
-        standing[i].unfinished_ns = tv_now_ns();
-    return tv_now_ns() - standing[i].unfinished_ns < PATCHES_NS;
+    s->patience_ns += since < MOMENT_NS ? since : MOMENT_NS;
+    return s->patience_ns < PATCHES_NS;
 }
 
 static uint32_t kept(uint32_t count)

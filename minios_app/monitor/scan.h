@@ -22,7 +22,8 @@ enum tv_scan_end tv_scan(struct tv_kernel *k, uint32_t number, enum tv_verdict *
 struct tv_standing {
     enum tv_verdict verdict;
     uint64_t ended_ns, cost_ns;
-    uint64_t unfinished_ns; /* since when it finds places that the target is just patching; 0: it does not */
+    uint64_t judged_ns;   /* when it was run or looked last */
+    uint64_t patience_ns; /* spent on places that the target is just patching; it comes back slowly */
 };
 const struct tv_standing *tv_scan_standing(uint32_t check);
 
@@ -52,7 +53,6 @@ uint64_t tv_look_wrote_ns(struct tv_kernel *k);
 void tv_pace_reset(void);
 void tv_pace_begin(uint64_t period_ns);
 void tv_pace_end(void);
-uint64_t tv_pace_work_ns(void); /* of the last whole scan */
 /* From here on do not rest, until tv_pace_resume() with what this returned. */
 bool tv_pace_hurry(void);
 void tv_pace_resume(bool rests);

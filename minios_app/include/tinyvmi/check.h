@@ -37,6 +37,7 @@ struct tv_result {
     enum tv_verdict verdict;
     uint32_t units;    /* pages, pointers, gates, strings … really compared */
     uint32_t findings; /* all of them, reported or not */
+    uint32_t lasting;  /* of them, those at places that no kernel patches while it runs */
     uint32_t missing;  /* units that could not be read */
     const char *reason; /* for unverifiable and error */
     struct tv_finding finding[TV_FINDINGS_MAX];
