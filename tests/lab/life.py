@@ -232,3 +232,22 @@ def release_in(text: str) -> str:
     match = re.match(r"Linux version (\S+) ", text)
     assert match, text
     return match[1]
+
+
+def busy_and_paused(follower: Follower, life: Life) -> None:
+    """All processors used up, then none: intact throughout."""
+    target = life.up(1)
+    target.run("for n in 1 2 3 4; do (while :; do :; done) & echo $!; done > /tmp/busy").check()
+    follower.intact(8)
+    target.run("kill $(cat /tmp/busy)").check()
+    target.pause()
+    follower.intact(10)
+    target.unpause()
+    follower.intact(3)
+
+
+def ballooned(follower: Follower, life: Life) -> None:
+    """Frames go and come back while it is watched."""
+    for mib in ("128", "192", "140", "192"):
+        life.lab.run(["xl", "mem-set", life.name, mib], 120).check()
+        follower.intact(4)

@@ -12,7 +12,7 @@ from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.lab.target import domid_of
 from tinyvmi_build.xen.patience import timeout
 
-from .life import NAME, Follower, Life, release_in
+from .life import NAME, Follower, Life, ballooned, release_in
 
 KEXEC = "(sleep 1; /kexec /vmlinuz /initramfs 'console=hvc0') > /dev/null 2>&1 & sleep 0"
 
@@ -64,9 +64,7 @@ def test_paused(follower: Follower, life: Life) -> None:
 
 def test_ballooned(follower: Follower, life: Life) -> None:
     """Frames go and come back while it is watched."""
-    for mib in ("128", "192", "140", "192"):
-        life.lab.run(["xl", "mem-set", NAME, mib], 120).check()
-        follower.intact(4)
+    ballooned(follower, life)
 
 
 def test_rebooted(follower: Follower, life: Life) -> None:

@@ -11,7 +11,7 @@ from tinyvmi_build.lab.monitor import LiveGuest
 from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.profile.profile import ProfileFile
 
-from .life import Follower, Life, hotplug, tampered_and_back
+from .life import Follower, Life, ballooned, busy_and_paused, hotplug, tampered_and_back
 
 pytestmark = pytest.mark.long
 NAME = "four"
@@ -61,17 +61,8 @@ def test_tampered_with_while_one_is_away(
 
 
 def test_busy_and_paused(follower: Follower, life: Life, kernel: dict[str, Any]) -> None:
-    target = life.up(1)
-    target.run("for n in 1 2 3 4; do (while :; do :; done) & echo $!; done > /tmp/busy").check()
-    follower.intact(8)
-    target.run("kill $(cat /tmp/busy)").check()
-    target.pause()
-    follower.intact(10)
-    target.unpause()
-    follower.intact(3)
+    busy_and_paused(follower, life)
 
 
 def test_ballooned(follower: Follower, life: Life, kernel: dict[str, Any]) -> None:
-    for mib in ("128", "192", "140", "192"):
-        life.lab.run(["xl", "mem-set", NAME, mib], 120).check()
-        follower.intact(4)
+    ballooned(follower, life)

@@ -23,6 +23,19 @@ static void *clear(void *at, size_t npages)
     return mmap(at, npages * TV_PAGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | (at ? MAP_FIXED : 0), -1, 0);
 }
 
+static void free_view(struct guest_view *v, struct window *w)
+{
+    if (w) {
+        free(w->shown);
+        free(w->call);
+        free(w->writable);
+    }
+    free(w);
+    free(v->gfn);
+    free(v->err);
+    *v = (struct guest_view){ 0 };
+}
+
 int guest_view_reserve(struct guest_mem *gm, struct guest_view *v, uint32_t npages)
 {
     struct window *w = calloc(1, sizeof(*w));
@@ -39,14 +52,7 @@ int guest_view_reserve(struct guest_mem *gm, struct guest_view *v, uint32_t npag
     if (base == MAP_FAILED || !w || !w->shown || !w->call || !w->writable || !v->gfn || !v->err) {
         if (base != MAP_FAILED)
             munmap(base, (size_t)npages * TV_PAGE_SIZE);
-        if (w) {
-            free(w->shown);
-            free(w->call);
-            free(w->writable);
-        }
-        free(w);
-        free(v->gfn);
-        free(v->err);
+        free_view(v, w);
         return -TV_ENOMEM;
     }
     v->base = base;
@@ -184,17 +190,9 @@ void guest_view_map(struct guest_mem *gm, struct guest_view *v, uint32_t first, 
 
 void guest_view_release(struct guest_mem *gm, struct guest_view *v)
 {
-    struct window *w = v->platform;
-
     (void)gm;
     if (!v->npages)
         return;
     munmap((void *)(uintptr_t)v->base, (size_t)v->npages * TV_PAGE_SIZE);
-    free(w->shown);
-    free(w->call);
-    free(w->writable);
-    free(w);
-    free(v->gfn);
-    free(v->err);
-    *v = (struct guest_view){ 0 };
+    free_view(v, v->platform);
 }

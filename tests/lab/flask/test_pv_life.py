@@ -19,7 +19,7 @@ from tinyvmi_build.lab.tamper import change
 from tinyvmi_build.profile.profile import ProfileFile
 from tinyvmi_build.render.plan import seclabel
 
-from ..life import STOPPED, Follower, Life, hotplug, tampered_and_back
+from ..life import STOPPED, Follower, Life, ballooned, busy_and_paused, hotplug, tampered_and_back
 
 pytestmark = pytest.mark.long
 NAME = "pvlife"
@@ -67,20 +67,11 @@ def test_processors_that_come_and_go(follower: Follower, life: Life, kernel: dic
 
 
 def test_busy_and_paused(follower: Follower, life: Life, kernel: dict[str, Any]) -> None:
-    target = life.up(1)
-    target.run("for n in 1 2 3 4; do (while :; do :; done) & echo $!; done > /tmp/busy").check()
-    follower.intact(8)
-    target.run("kill $(cat /tmp/busy)").check()
-    target.pause()
-    follower.intact(10)
-    target.unpause()
-    follower.intact(3)
+    busy_and_paused(follower, life)
 
 
 def test_ballooned(follower: Follower, life: Life, kernel: dict[str, Any]) -> None:
-    for mib in ("128", "192", "140", "192"):
-        life.lab.run(["xl", "mem-set", NAME, mib], 120).check()
-        follower.intact(4)
+    ballooned(follower, life)
 
 
 def test_its_clock_stops_and_goes_on(
