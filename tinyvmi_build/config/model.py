@@ -88,24 +88,23 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Checks:
-    """What is compared; each can be switched off."""
+    """What is compared, in this order: what is soon judged is soon told.  Each can be switched off."""
 
     identity: bool = _key(Bool(), True, "The kernel's build-id and banner.")
     syscall_table: bool = _key(Bool(), True, "Every entry of the system call tables.")
     idt: bool = _key(Bool(), True, "Every gate of the interrupt descriptor table.")
     policy_globals: bool = _key(Bool(), True, "Strings that decide which program the kernel starts as root.")
-    rodata: bool = _key(Bool(), True, "Every page of the kernel's read-only data, by digest.")
-    text: bool = _key(Bool(), True, "Every byte of the kernel's code, patched places included.")
     function_pointers: bool = _key(Bool(), True, "Every static pointer to a function, or to a table of them.")
     page_tables: bool = _key(Bool(), True, "That every task sees the same kernel: the roots of page tables.")
-    ro_after_init: bool = _key(Bool(), True, "What the kernel writes at boot and never again.")
-    modules: bool = _key(Bool(), True, "Every byte of the code and read-only data of loaded modules.")
-
     registers: bool = _key(
         Bool(),
         True,
         "Entry points and protection in every processor's registers; with privilege.vcpu_context.",
     )
+    ro_after_init: bool = _key(Bool(), True, "What the kernel writes at boot and never again.")
+    rodata: bool = _key(Bool(), True, "Every page of the kernel's read-only data, by digest.")
+    text: bool = _key(Bool(), True, "Every byte of the kernel's code, patched places included.")
+    modules: bool = _key(Bool(), True, "Every byte of the code and read-only data of loaded modules.")
 
     @property
     def enabled(self) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from tinyvmi_build.golden.unknown import Unknown
 if TYPE_CHECKING:
     from tinyvmi_build.kernel.image import KernelImage
 
-#: Checks that a monitor can make, in the order in which it makes them.
+#: Checks that a monitor can make; config.model.Checks says in which order.
 CHECKS = (
     *("identity", "syscall-table", "idt", "policy-globals", "rodata", "text"),
     *("function-pointers", "page-tables", "ro-after-init", "modules", "registers"),

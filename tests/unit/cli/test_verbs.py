@@ -32,7 +32,7 @@ def project(here):
 
 def test_config_show_and_check(project, capsys):
     assert run(["config", "check"]) == 0
-    assert "checks: identity, syscall-table, idt, policy-globals, rodata" in capsys.readouterr().out
+    assert "checks: identity, syscall-table, idt, policy-globals, function-" in capsys.readouterr().out
     assert run(["config", "show", "--origin", "-s", "monitor.period=3s"]) == 0
     out = capsys.readouterr().out
     assert 'monitor.period = "3s"                         # --set\n' in out

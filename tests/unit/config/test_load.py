@@ -73,7 +73,7 @@ def test_environment_and_flags_take_toml_or_bare_text(project):
     config = load(env=env, sets=['target.domain="7"', "monitor.name=web"]).config
     assert config.policy_globals.core_pattern == ("core", "|/x %p")
     assert config.checks_made == (
-        *("identity", "syscall-table", "policy-globals", "rodata", "text", *BOOT, "modules"),
+        *("identity", "syscall-table", "policy-globals", *BOOT, "rodata", "text", "modules"),
     )
     assert (config.target.domain, config.monitor.name) == ("7", "web")
 
@@ -82,7 +82,7 @@ def test_registers_are_checked_where_they_may_be_read(project):
     project(GOOD)
     assert "registers" not in load(env={}).config.checks_made
     sets = ["privilege.mode=flask", "privilege.vcpu_context=true"]
-    assert load(env={}, sets=sets).config.checks_made[-1] == "registers"
+    assert "registers" in load(env={}, sets=sets).config.checks_made
     assert "registers" not in load(env={}, sets=[*sets, "checks.registers=false"]).config.checks_made
 
 
