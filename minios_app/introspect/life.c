@@ -15,6 +15,7 @@
 #define IDLE_NS    (50 * MS)   /* less than this in a second is what an idle guest uses */
 #define STOOD_NS   (2000 * MS) /* … and of time: many processors can use the first within a tick */
 #define SETTLED_NS (1000 * MS)
+#define ASLEEP_NS  (30 * MS) /* of processor time: what takes a kernel's place copies, checks and unpacks for longer */
 #define LONGEST_NS (3000 * MS)
 #define LOOK_NS    (20 * MS)
 #define FRESH_NS   (60000 * MS) /* after it has come to keep time otherwise, a kernel may say that it boots */
@@ -73,6 +74,7 @@ static bool begun_anew(struct tv_kernel *k)
 /* Note the clock as it is now; true if it has ticked since it was last noted. */
 static bool ticked(struct tv_kernel *k)
 {
+    int64_t cpu = guest_mem_cpu_ns(k->gm); /* before the clock: a tick that is seen came after it */
     struct tv_clock now;
     bool moved, first = !k->clock.source;
 
@@ -84,9 +86,24 @@ static bool ticked(struct tv_kernel *k)
         k->resourced_ns = tv_now_ns();
     if (moved || (now.source && now.source != k->clock.source))
         k->clock = now;
-    if (moved || first)
-        rebase(k, guest_mem_cpu_ns(k->gm));
+    if (moved || first) {
+        k->ticking_cpu_ns = k->noted_cpu_ns;
+        rebase(k, cpu);
+    }
+    k->noted_cpu_ns = cpu;
     return moved;
+}
+
+/*
+ * Does the target sleep, after so little work since the kernel still ticked that nothing can have taken its
+ * place?  The work is counted from the last look before that tick.  An idle kernel may not tick for long.
+ */
+static bool sleeps(struct tv_kernel *k)
+{
+    bool waits = guest_mem_waits(k->gm);
+    int64_t cpu = guest_mem_cpu_ns(k->gm);
+
+    return waits && k->ticking_cpu_ns > 0 && cpu >= k->ticking_cpu_ns && cpu - k->ticking_cpu_ns < (int64_t)ASLEEP_NS;
 }
 
 enum tv_life tv_kernel_life(struct tv_kernel *k)
@@ -116,6 +133,8 @@ bool tv_kernel_still_there(struct tv_kernel *k)
     ticked(k);
     source = k->resourced_ns;
     while (cpu >= 0 && k->profile->clock_va && tv_now_ns() - start < LONGEST_NS) {
+        if (sleeps(k))
+            return k->resourced_ns == source && !begun_anew(k);
         tv_sleep_ns(LOOK_NS);
         tv_pt_cache_flush(k);
         if (!guest_mem_alive(k->gm))

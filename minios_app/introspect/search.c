@@ -188,6 +188,7 @@ void tv_kernel_take(struct tv_kernel *k, const struct tv_candidate *c)
     k->was_running = false;
     k->resourced_ns = 0;
     k->moved_ns = 0;
+    k->noted_cpu_ns = k->ticking_cpu_ns = 0;
     memset(&k->clock, 0, sizeof(k->clock));
     memset(&k->search, 0, sizeof(k->search));
     tv_kernel_life(k); /* from here on its clock is watched */

@@ -40,6 +40,9 @@ bool guest_mem_alive(struct guest_mem *gm);
  */
 int64_t guest_mem_cpu_ns(struct guest_mem *gm);
 
+/* Do all of the target's processors wait for an event now?  False, too, if the platform cannot say. */
+bool guest_mem_waits(struct guest_mem *gm);
+
 /*
  * Which of the `count` frames from `first` on the target's own processors have
  * written since the last call with the same range; a call with another range

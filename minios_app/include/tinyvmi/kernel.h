@@ -72,6 +72,8 @@ struct tv_kernel {
     uint64_t resourced_ns; /* when its clocksource changed last; 0: not since it was found */
     struct tv_clock clock; /* when it last moved, and when that was seen */
     uint64_t moved_ns, moved_cpu_ns;
+    int64_t noted_cpu_ns;   /* the target's processor time when the clock was read last; 0 or less: not known */
+    int64_t ticking_cpu_ns; /* … and when it was read last before it was seen to have moved */
     struct tv_search search;
     struct tv_banner banner;
     struct tv_dead dead[TV_DEAD];

@@ -108,3 +108,10 @@ int64_t guest_mem_cpu_ns(struct guest_mem *gm)
         return -TV_ESRCH;
     return op->u.info.flags & DOMINF_PAUSED ? -TV_EAGAIN : (int64_t)op->u.info.cpu_time;
 }
+
+bool guest_mem_waits(struct guest_mem *gm)
+{
+    const struct domctl *op = target_info(gm);
+
+    return op && (op->u.info.flags & (DOMINF_BLOCKED | DOMINF_PAUSED)) == DOMINF_BLOCKED;
+}

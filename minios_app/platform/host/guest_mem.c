@@ -28,6 +28,12 @@ int64_t guest_mem_cpu_ns(struct guest_mem *gm)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+bool guest_mem_waits(struct guest_mem *gm)
+{
+    (void)gm;
+    return false;
+}
+
 int guest_mem_dirty(struct guest_mem *gm, uint64_t first, uint32_t count, uint8_t *bits)
 {
     (void)gm, (void)first, (void)count, (void)bits;

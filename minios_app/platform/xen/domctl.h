@@ -17,6 +17,7 @@
 #define DOMINF_HVM_GUEST (1u << 1)
 #define DOMINF_SHUTDOWN  (1u << 2)
 #define DOMINF_PAUSED    (1u << 3)
+#define DOMINF_BLOCKED   (1u << 4) /* every vCPU that is up waits for an event */
 
 struct domctl { /* struct xen_domctl, public/domctl.h */
     uint32_t cmd;
