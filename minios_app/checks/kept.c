@@ -7,6 +7,9 @@
 /* With a heap's header this fills a MiB, which even an allocator of powers of two gives without waste. */
 #define TV_KEPT_BLOCK 255
 
+/* Flags are passed over eight at a time. */
+#define EIGHT(flag) (UINT64_C(0x0101010101010101) * (flag))
+
 #define LEFT (UINT32_C(1) << 20) /* bytes that copies leave to others */
 
 static uint32_t block_count(const struct tv_kept *s)
@@ -47,7 +50,7 @@ static void alloc_copies(struct tv_kept *s)
 int tv_kept_open(struct tv_kept *s, uint32_t npages)
 {
     *s = (struct tv_kept){ .npages = npages };
-    s->flags = tv_alloc(npages + 1);
+    s->flags = tv_alloc((npages + 15) & ~UINT32_C(7)); /* what follows the last is not set: nothing to do there */
     return s->flags ? 0 : -TV_ENOMEM;
 }
 
@@ -114,37 +117,86 @@ const uint8_t *tv_kept_page(const struct tv_kept *s, uint32_t i)
     return s->block && i < s->npages && (s->flags[i] & TV_KEPT_HAVE) ? copy_of(s, i) : NULL;
 }
 
-/* Is page `i`, which leads to `gfn`, in want of a look? */
+static uint64_t eight(const struct tv_kept *s, uint32_t i)
+{
+    uint64_t flags;
+
+    __builtin_memcpy(&flags, s->flags + i, sizeof(flags)); /* one load, not a call */
+    return flags;
+}
+
+uint32_t tv_kept_next(const struct tv_kept *s, uint32_t i)
+{
+    while (i < s->npages && !(s->flags[i] & TV_KEPT_LOOK)) {
+        if (i % 8 == 0 && !(eight(s, i) & EIGHT(TV_KEPT_LOOK)))
+            i += 8;
+        else
+            i++;
+    }
+    return i < s->npages ? i : s->npages;
+}
+
+/* Does page `i` lead to a frame that is not tracked? */
+static bool strays(const struct tv_range *r, uint32_t i, const struct tv_dirty *dirty)
+{
+    return r->view.gfn[i] - dirty->first >= dirty->count;
+}
+
+/* Is page `i` in want of a look? */
 static bool wanted(const struct tv_kept *s, const struct tv_range *r, uint32_t i, const struct tv_dirty *dirty)
 {
     uint64_t at = r->view.gfn[i] - dirty->first;
 
-    if (!(s->flags[i] & TV_KEPT_GOOD))
-        return true;
-    if (r->view.err[i] == -TV_EAGAIN || at >= dirty->count)
-        return true;
-    return dirty->bits[at / 8] >> at % 8 & 1;
+    return !(s->flags[i] & TV_KEPT_GOOD) || r->view.err[i] == -TV_EAGAIN || strays(r, i, dirty) ||
+           (dirty->bits[at / 8] >> at % 8 & 1);
 }
 
-uint32_t tv_kept_revisit(struct tv_kept *s, struct tv_kernel *k, struct tv_range *r, const struct tv_dirty *dirty)
+/* Mark what is wanted: of all pages, or if nothing was written or moved of those that were not right. */
+static void mark(struct tv_kept *s, const struct tv_range *r, const struct tv_dirty *dirty, bool all)
 {
-    uint32_t share = s->block ? (s->npages + TV_KEPT_TURNS - 1) / TV_KEPT_TURNS : 0, found = 0;
+    for (uint32_t i = 0; i < s->npages; i += 8) {
+        uint64_t flags = eight(s, i) & ~EIGHT(TV_KEPT_LOOK);
+        uint32_t end = i + 8 < s->npages ? i + 8 : s->npages;
+
+        __builtin_memcpy(s->flags + i, &flags, sizeof(flags));
+        if (!all && (flags & EIGHT(TV_KEPT_GOOD)) == EIGHT(TV_KEPT_GOOD))
+            continue;
+        for (uint32_t j = i; j < end; j++)
+            if (wanted(s, r, j, dirty))
+                s->flags[j] |= TV_KEPT_LOOK;
+    }
+}
+
+/* Mark those whose turn it is. */
+static void mark_turn(struct tv_kept *s)
+{
+    uint32_t share = s->block ? (s->npages + TV_KEPT_TURNS - 1) / TV_KEPT_TURNS : 0;
     uint32_t first = s->turn * share;
 
+    for (uint32_t i = first; i < first + share && i < s->npages; i++)
+        s->flags[i] |= TV_KEPT_LOOK;
     s->turn = (s->turn + 1) % TV_KEPT_TURNS;
+}
+
+bool tv_kept_revisit(struct tv_kept *s, struct tv_kernel *k, struct tv_range *r, const struct tv_dirty *dirty)
+{
+    bool moved, any = false;
+
     tv_range_walk(k, r, 0, r->npages);
-    for (uint32_t i = 0; i < s->npages; i++) {
-        s->flags[i] &= (uint8_t)~TV_KEPT_LOOK;
-        if (i - first < share || wanted(s, r, i, dirty)) {
-            s->flags[i] |= TV_KEPT_LOOK;
-            found++;
-        }
+    moved = r->moved;
+    r->moved = false;
+    if (moved) {
+        s->strays = false;
+        for (uint32_t i = 0; i < s->npages; i++)
+            s->strays = s->strays || strays(r, i, dirty);
     }
-    for (uint32_t i = 0, n; i < s->npages; i += n + 1) {
-        for (n = 0; i + n < s->npages && (s->flags[i + n] & TV_KEPT_LOOK); n++)
+    mark(s, r, dirty, moved || s->strays || dirty->any);
+    mark_turn(s);
+    for (uint32_t i = tv_kept_next(s, 0), n; i < s->npages; i = tv_kept_next(s, i + n)) {
+        for (n = 1; i + n < s->npages && (s->flags[i + n] & TV_KEPT_LOOK); n++)
             ;
-        if (n)
-            guest_view_map(k->gm, &r->view, i, n);
+        guest_view_map(k->gm, &r->view, i, n);
+        any = true;
     }
-    return found;
+    return any;
 }

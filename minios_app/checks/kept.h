@@ -24,6 +24,7 @@ struct tv_kept {
     uint8_t **block; /* copies of TV_KEPT_BLOCK pages each; NULL: none are kept */
     uint32_t npages;
     uint32_t turn;   /* of tv_kept_revisit() */
+    bool strays;     /* some page led to a frame that is not tracked when this was asked last */
     bool tried;      /* to get memory for copies */
 };
 
@@ -51,9 +52,13 @@ const uint8_t *tv_kept_page(const struct tv_kept *s, uint32_t i);
  * Between two scans: walk the page tables again and mark with TV_KEPT_LOOK the
  * pages that the target has written, that were not right, that lead to another
  * frame or to one that is not tracked, and, if there are copies, those whose
- * turn it is: all of them within TV_KEPT_TURNS calls.  Those pages are mapped anew.  Their number.
+ * turn it is: all of them within TV_KEPT_TURNS calls.  Those pages are mapped
+ * anew.  Are there any?
  */
-#define TV_KEPT_TURNS 50
-uint32_t tv_kept_revisit(struct tv_kept *s, struct tv_kernel *k, struct tv_range *r, const struct tv_dirty *dirty);
+#define TV_KEPT_TURNS 100
+bool tv_kept_revisit(struct tv_kept *s, struct tv_kernel *k, struct tv_range *r, const struct tv_dirty *dirty);
+
+/* The first page from `i` on that is marked so; npages: none. */
+uint32_t tv_kept_next(const struct tv_kept *s, uint32_t i);
 
 #endif

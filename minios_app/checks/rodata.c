@@ -84,6 +84,27 @@ static void unrelocate(const struct tv_digest_range *g, uint32_t i, uint64_t del
     }
 }
 
+/* `n` bytes from `offset` on, no more than a page: as they are kept, so that what is judged is what is kept. */
+static bool read_bytes(uint64_t offset, void *dst, size_t n)
+{
+    uint8_t *out = dst;
+
+    while (n) {
+        uint32_t i = (uint32_t)(offset / TV_PAGE_SIZE), at = (uint32_t)(offset % TV_PAGE_SIZE);
+        const uint8_t *copy = tv_kept_page(&kept, i);
+        size_t part = n < TV_PAGE_SIZE - at ? n : TV_PAGE_SIZE - at;
+
+        if (copy)
+            memcpy(out, copy + at, part);
+        else if (!tv_range_read(&range, range.va + offset, out, part))
+            return false;
+        out += part;
+        offset += part;
+        n -= part;
+    }
+    return true;
+}
+
 /* Has the kernel cut this string, at all of its commas and nowhere else? */
 static bool is_cut(const struct tv_cut_string *cut)
 {
@@ -92,7 +113,7 @@ static bool is_cut(const struct tv_cut_string *cut)
     for (size_t j = 0; j < n; j++) {
         char c;
 
-        if (!tv_range_read(&range, range.va + cut->offset + j, &c, 1) || c != (cut->text[j] == ',' ? 0 : cut->text[j]))
+        if (!read_bytes(cut->offset + j, &c, 1) || c != (cut->text[j] == ',' ? 0 : cut->text[j]))
             return false;
     }
     return true;
@@ -122,15 +143,15 @@ static void uncut(const struct tv_digest_range *g, uint32_t i)
 static bool copy_page(const struct tv_digest_range *g, uint32_t i)
 {
     uint32_t first = g->reloc_index[i], end = g->reloc_index[i + 1];
-    uint64_t va = range.va + (uint64_t)i * TV_PAGE_SIZE;
+    uint64_t start = (uint64_t)i * TV_PAGE_SIZE;
     bool from_before = first < end && TV_RELOC_OFFSET(g->relocs[first]) < TV_RELOC_BIAS;
     bool into_next = first < end && TV_RELOC_OFFSET(g->relocs[end - 1]) > TV_PAGE_SIZE;
 
-    if (from_before && !tv_range_read(&range, va - TV_RELOC_BIAS, page, TV_RELOC_BIAS))
+    if (from_before && !read_bytes(start - TV_RELOC_BIAS, page, TV_RELOC_BIAS))
         return false;
-    if (into_next && !tv_range_read(&range, va + TV_PAGE_SIZE, page + TV_RELOC_BIAS + TV_PAGE_SIZE, 8))
+    if (into_next && !read_bytes(start + TV_PAGE_SIZE, page + TV_RELOC_BIAS + TV_PAGE_SIZE, 8))
         return false;
-    return tv_range_read(&range, va, page + TV_RELOC_BIAS, TV_PAGE_SIZE);
+    return read_bytes(start, page + TV_RELOC_BIAS, TV_PAGE_SIZE);
 }
 
 /* How much of page `i` is compared. */
@@ -155,7 +176,7 @@ static void locate(const struct tv_digest_range *g, uint32_t i, const uint8_t *b
         if ((uint16_t)tv_crc32(0, bytes + at, n) == g->lines[i][line])
             continue;
         located = true;
-        if (tv_range_read(&range, range.va + offset + at, actual, n))
+        if (read_bytes(offset + at, actual, n))
             tv_find(res, "bytes", g->symbol, offset + at, range.va + offset + at, NULL, 0, actual, n,
                     "a line of a page whose digest differs");
     }
@@ -163,17 +184,11 @@ static void locate(const struct tv_digest_range *g, uint32_t i, const uint8_t *b
         tv_find(res, "page-digest", g->symbol, offset, range.va + offset, g->digests[i], 32, digest, 32, NULL);
 }
 
-/* Is page `i` right or wrong by itself, whatever stands in its neighbours? */
-static bool is_alone(const struct tv_digest_range *g, uint32_t i)
+/* Is all that page `i` was judged by kept?  A neighbour that changes makes it uncertain then. */
+static bool is_kept(const struct tv_digest_range *g, uint32_t i)
 {
-    uint32_t first = g->reloc_index[i], end = g->reloc_index[i + 1];
-
-    for (uint32_t s = 0; s < g->cut_count; s++)
-        if (g->cuts[s].offset < (uint64_t)(i + 1) * TV_PAGE_SIZE &&
-            g->cuts[s].offset + strlen(g->cuts[s].text) > (uint64_t)i * TV_PAGE_SIZE)
-            return false;
-    return first == end || (TV_RELOC_OFFSET(g->relocs[first]) >= TV_RELOC_BIAS &&
-                            TV_RELOC_OFFSET(g->relocs[end - 1]) <= TV_PAGE_SIZE);
+    return tv_kept_page(&kept, i) && (i == 0 || tv_kept_page(&kept, i - 1)) &&
+           (i + 1 == g->npages || tv_kept_page(&kept, i + 1));
 }
 
 static void judge_digest(const struct tv_digest_range *g, uint32_t i, const uint8_t *bytes, const uint8_t digest[32],
@@ -196,24 +211,21 @@ static void judge_pair(const struct tv_digest_range *g, struct tv_result *res)
 
 static void judge_page(struct tv_kernel *k, const struct tv_digest_range *g, uint32_t i, struct tv_result *res)
 {
-    const uint8_t *copy = tv_kept_page(&kept, i);
     uint8_t digest[TV_DIGEST_SIZE], *flags = &kept.flags[i], right;
 
-    if (copy && (*flags & TV_KEPT_GOOD)) {
+    if (tv_kept_page(&kept, i) && (*flags & TV_KEPT_GOOD)) {
         res->units++;
         return;
     }
     *flags &= (uint8_t)~TV_KEPT_GOOD;
-    if (copy && is_alone(g, i)) {
-        memcpy(page + TV_RELOC_BIAS, copy, TV_PAGE_SIZE);
-    } else if (!copy_page(g, i)) {
+    if (!copy_page(g, i)) {
         res->missing++;
         return;
     }
     unrelocate(g, i, k->delta);
     uncut(g, i);
     res->units++;
-    right = !copy || is_alone(g, i) ? TV_KEPT_GOOD : 0;
+    right = !kept.block || is_kept(g, i) ? TV_KEPT_GOOD : 0;
     if (size_of(g, i) < TV_PAGE_SIZE) {
         tv_digest(page + TV_RELOC_BIAS, size_of(g, i), digest);
         judge_digest(g, i, page + TV_RELOC_BIAS, digest, right, res);
@@ -265,13 +277,10 @@ static void look(struct tv_kernel *k, const struct tv_dirty *dirty, struct tv_re
 
     if (!g || !tv_kept_revisit(&kept, k, &range, dirty))
         return;
-    for (uint32_t i = 0; i < g->npages; i++) {
-        if (!(kept.flags[i] & TV_KEPT_LOOK))
-            continue;
-        if (kept.block)
-            tv_kept_look(&kept, i, &range.view, i);
+    for (uint32_t i = tv_kept_next(&kept, 0); kept.block && i < g->npages; i = tv_kept_next(&kept, i + 1))
+        tv_kept_look(&kept, i, &range.view, i);
+    for (uint32_t i = tv_kept_next(&kept, 0); i < g->npages; i = tv_kept_next(&kept, i + 1))
         judge_page(k, g, i, res);
-    }
     judge_pair(g, res);
 }
 

@@ -306,12 +306,17 @@ static void run(struct tv_kernel *k, struct tv_result *res)
     tv_settle(res, "no page of .text could be read");
 }
 
-/* Is page `i`, or a neighbour into which its places may reach, to be looked at? */
-static bool is_near(uint32_t i)
+/* Before the first page is judged in a look: what its places depend on.  False if it cannot be read. */
+static bool read_state_once(struct tv_kernel *k, bool *ready, struct tv_result *res)
 {
-    return ((kept.flags[i] | (i ? kept.flags[i - 1] : 0) | (i + 1 < kept.npages ? kept.flags[i + 1] : 0)) &
-            TV_KEPT_LOOK) &&
-           !(pass.kept && (kept.flags[i] & TV_KEPT_GOOD));
+    if (*ready)
+        return true;
+    if (!read_state(k, res))
+        return false;
+    if (state.op_count)
+        tv_text_records_begin(&state, k);
+    *ready = true;
+    return true;
 }
 
 static void look(struct tv_kernel *k, const struct tv_dirty *dirty, struct tv_result *res)
@@ -320,18 +325,20 @@ static void look(struct tv_kernel *k, const struct tv_dirty *dirty, struct tv_re
 
     if (!k->profile->text || !tv_kept_revisit(&kept, k, &range, dirty))
         return;
-    for (uint32_t i = 0; pass.kept && i < range.npages; i++)
-        if (kept.flags[i] & TV_KEPT_LOOK)
-            tv_kept_look(&kept, i, &range.view, i);
-    for (uint32_t i = 0; i < range.npages; i++) {
-        if (!is_near(i))
-            continue;
-        if (!ready && !read_state(k, res))
-            return;
-        if (!ready && state.op_count)
-            tv_text_records_begin(&state, k);
-        ready = true;
-        judge_page(k, i, res);
+    for (uint32_t i = tv_kept_next(&kept, 0); pass.kept && i < range.npages; i = tv_kept_next(&kept, i + 1))
+        tv_kept_look(&kept, i, &range.view, i);
+    for (uint32_t i = tv_kept_next(&kept, 0), done = 0; i < range.npages; i = tv_kept_next(&kept, i + 1)) {
+        uint32_t end = i + 2 < range.npages ? i + 2 : range.npages;
+
+        /* With its neighbours, into which places may reach, each once and in order. */
+        for (uint32_t n = i > done ? i - 1 : done; n < end; n++) {
+            if (pass.kept && (kept.flags[n] & TV_KEPT_GOOD))
+                continue;
+            if (!read_state_once(k, &ready, res))
+                return;
+            judge_page(k, n, res);
+        }
+        done = end;
     }
     if (ready)
         judge_pair(res);

@@ -12,31 +12,25 @@ int tv_range_open(struct tv_kernel *k, struct tv_range *r, uint64_t link_va, uin
     return guest_view_reserve(k->gm, &r->view, r->npages);
 }
 
-static void lead(struct guest_view *v, uint32_t i, uint64_t gfn)
-{
-    if (v->gfn[i] == gfn)
-        return;
-    v->gfn[i] = gfn;
-    v->err[i] = gfn == GFN_NONE ? -TV_EFAULT : -TV_EAGAIN;
-}
-
 void tv_range_walk(struct tv_kernel *k, struct tv_range *r, uint32_t first, uint32_t n)
 {
-    uint32_t i = first, end = first + n;
+    struct guest_view *v = &r->view;
+    uint32_t end = first + n;
 
-    while (i < end) {
-        uint64_t va = r->va + (uint64_t)i * TV_PAGE_SIZE;
-        struct tv_translation t;
+    for (uint32_t i = first; i < end;) {
+        uint64_t gfn[TV_FRAMES_MAX];
+        uint32_t count = tv_frames(k, r->va + (uint64_t)i * TV_PAGE_SIZE, gfn, end - i);
+        uint64_t *leads = v->gfn + i;
+        int *err = v->err + i;
 
-        if (tv_translate(k, va, &t)) {
-            lead(&r->view, i++, GFN_NONE);
-            continue;
+        for (uint32_t j = 0; j < count; j++) {
+            if (leads[j] == gfn[j])
+                continue;
+            leads[j] = gfn[j];
+            err[j] = gfn[j] == GFN_NONE ? -TV_EFAULT : -TV_EAGAIN;
+            r->moved = true;
         }
-        /* One walk serves all pages of a large leaf. */
-        uint64_t left = (t.size - (va & (t.size - 1))) >> TV_PAGE_SHIFT;
-
-        for (uint64_t gfn = t.pa >> TV_PAGE_SHIFT; left && i < end; left--)
-            lead(&r->view, i++, gfn++);
+        i += count;
     }
 }
 

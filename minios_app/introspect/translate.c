@@ -70,6 +70,7 @@ int tv_translate(struct tv_kernel *k, uint64_t va, struct tv_translation *t)
             t->size = UINT64_C(1) << shift;
             /* Bit 12 of a large entry is PAT, not address: the mask of the size drops it. */
             t->pa = (entry & PTE_ADDRESS & ~(t->size - 1)) | (va & (t->size - 1));
+            t->entry_pa = table + 8 * ((va >> shift) & 511);
             return 0;
         }
         if (entry & PTE_LARGE)
@@ -77,6 +78,29 @@ int tv_translate(struct tv_kernel *k, uint64_t va, struct tv_translation *t)
         table = entry & PTE_ADDRESS;
     }
     return -TV_EFAULT;
+}
+
+uint32_t tv_frames(struct tv_kernel *k, uint64_t va, uint64_t *gfn, uint32_t n)
+{
+    uint64_t left, entries[TV_FRAMES_MAX];
+    struct tv_translation t;
+
+    gfn[0] = GFN_NONE;
+    if (tv_translate(k, va, &t))
+        return 1;
+    left = t.size > TV_PAGE_SIZE ? (t.size - (va & (t.size - 1))) >> TV_PAGE_SHIFT : 512 - t.entry_pa % TV_PAGE_SIZE / 8;
+    n = n < TV_FRAMES_MAX ? n : TV_FRAMES_MAX;
+    n = n < left ? n : (uint32_t)left;
+    if (t.size > TV_PAGE_SIZE) {
+        for (uint32_t i = 0; i < n; i++)
+            gfn[i] = (t.pa >> TV_PAGE_SHIFT) + i;
+        return n;
+    }
+    if (!tv_read_pa(k, t.entry_pa, entries, n * sizeof(*entries)))
+        return 1;
+    for (uint32_t i = 0; i < n; i++)
+        gfn[i] = entries[i] & PTE_PRESENT ? (entries[i] & PTE_ADDRESS) >> TV_PAGE_SHIFT : GFN_NONE;
+    return n;
 }
 
 /* Where `va` is.  Values that are read in a row mostly lie under one large leaf: one walk serves them. */

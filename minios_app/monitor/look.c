@@ -66,6 +66,7 @@ void tv_look_attach(struct tv_kernel *k)
     if (!k->pv && dirty.count)
         err = guest_mem_dirty(k->gm, dirty.first, dirty.count, fresh);
     memset(bits, 0, sizeof(bits));
+    dirty.any = false;
     tracked = !err;
     if (err != -TV_ENOENT)
         say(k, err);
@@ -90,6 +91,7 @@ static int ask(struct tv_kernel *k, bool *any)
         bits[i] |= fresh[i];
         *any = *any || fresh[i];
     }
+    dirty.any = dirty.any || *any;
     if (*any) {
         touched = UINT32_MAX;
         wrote_ns = tv_now_ns();
@@ -127,6 +129,8 @@ enum tv_scan_end tv_look(struct tv_kernel *k, uint32_t number, bool scanning)
         return TV_SCAN_GONE;
     tv_pt_cache_flush(k);
     err = tracked ? ask(k, &any) : 0;
+    if (tracked)
+        tv_cost_note(number, "tracking", tv_now_ns() - looked_ns, true);
     if (err) {
         tracked = false;
         say(k, err);
@@ -142,8 +146,10 @@ enum tv_scan_end tv_look(struct tv_kernel *k, uint32_t number, bool scanning)
             end = tv_scan_check(k, i, number, NULL);
         }
     }
-    if (!renewed)
+    if (!renewed) {
         memset(bits, 0, sizeof(bits));
+        dirty.any = false;
+    }
     tv_cost_note(number, "a look", tv_now_ns() - looked_ns, true);
     if (!scanning)
         tv_cost_tell();

@@ -50,6 +50,7 @@ struct tv_dirty {
     uint64_t first; /* gfn */
     uint32_t count;
     const uint8_t *bits; /* bit I: frame first + I was written */
+    bool any;            /* some was */
 };
 
 struct tv_check {

@@ -89,6 +89,7 @@ struct tv_kernel {
 /* Leaf of a page-table walk. */
 struct tv_translation {
     uint64_t pa;
+    uint64_t entry_pa; /* of the entry that maps it */
     uint64_t size; /* of the page: 4 KiB, 2 MiB or 1 GiB */
     bool writable; /* at every level */
     bool executable;
@@ -172,6 +173,13 @@ void tv_pt_cache_flush(struct tv_kernel *k);
 int tv_translate(struct tv_kernel *k, uint64_t va, struct tv_translation *t);
 
 /*
+ * The frames of up to `n` pages from page address `va` on, GFN_NONE where none is mapped: as many of them, one at
+ * least, as one walk and one reading of the last table tell.
+ */
+#define TV_FRAMES_MAX 64
+uint32_t tv_frames(struct tv_kernel *k, uint64_t va, uint64_t *gfn, uint32_t n);
+
+/*
  * The guest-physical address of what tv_translate() led to: the same, but for a
  * PV target, whose pages are told by Xen.  GFN_NONE if Xen knows none.
  */
@@ -188,6 +196,7 @@ struct tv_range {
     struct guest_view view;
     uint64_t va;     /* running address of the first page */
     uint32_t npages; /* of the view's, how many it shows */
+    bool moved;      /* some page has come to lead elsewhere; for who clears it */
 };
 
 /* Reserve a view for `size` bytes at link address `link_va`.  0 or -TV_ENOMEM. */
