@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <tinyvmi/config.h>
 #include <tinyvmi/platform.h>
+#include <tinyvmi/record.h>
 
 #include "kept.h"
 
@@ -11,6 +12,10 @@
 #define EIGHT(flag) (UINT64_C(0x0101010101010101) * (flag))
 
 #define LEFT (UINT32_C(1) << 20) /* bytes that copies leave to others */
+
+/* Of all ranges of the kernel that is watched, which ends when none is open any more. */
+static uint32_t open_ranges, kept_pages, digested_pages;
+static bool told; /* that there is too little memory */
 
 static uint32_t block_count(const struct tv_kept *s)
 {
@@ -51,22 +56,56 @@ int tv_kept_open(struct tv_kept *s, uint32_t npages)
 {
     *s = (struct tv_kept){ .npages = npages };
     s->flags = tv_alloc((npages + 15) & ~UINT32_C(7)); /* what follows the last is not set: nothing to do there */
-    return s->flags ? 0 : -TV_ENOMEM;
+    if (!s->flags)
+        return -TV_ENOMEM;
+    open_ranges++;
+    return 0;
+}
+
+/* Where the pages of a range are counted. */
+static uint32_t *tally(const struct tv_kept *s)
+{
+    return s->block ? &kept_pages : &digested_pages;
 }
 
 bool tv_kept_ready(struct tv_kept *s)
 {
-    if (!s->tried && tv_config.keep_bytes)
+    if (!s->tried && tv_config.keep_bytes) {
         alloc_copies(s);
+        *tally(s) += s->npages;
+    }
     s->tried = true;
     return s->block;
 }
 
+void tv_kept_lack(uint32_t npages)
+{
+    digested_pages += told ? 0 : npages; /* it is asked for again in each scan */
+}
+
+void tv_kept_tell(void)
+{
+    if (told || !digested_pages)
+        return;
+    told = true;
+    tv_rec_begin("memory");
+    tv_rec_uint("kept", kept_pages);
+    tv_rec_uint("digested", digested_pages);
+    tv_rec_end();
+}
+
 void tv_kept_close(struct tv_kept *s)
 {
+    if (s->tried && tv_config.keep_bytes)
+        *tally(s) -= s->npages;
     free_copies(s);
-    if (s->flags)
+    if (s->flags) {
         tv_free(s->flags);
+        if (--open_ranges == 0) {
+            told = false; /* another kernel may find more room, or less */
+            digested_pages = 0;
+        }
+    }
     *s = (struct tv_kept){ 0 };
 }
 

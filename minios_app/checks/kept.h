@@ -39,6 +39,9 @@ int tv_kept_open(struct tv_kept *s, uint32_t npages);
 bool tv_kept_ready(struct tv_kept *s);
 void tv_kept_close(struct tv_kept *s);
 
+/* `npages` pages are digested because not even what is known of them could be kept: for tv_kept_tell() (check.h). */
+void tv_kept_lack(uint32_t npages);
+
 /* Nothing is known to be right any more. */
 void tv_kept_doubt(struct tv_kept *s);
 

@@ -5,6 +5,7 @@
  * each scan.  What a digest was made with, besides the page, is remembered
  * with the copies: where the module and all that it refers to lie.
  */
+#include <tinyvmi/config.h>
 #include <tinyvmi/platform.h>
 
 #include "modules_internal.h"
@@ -23,8 +24,11 @@ static void open_kept(struct tv_module_kept *kept, const struct tv_module *m)
 {
     kept->where = tv_alloc((m->region_count + TV_MODULE_AREAS) * sizeof(*kept->where));
     if (!kept->where || tv_kept_open(&kept->pages[TV_MODULE_TEXT], m->text.npages) ||
-        tv_kept_open(&kept->pages[TV_MODULE_RODATA], m->rodata.npages))
+        tv_kept_open(&kept->pages[TV_MODULE_RODATA], m->rodata.npages)) {
         tv_module_forget(kept);
+        if (tv_config.keep_bytes)
+            tv_kept_lack(m->text.npages + m->rodata.npages);
+    }
 }
 
 struct tv_kept *tv_module_kept(struct tv_modules_state *s, uint32_t i, uint32_t area)

@@ -255,6 +255,7 @@ enum tv_scan_end tv_scan(struct tv_kernel *k, uint32_t number, enum tv_verdict *
             return end;
     }
     tv_cost_tell();
+    tv_kept_tell();
     *verdict = tv_scan_verdict();
     return TV_SCAN_DONE;
 }

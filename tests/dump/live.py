@@ -139,9 +139,14 @@ class Watcher:
     The memory is a live guest's, or a file that only the test writes to.
     """
 
-    def __init__(self, checker: Path, memory: Live | Path, *, period_ms: int = 100):
+    def __init__(
+        self, checker: Path, memory: Live | Path, *, period_ms: int = 100, address_space: int | None = None
+    ):
+        """`address_space`: bytes of it that the checker may use at most."""
         image = [str(memory)] if isinstance(memory, Path) else ["--live", str(memory.memory)]
         argv = [str(checker), *image, NONCE, "0", str(period_ms)]
+        if address_space is not None:
+            argv = ["prlimit", f"--as={address_space}", *argv]
         self._process = subprocess.Popen(argv, stdout=subprocess.PIPE)
         self.collector = Collector(NONCE)
         self.records: list[dict[str, Any]] = []
@@ -172,6 +177,13 @@ class Watcher:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             self._listen(0.1)
+
+    @property
+    def address_space(self) -> int:
+        """Bytes of it that the checker has used at most."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        peak = next(line for line in status.splitlines() if line.startswith("VmPeak:"))
+        return int(peak.split()[1]) << 10
 
     @property
     def kernels(self) -> list[dict[str, Any]]:

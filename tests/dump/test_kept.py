@@ -148,6 +148,27 @@ def test_a_change_of_place_and_key_that_do_not_agree(watched: Watched) -> None:
     assert finding["kind"] == "jump-label"
 
 
+def _memory_records(watcher: Watcher) -> list[dict[str, object]]:
+    return [record for record in watcher.records if record["t"] == "memory"]
+
+
+def test_too_little_memory_for_all_copies(memory: Memory) -> None:
+    """It is told once, and what is not kept is judged by its digest."""
+    with Watcher(memory.checker, memory.path, period_ms=10) as watcher:
+        watcher.scans(2)
+        needs = watcher.address_space
+        assert _memory_records(watcher) == []
+    with Watcher(memory.checker, memory.path, period_ms=10, address_space=needs - (4 << 20)) as watcher:
+        watcher.scans(3)
+        (told,) = _memory_records(watcher)
+        assert told["digested"] and told["kept"]
+        watched = Watched(memory, watcher)
+        for change in (c for c in TAMPERS if c.caught_by in ("text", "rodata")):
+            assert change.caught_by
+            assert watched.tells(change.caught_by, change.patches(memory))
+        assert _memory_records(watcher) == [told]
+
+
 @pytest.fixture(scope="module")
 def digested(tmp_path_factory: pytest.TempPathFactory) -> Subject:
     folder = tmp_path_factory.mktemp("digested")
@@ -163,4 +184,8 @@ def test_nothing_is_kept(digested: Subject, tmp_path: Path) -> None:
         for change in (c for c in TAMPERS if c.caught_by in ("text", "rodata")):
             assert change.caught_by
             assert watched.tells(change.caught_by, change.patches(copy))
+        needs = watcher.address_space
+    with Watcher(digested.checker, copy.path, period_ms=10, address_space=needs) as watcher:
+        watcher.scans(2)
+        assert _memory_records(watcher) == []  # no memory for copies was asked for
     copy.close()

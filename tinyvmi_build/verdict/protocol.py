@@ -242,6 +242,7 @@ SHAPES: dict[str, dict[str, Callable[[Any], bool]]] = {
     },
     "heartbeat": {"scan": _count, "verdict": _verdict, "uptime_ms": _count},
     "tracking": {"frames": _count},
+    "memory": {"kept": _count, "digested": _count},
     "waiting": {"reason": _text},
     "error": {"where": _text, "what": _text},
     "bye": {"scan": _count, "verdict": _verdict, "reason": _text},

@@ -162,6 +162,12 @@ class Terminal:
             else:
                 why = safe(body.get("reason", "no reason given"))
                 self._line(f"what the target writes is not tracked: {why}; code is read again instead")
+        elif kind == "memory":
+            lack = (body["digested"] * 4096 >> 20) + 1
+            self._line(
+                f"too little memory to keep {body['digested']} of {body['kept'] + body['digested']} pages:"
+                f" those are digested in each scan; about {lack} MiB more (monitor.memory) would do"
+            )
         elif kind == "waiting":
             banner = f"; its memory says: {safe(body['banner'])}" if "banner" in body else ""
             self._line(f"waiting: {safe(body['reason'])}{banner}")

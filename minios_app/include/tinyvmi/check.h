@@ -99,6 +99,9 @@ struct tv_finding *tv_tell(struct tv_result *res, bool allowed, const char *kind
 /* Say where a finding leads and who made it; `f` may be NULL, `owner` too. */
 void tv_attribute(struct tv_finding *f, uint64_t target, const char *owner);
 
+/* Say once for each kernel, at the end of a scan, that pages are digested for want of memory for copies (kept.c). */
+void tv_kept_tell(void);
+
 /* Settle the verdict from units, findings and missing; `none` is the reason if nothing was compared. */
 void tv_settle(struct tv_result *res, const char *none);
 

@@ -122,4 +122,8 @@ void tv_beat_if_due(void)
 {
 }
 
+void tv_kept_tell(void)
+{
+}
+
 const struct tv_config tv_config;

@@ -23,6 +23,7 @@ SAMPLES = [
     | {"look": 1},
     stream.beat(1),
     {"t": "tracking", "frames": 0, "reason": "the hypervisor does not allow it"},
+    {"t": "memory", "kept": 2500, "digested": 921},
     {"t": "waiting", "reason": "still booting", "banner": "Linux version 0.01"},
     {"t": "error", "where": "privilege", "what": "EPERM"},
     stream.bye(3, "tampered"),
