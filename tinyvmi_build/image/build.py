@@ -161,6 +161,9 @@ def manifest(config: Config, profiles: ProfileFile, note: dict[str, Any]) -> byt
         "period_ms": config.monitor.period,
         "jitter_pct": config.monitor.jitter,
         "heartbeat_ms": config.monitor.heartbeat,
+        "look_ms": config.monitor.look,
+        "slice_us": config.monitor.slice,
+        "compare": config.golden.compare,
         "checks": list(config.checks_made),
         "kernels": [{"build_id": k.build_id, "release": k.release} for k in profiles.kernels],
     }

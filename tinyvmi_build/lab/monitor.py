@@ -15,6 +15,7 @@ from ..profile.profile import KernelProfile, ProfileFile
 from ..verdict.collector import Event, Finished, Lost, Received, ScanDone
 from ..verdict.model import Verdict
 from ..verdict.protocol import Broken, Record, Text
+from ..verdict.rhythm import Worst, WorstTimes
 from ..xen.launch import Reporter
 from ..xen.patience import VARIABLE, timeout
 from .tamper.walk import physical
@@ -49,6 +50,8 @@ class Monitor:
         self.hello: dict[str, Any] | None = None  # the hello record
         self.kernel: dict[str, Any] | None = None  # the kernel record
         self.tracking: dict[str, Any] | None = None  # what it said of telling what the target writes
+        self.memory: dict[str, Any] | None = None  # what it said of too little memory for copies
+        self.worst: WorstTimes | None = None  # how soon it tells of a change at the latest
         self.verdict: Verdict | None = None  # of the last scan, or of a look that changed it
         self.scans = 0
         self.findings: list[dict[str, Any]] = []  # since begin()
@@ -163,6 +166,8 @@ class Monitor:
     def _note(self, event: Event) -> None:
         if isinstance(event, ScanDone):
             self.scans, self.verdict = event.scan, event.verdict
+        elif isinstance(event, WorstTimes):
+            self.worst = event
         elif isinstance(event, Received):
             body = event.record.body
             if body["t"] == "hello":
@@ -171,6 +176,8 @@ class Monitor:
                 self.kernel = body
             elif body["t"] == "tracking":
                 self.tracking = body
+            elif body["t"] == "memory":
+                self.memory = body
             elif body["t"] == "finding":
                 self.findings.append(body)
 
@@ -190,6 +197,8 @@ def event_of(line: str) -> list[Event]:
         return [Broken(told["reason"], told["line"])]
     if kind == "scan":
         return [ScanDone(told["scan"], Verdict(told["verdict"]))]
+    if kind == "worst-times":
+        return [WorstTimes(told["scan_s"], tuple(Worst(**row) for row in told["rows"]))]
     if kind == "lost":
         return [Lost(told["reason"])]
     if kind == "finished":

@@ -15,6 +15,7 @@ from typing import Any
 from ..errors import Exit
 from .model import Verdict, exit_of, worst
 from .protocol import Broken, Record, Text, parse_line
+from .rhythm import Measuring, Rhythm, WorstTimes
 
 MAX_CHECKS = 64  # more names than any monitor has
 _LONGEST_US = 600_000_000  # that one check is allowed to take
@@ -51,7 +52,7 @@ class Finished:
     verdict: Verdict | None
 
 
-Event = Text | Broken | Received | ScanDone | Lost | Finished
+Event = Text | Broken | Received | ScanDone | WorstTimes | Lost | Finished
 
 
 @dataclass
@@ -74,7 +75,7 @@ class Collector:
 
     `start_s` bounds the time to the first record, `silence_s` the time between two (to which three times
     the longest check so far is added); None is no bound.
-    `bye_due` is False only for a recording that may be cut off.
+    `bye_due` is False only for a recording that may be cut off.  `rhythm`: the monitor's, for WorstTimes.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class Collector:
         start_s: float | None = None,
         silence_s: float | None = None,
         bye_due: bool = True,
+        rhythm: Rhythm | None = None,
         clock: Callable[[], float] = time.monotonic,
     ):
         self._expected = {"run": run, "image": image, "target": target}
@@ -109,6 +111,9 @@ class Collector:
         self.lost_reason: str | None = None
         self.timings: dict[str, float] = {}  # s from its making to hello, kernel, first-scan
         self._worst_scan: Verdict | None = None
+        self._measuring = Measuring(rhythm) if rhythm else None
+        self.worst_times: WorstTimes | None = None  # from the first scan on, if the rhythm is known
+        self.digested: int | None = None  # pages of which no copies are kept for want of memory
 
     # What goes in
 
@@ -205,7 +210,20 @@ class Collector:
         if problem:
             return [Received(record), Broken(problem), *self.lost(problem)]
         handler = getattr(self, f"_on_{record.type}", None) if record.type in _KNOWN else None
-        return [Received(record), *(handler(record.body) if handler else [])]
+        told = handler(record.body) if handler else []
+        return [Received(record), *told, *self._measure(record.body, told)]
+
+    def _measure(self, body: dict[str, Any], told: Sequence[Event]) -> list[Event]:
+        """What it makes known of the worst time to detection."""
+        if self._measuring is None or self.lost_reason is not None:
+            return []
+        worst_times = self._measuring.take(body)
+        if any(isinstance(event, ScanDone) for event in told):
+            worst_times = self._measuring.scanned() or worst_times
+        if worst_times is None:
+            return []
+        self.worst_times = worst_times
+        return [worst_times]
 
     def _order_error(self, record: Record) -> str | None:
         if self.hello is None and record.type != "hello":
@@ -229,6 +247,10 @@ class Collector:
     def _on_kernel(self, body: dict[str, Any]) -> list[Event]:
         self.kernel = body
         self._reached("kernel")
+        return []
+
+    def _on_memory(self, body: dict[str, Any]) -> list[Event]:
+        self.digested = body["digested"]
         return []
 
     def _on_waiting(self, body: dict[str, Any]) -> list[Event]:
@@ -314,4 +336,4 @@ def exit_of_runs(runs: Sequence[Collector]) -> Exit:
     return next(code for code in order if code in codes)
 
 
-_KNOWN = ("hello", "kernel", "check", "finding", "heartbeat", "waiting", "error", "bye")
+_KNOWN = ("hello", "kernel", "check", "finding", "heartbeat", "memory", "waiting", "error", "bye")

@@ -16,6 +16,7 @@ from .collector import Collector, Event, Finished, Lost, Received, ScanDone, exi
 from .explain import Explainer, Explanation
 from .model import Verdict
 from .protocol import Broken, Text, safe
+from .rhythm import WorstTimes
 
 JSON_VERSION = 1
 _COLOURS = {
@@ -115,10 +116,17 @@ class Terminal:
             if self._last is None or self._last[0] is not event.verdict:
                 self._line(f"scan {event.scan}: {self._paint(_COLOURS[event.verdict], event.verdict)}")
             self._last = (event.verdict, event.scan)
+        elif isinstance(event, WorstTimes):
+            self._worst_times(event)
         elif isinstance(event, Lost):
             self._line(self._paint("1;31", f"monitor lost: {safe(event.reason)}"))
         elif isinstance(event, Finished):
             self._line(f"the monitor ends: {safe(event.reason)}")
+
+    def _worst_times(self, told: WorstTimes) -> None:
+        self._line(f"worst times to detection, with scans of {told.scan_s:.3g} s (docs/rhythm.md):")
+        for row in told.rows:
+            self._line(f"  {row.seconds:>8.3g} s  {row.change.replace('`', '')} ({safe(row.check)})")
 
     def _record(self, body: dict[str, Any]) -> None:
         kind = body["t"]
@@ -228,7 +236,7 @@ class Terminal:
 
 
 class JsonLines:
-    """One JSON object a line: `record`, `text`, `broken`, `scan`, `lost`, `finished`, and last `result`."""
+    """One JSON object a line: `record`, `text`, `broken`, `scan`, `worst-times`, `lost`, `finished`; `result`."""
 
     def __init__(self, stream: TextIO, explain: Explainer | None = None):
         self._stream = stream
@@ -245,6 +253,8 @@ class JsonLines:
                 self._record(event)
             elif isinstance(event, ScanDone):
                 self._write("scan", scan=event.scan, verdict=event.verdict)
+            elif isinstance(event, WorstTimes):
+                self._write("worst-times", **event.fields())
             elif isinstance(event, Lost):
                 self._write("lost", reason=event.reason)
             elif isinstance(event, Finished):
@@ -295,6 +305,8 @@ def _summary(collector: Collector) -> dict[str, Any]:
         "waiting": collector.waiting,
         "missing": list(collector.missing),
         "timings": collector.timings if collector.live else {},
+        **({"worst_times": collector.worst_times.fields()} if collector.worst_times else {}),
+        **({"digested": collector.digested} if collector.digested else {}),
         "checks": {
             name: {
                 "verdict": state.verdict,

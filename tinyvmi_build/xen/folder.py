@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
+from ..verdict.rhythm import GROUP, Rhythm
 
 _IMAGE_ID = re.compile(r"[0-9a-f]{16}")
 
@@ -25,9 +26,22 @@ class Manifest:
     period_ms: int
     jitter_pct: int
     heartbeat_ms: int
+    look_ms: int
+    slice_us: int
+    compare: str
     checks: tuple[str, ...]
     image_id: str
     privilege: str
+
+    def rhythm(self, period_ms: int | None = None) -> Rhythm:
+        """What the worst times to detection follow from, with another period than the one built in."""
+        return Rhythm(
+            period_s=(period_ms or self.period_ms) / 1000,
+            jitter_pct=self.jitter_pct,
+            look_s=self.look_ms / 1000,
+            slice_s=self.slice_us / 1e6,
+            compare=self.compare,
+        )
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -75,10 +89,19 @@ def read_manifest(folder: Path) -> Manifest:
         period_ms=number("period_ms"),
         jitter_pct=number("jitter_pct", 0),
         heartbeat_ms=number("heartbeat_ms"),
+        look_ms=number("look_ms", 0),
+        slice_us=number("slice_us", 0),
+        compare=_among(path, text("compare"), *GROUP),
         checks=tuple(str(name) for name in _field(path, data, "checks", list)),
         image_id=image_id,
         privilege=text("privilege"),
     )
+
+
+def _among(path: Path, value: str, *values: str) -> str:
+    if value not in values:
+        raise UsageError(f"{path}: '{value}' is none of {', '.join(values)}", hint="build the monitor again")
+    return value
 
 
 def _field(path: Path, data: dict[str, Any], key: str, kind: type) -> Any:

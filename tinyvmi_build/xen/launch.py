@@ -82,6 +82,7 @@ def run_once(
                     checks=manifest.checks,
                     start_s=timeout(_START_S),
                     silence_s=timeout(max(3 * manifest.heartbeat_ms / 1000, _SILENCE_LEAST_S)),
+                    rhythm=manifest.rhythm(options.period_ms),
                 )
                 _listen(collector, console, watch, options, reporter)
             finally:

@@ -10,6 +10,7 @@ from tinyvmi_build.errors import UsageError
 from tinyvmi_build.verdict.collector import Collector
 from tinyvmi_build.verdict.explain import Explainer
 from tinyvmi_build.verdict.report import JsonLines, Terminal
+from tinyvmi_build.verdict.rhythm import Rhythm
 
 from .stream import BUILD_ID, CLEAN, beat, bye, check, finding, hello, kernel, lines, notice
 
@@ -196,3 +197,48 @@ def test_no_control_character_reaches_a_terminal(soup, text, raw):
     )
     for out in (told(Terminal, [*hostile, *soup]), told(JsonLines, [*hostile, *soup])):
         assert all(" " <= c <= "~" or c in "\t\n…→" for c in out)
+
+
+RHYTHM = Rhythm(period_s=60, jitter_pct=10, look_s=0.1, slice_s=0, compare="bytes")
+SCANNED = (
+    hello(),
+    kernel(),
+    {"t": "tracking", "frames": 4508},
+    check("text", us=1_000_000, units=2000),
+    check("idt", us=2000),
+    {"t": "memory", "kept": 900, "digested": 2000},
+    beat(1),
+    {"t": "tracking", "frames": 0, "reason": "why not"},
+    beat(2),
+    bye(2),
+)
+
+
+def test_a_person_reads_the_worst_times_and_that_memory_lacks():
+    text = told(Terminal, lines(*SCANNED), rhythm=RHYTHM)
+    assert "too little memory to keep 2000 of 2900 pages" in text
+    assert "about 8 MiB more (monitor.memory) would do" in text
+    first, again = text.split("worst times to detection, with scans of 1 s")[1:]
+    assert "     1.12 s  code, constants, written by the target (text)\n" in first
+    assert "without tracking" not in first and "without tracking (text)" in again
+
+
+def test_a_program_reads_them():
+    events = [json.loads(line) for line in told(JsonLines, lines(*SCANNED), rhythm=RHYTHM).splitlines()]
+    first, again = (event for event in events if event["event"] == "worst-times")
+    assert first["scan_s"] == 1.002
+    assert first["rows"][0] == {
+        "change": "code, constants, written by the target",
+        "seconds": 1.123,
+        "formula": "L + B + 2 p + 20 ms",
+        "check": "text",
+    }
+    assert [event["record"] for event in events if event["event"] == "record"][5]["digested"] == 2000
+    result = events[-1]
+    assert result["worst_times"] == {key: again[key] for key in ("scan_s", "rows")}
+    assert result["digested"] == 2000
+
+
+def test_without_a_rhythm_nothing_is_said_of_times():
+    assert "worst" not in told(Terminal, lines(*SCANNED))
+    assert "worst_times" not in told(JsonLines, lines(*SCANNED))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tinyvmi_build.errors import UsageError
+from tinyvmi_build.verdict.rhythm import Rhythm
 from tinyvmi_build.xen.folder import read_manifest
 
 GOOD: dict[str, Any] = {
@@ -18,6 +19,9 @@ GOOD: dict[str, Any] = {
     "period_ms": 1000,
     "jitter_pct": 0,
     "heartbeat_ms": 5000,
+    "look_ms": 100,
+    "slice_us": 2000,
+    "compare": "bytes",
     "checks": ["identity"],
     "image_id": "0123456789abcdef",
     "privilege": "target",
@@ -37,6 +41,8 @@ def test_a_good_one(folder: Path) -> None:
     assert (manifest.name, manifest.target, manifest.period_ms) == ("web", "web-1", 1000)
     assert manifest.image == folder / "tinyvmi-web.gz"
     assert manifest.checks == ("identity",)
+    assert manifest.rhythm() == Rhythm(1.0, 0, 0.1, 0.002, "bytes")
+    assert manifest.rhythm(500).period_s == 0.5
 
 
 @pytest.mark.parametrize(
@@ -48,6 +54,9 @@ def test_a_good_one(folder: Path) -> None:
         ("period_ms", True, "'period_ms' is True"),
         ("period_ms", "1s", "no proper 'period_ms'"),
         ("heartbeat_ms", 1 << 31, "'heartbeat_ms' is"),
+        ("look_ms", None, "no proper 'look_ms'"),
+        ("slice_us", -1, "'slice_us' is -1"),
+        ("compare", "hope", "'hope' is none of bytes, digest"),
         ("checks", "identity", "no proper 'checks'"),
         ("image", "../../etc/passwd", "not beside it"),
         ("profile", "gone.profile", "names the profile 'gone.profile'"),
