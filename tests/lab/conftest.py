@@ -75,6 +75,15 @@ def target(lab: Lab) -> Target:
     return lab.create_target()
 
 
+@pytest.fixture(scope="module")
+def poked(target: Target) -> Iterator[Target]:
+    """The target, with the module by which it writes."""
+    target.run(f"insmod /{poking.MODULE}").check()
+    target.run("grep -q tracefs /proc/mounts || mount -t tracefs tracefs /sys/kernel/tracing").check()
+    yield target
+    target.run("rmmod poke").check()
+
+
 def without_kaslr(kernel: KernelProfile) -> dict[str, object]:
     """What a monitor's `kernel` record says of a PVH guest that was started at its ELF entry."""
     root = TEXT_PA + kernel.golden["kernel"]["root_va"] - kernel.text_va

@@ -22,6 +22,7 @@ from tinyvmi_build.profile.profile import KernelProfile
 
 HERE = Path(__file__).parent / "poke"
 DRIVER = "/lab/poke/drive.py"  # in dom0
+PROCESSOR_TIME = "/lab/processor_time.py"  # there, too
 MODULE = "lib/poke.ko"  # in the target
 USUAL = ("bytes", "digest")  # the monitors of every test run; the others take --long
 #: Each scans so seldom that what it tells within a test, looks have told.  What is special about it:
@@ -30,7 +31,11 @@ MONITORS = {
     "digest": ("golden.compare=digest",),
     "blind": ("monitor.look=0ms",),
     "sliced": ("monitor.slice=2000", "monitor.period=2s"),
+    "small": ("golden.compare=digest", "monitor.memory=16"),
+    "many": (),
 }
+#: Kernels that a monitor knows beside the one that the target boots: (metapackage, suite).
+ALSO = {"many": (("linux-image-amd64", SUITE), ("linux-image-cloud-amd64", "bullseye"))}
 
 
 def module() -> Path:
@@ -41,9 +46,10 @@ def module() -> Path:
 def project(folder: Path, name: str, *sets: str) -> Loaded:
     """The monitor `name`, to which the module is known."""
     file = folder / f"{name}.toml"
+    packages = [str(fetch_kernel()), *(str(fetch_kernel(*kernel)) for kernel in ALSO.get(name, ()))]
     file.write_text(
         f'[monitor]\nname = "look-{name}"\nperiod = "10m"\njitter = 0\n[target]\ndomain = "target"\n'
-        f"[kernel]\npackages = [{json.dumps(str(fetch_kernel()))}]\nmodules = [{json.dumps(str(module()))}]\n"
+        f"[kernel]\npackages = {json.dumps(packages)}\nmodules = [{json.dumps(str(module()))}]\n"
     )
     return load(file, sets, env={})
 
@@ -59,7 +65,10 @@ def domain_of(name: str) -> str:
 
 def files(scratch: Path, names: Iterable[str] = USUAL) -> dict[str, Path | bytes]:
     """What the lab's dom0 needs for it, with the monitors `names`."""
-    found: dict[str, Path | bytes] = {DRIVER: HERE / "drive.py"}
+    found: dict[str, Path | bytes] = {
+        DRIVER: HERE / "drive.py",
+        PROCESSOR_TIME: HERE.parent / "processor_time.py",
+    }
     for name in names:
         built = build_monitor(project(scratch, name, *MONITORS[name]), folder=scratch / name)
         found |= monitor_files(built, folder_of(name))

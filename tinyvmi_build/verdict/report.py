@@ -236,7 +236,10 @@ class Terminal:
 
 
 class JsonLines:
-    """One JSON object a line: `record`, `text`, `broken`, `scan`, `worst-times`, `lost`, `finished`; `result`."""
+    """One JSON object a line: `record`, `text`, `broken`, `scan`, `worst-times`, `lost`, `finished`.
+
+    Last comes `result`.
+    """
 
     def __init__(self, stream: TextIO, explain: Explainer | None = None):
         self._stream = stream

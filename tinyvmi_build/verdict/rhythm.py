@@ -2,7 +2,7 @@
 
 All times are seconds.  L: `look`; P: `period`; j: `jitter`; S: how long a scan takes; C: what the check
 costs; B: the longest that the monitor is busy with something else in one go; l: what a look costs; p: the
-judging of a page.  All is measured in the first scan, which digests everything: at rest later ones are faster.
+judging of a page.  All is measured in the first scan, which digests everything; later ones take less.
 """
 
 from __future__ import annotations
