@@ -86,10 +86,12 @@ static void run(struct tv_kernel *k, const struct tv_check *check, const struct 
 static bool unfinished(struct tv_kernel *k, uint32_t i, const struct tv_result *res)
 {
     struct tv_standing *s = &standing[i];
+    bool may_be = res->findings && !res->lasting;
+    uint64_t wrote = may_be ? tv_look_wrote_ns(k) : 0; /* perhaps just now: before the clock is read */
     uint64_t now = tv_now_ns(), since = now - s->judged_ns;
 
     s->judged_ns = now;
-    if (!res->findings || res->lasting || now - tv_look_wrote_ns(k) >= MOMENT_NS) {
+    if (!may_be || now - wrote >= MOMENT_NS) {
         s->patience_ns -= since / EARNED < s->patience_ns ? since / EARNED : s->patience_ns;
         return false;
     }
