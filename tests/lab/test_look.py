@@ -74,7 +74,7 @@ def test_how_long_it_takes(lab: Lab, watch: Watch, check: str) -> None:
 
 
 def test_what_an_administrator_does_is_let_pass(watch: Watch) -> None:
-    watch.quiet(0)
+    watch.begin()
     for command in LEGITIMATE:
         watch.target.run(command).check()
     watch.quiet(1)
@@ -83,7 +83,7 @@ def test_what_an_administrator_does_is_let_pass(watch: Watch) -> None:
 @pytest.mark.long
 def test_all_functions_traced(watch: Watch) -> None:
     """Tens of thousands of places are patched, over many looks."""
-    watch.quiet(0)
+    watch.begin()
     watch.target.run(
         f"rm -f /tmp/traced; ({ALL_TRACED}; touch /tmp/traced) > /dev/null 2>&1 & sleep 0"
     ).check()
@@ -115,7 +115,7 @@ def test_what_dom0_writes_is_no_write_of_the_target(watch: Watch) -> None:
 
 @pytest.mark.long
 def test_what_dom0_writes_is_told_by_the_next_scan(lab: Lab, poked: Target, profiles: ProfileFile) -> None:
-    watch = Watch(lab, poked, profiles, "digest", "10s")
+    watch = Watch(lab, poked, profiles, "small", "10s")
     try:
         at = watch.place("rodata")
         watch.monitor.until(lambda event: isinstance(event, ScanDone) or None, 60, "a scan")

@@ -28,6 +28,7 @@ def used_s(lab: Lab, name: str) -> float:
 
 def share(lab: Lab, watch: Watch, seconds: float) -> float:
     """Of one processor, over so many seconds in which there is nothing to tell."""
+    watch.begin()
     before, start = used_s(lab, watch.name), time.monotonic()
     watch.quiet(seconds)
     return (used_s(lab, watch.name) - before) / (time.monotonic() - start)
@@ -61,7 +62,7 @@ def test_with_looks(lab: Lab, poked: Target, profiles: ProfileFile, name: str) -
     """Ten looks a second."""
     watch = Watch(lab, poked, profiles, name)
     try:
-        watch.quiet(5)  # until checks without looks have settled how often they come again
+        watch.monitor.listen(5)  # until checks without looks have settled how often they come again
         looking = share(lab, watch, SLEEPS_S)
         print(f"a monitor with looks, {name}, takes {looking:.2%} of a processor")
         assert SHARE_ASLEEP < looking < 0.5

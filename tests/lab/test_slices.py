@@ -60,10 +60,11 @@ def test_legitimate_changes_in_the_middle_of_scans(lab: Lab, poked: Target, prof
     watch = Watch(lab, poked, profiles, "sliced", "2s")
     try:
         scans = watch.monitor.scans
-        watch.monitor.begin()
+        watch.begin()
         while watch.monitor.scans < scans + 10:
             for command in LEGITIMATE:
                 poked.run(command).check()
+            watch.quiet(0.1)
         watch.quiet(0)
     finally:
         watch.monitor.stop()

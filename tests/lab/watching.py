@@ -72,9 +72,13 @@ class Watch:
             self.monitor.listen(0.1)
         assert self.monitor.scans == scans
 
-    def quiet(self, seconds: float) -> None:
-        """It goes on finding nothing."""
+    def begin(self) -> None:
+        """What is told from now on counts; so far all is well."""
+        self.until(Verdict.INTACT, 60)
         self.monitor.begin()
+
+    def quiet(self, seconds: float) -> None:
+        """It has found nothing since begin(), and goes on so."""
         self.monitor.listen(seconds)
         assert (self.monitor.findings, self.monitor.verdict) == ([], Verdict.INTACT)
 

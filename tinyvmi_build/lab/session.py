@@ -44,7 +44,7 @@ class Lab:
     `suite`: the Debian release whose Xen, tools and dom0 kernel are booted.
     `icount`: one processor, on which an instruction takes one nanosecond of the guests' time: counts repeat.
     `more_modules`: what the target can load beside target.LATER.
-    `cpu`: QEMU's model of the processor.
+    `cpu`: QEMU's model of the processor; `xen_options`: more of Xen's command line.
     `policy`: FLASK modules (name → text of a .te) for a Xen with XSM, in enforcing mode; None: Debian's Xen.
     """
 
@@ -64,6 +64,7 @@ class Lab:
         icount: bool = False,
         more_modules: Sequence[str] = (),
         cpu: str = PLAIN_CPU,
+        xen_options: str = "",
         progress: Progress | None = None,
     ):
         self.progress = progress or Progress()
@@ -78,6 +79,7 @@ class Lab:
         self._icount = icount
         self._more_modules = tuple(more_modules)
         self._cpu = cpu
+        self._xen_options = xen_options
         self._keep = keep or folder is not None
         self.folder = folder or Path(tempfile.mkdtemp(prefix="tinyvmi-lab."))
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -152,6 +154,7 @@ class Lab:
         )
         if self._cpu == AVX2_CPU:
             options += _EAGER
+        options += f" {self._xen_options}".rstrip()
         if self._policy is not None:
             policy = self.folder / "xenpolicy"
             policy.write_bytes(xsm_policy(self._policy, self.progress))

@@ -32,6 +32,12 @@ def build_reach(folder: Path) -> Path:
     return _build(folder, REACH)
 
 
+def build_keeper(folder: Path) -> Path:
+    """The image that keeps patterns in vector registers (keeper.c), an ELF built in `folder`."""
+    _set_up(folder)
+    return _build(folder, Path(__file__).with_name("keeper.c"))
+
+
 def _set_up(folder: Path) -> None:
     cross = data_dir("toolchain") / "x86_64-tinyvmi.cross"
     setup = [sys.executable, "-m", "mesonbuild.mesonmain", "setup", str(folder), str(data_dir("minios_app"))]

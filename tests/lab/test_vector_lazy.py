@@ -1,0 +1,119 @@
+"""Vector registers of PV domains that share a processor, saved by Xen at each switch or at the next use.
+
+Three domains use them with contents of their own on one processor: two that look at them after each absence
+(misbehave/keeper.c) and a monitor that digests.  dom0 has the other processor and one vCPU, to which nobody
+else comes: what becomes of its programs says nothing here.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tinyvmi_build.config.load import load
+from tinyvmi_build.image.build import BuildResult, build_monitor
+from tinyvmi_build.lab.monitor import Monitor
+from tinyvmi_build.lab.play import monitor_files
+from tinyvmi_build.lab.project import own_project
+from tinyvmi_build.lab.session import AVX2_CPU, Lab
+from tinyvmi_build.profile.profile import ProfileFile
+from tinyvmi_build.progress import Progress
+from tinyvmi_build.render import digest
+from tinyvmi_build.verdict.explain import Explainer
+from tinyvmi_build.verdict.model import Verdict
+from tinyvmi_build.verdict.report import Terminal
+from tinyvmi_build.xen.patience import timeout
+
+from .misbehave.build import build_keeper
+
+KEEPER = "/lab/keeper.elf"  # in dom0
+SSE41_CPU = "qemu64,+svm,+npt,+ssse3,+sse4.1"  # no XSAVE: state as FXSAVE has it
+SCANS = 30
+ROUNDS = 3000
+_LINE = re.compile(r"KEEPER (\S+) (\d+) (\d+)")
+
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture(scope="module")
+def keeper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_keeper(tmp_path_factory.mktemp("keeper"))
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> BuildResult:
+    """A monitor that digests each time by as wide registers as there are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(digest, "_TRIES", 0)
+        loaded = load(own_project(Progress()), ["golden.digest=blake3", "golden.compare=digest"], env={})
+        return build_monitor(loaded, folder=tmp_path_factory.mktemp("build"))
+
+
+def _keep(lab: Lab, name: str, pattern: str) -> None:
+    """Start a domain that keeps `pattern`, on the second processor."""
+    config = (
+        f'name = "{name}"\ntype = "pv"\nkernel = "{KEEPER}"\nextra = "{pattern}"\nmemory = 16\n'
+        'cpus = "1"\non_crash = "preserve"\n'
+    )
+    lab.agent.put(f"/lab/{name}.cfg", config.encode())
+    lab.run(["xl", "create", f"/lab/{name}.cfg"], 60).check()
+
+
+def _kept(lab: Lab, name: str) -> tuple[str, int, int]:
+    """(unit, rounds, of them lost), once there were enough."""
+    deadline = time.monotonic() + timeout(120)
+    while True:
+        said = lab.guest_console(name)
+        found = _LINE.findall(said)
+        if found and int(found[-1][1]) >= ROUNDS:
+            unit, rounds, lost = found[-1]
+            return unit, int(rounds), int(lost)
+        assert time.monotonic() < deadline, said[-1000:]
+        time.sleep(1)
+
+
+@pytest.mark.parametrize(
+    ("cpu", "switching", "variant", "unit"),
+    [
+        pytest.param(AVX2_CPU, "spec-ctrl=eager-fpu", "blake3/avx2", "avx2", id="avx2-eager"),
+        pytest.param(AVX2_CPU, "spec-ctrl=no-eager-fpu", "blake3/avx2", "avx2", id="avx2-lazy"),
+        pytest.param(SSE41_CPU, "spec-ctrl=no-eager-fpu", "blake3/sse4.1", "sse", id="sse-lazy"),
+    ],
+)
+def test_registers_of_domains_on_one_processor(
+    keeper: Path,
+    built: BuildResult,
+    tmp_path: Path,
+    cpu: str,
+    switching: str,
+    variant: str,
+    unit: str,
+) -> None:
+    files: dict[str, Path | bytes] = {**monitor_files(built), KEEPER: keeper}
+    options = f"{switching} dom0_max_vcpus=1 dom0_vcpus_pin"
+    with Lab(files, folder=tmp_path, cpu=cpu, xen_options=options) as lab:
+        print(re.findall(r"\(XEN\) .*(?:FPU|eager|Support for).*", lab.console_log))
+        target = lab.create_target()
+        lab.run(["xl", "vcpu-pin", target.name, "all", "1"]).check()
+        config = "/lab/monitor/tinyvmi-lab.cfg"
+        lab.run(["sh", "-c", f"echo 'cpus = \"1\"' >> {config}"]).check()
+        explain = Explainer(ProfileFile.load(built.profile))
+        monitor = Monitor(lab, target, Terminal(sys.stdout, explain), period="50ms")
+        monitor.wait_kernel()
+        for number in "13":
+            _keep(lab, f"keeper{number}", number)
+        assert monitor.hello is not None and monitor.hello["digest"] == variant
+        seen = monitor.steady(Verdict.INTACT, SCANS)
+        kept = {name: _kept(lab, name) for name in ("keeper1", "keeper3")}
+        pinned = lab.run(["xl", "vcpu-list"]).out
+        print(f"{switching}: monitor {seen}, {kept}\n{pinned}")
+        monitor.stop()
+    assert seen == (Verdict.INTACT, SCANS)
+    assert {name: (said[0], said[2]) for name, said in kept.items()} == {
+        "keeper1": (unit, 0),
+        "keeper3": (unit, 0),
+    }
