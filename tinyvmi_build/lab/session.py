@@ -26,6 +26,7 @@ AVX2_CPU = "max,-smap,-rdtscp"
 # With lazy switching, as Xen up to 4.21 has it on processors of this kind, programs of dom0 lose AVX
 # registers under this emulator, whatever runs in other domains.
 _EAGER = " spec-ctrl=eager-fpu"
+SHARE = "share"
 _MEMORY_MIB = 2048
 _DOM0_MIB = 768
 # With a device model there: it is 20 MB twice over while dom0 unpacks it, and works for each HVM guest.
@@ -45,6 +46,7 @@ class Lab:
     `icount`: one processor, on which an instruction takes one nanosecond of the guests' time: counts repeat.
     `more_modules`: what the target can load beside target.LATER.
     `cpu`: QEMU's model of the processor; `xen_options`: more of Xen's command line.
+    `share`: a folder for dom0 to mount and read, by the 9p tag SHARE; `memory_mib`: of the machine, of dom0.
     `policy`: FLASK modules (name → text of a .te) for a Xen with XSM, in enforcing mode; None: Debian's Xen.
     """
 
@@ -65,6 +67,8 @@ class Lab:
         more_modules: Sequence[str] = (),
         cpu: str = PLAIN_CPU,
         xen_options: str = "",
+        share: Path | None = None,
+        memory_mib: tuple[int, int] | None = None,
         progress: Progress | None = None,
     ):
         self.progress = progress or Progress()
@@ -80,6 +84,9 @@ class Lab:
         self._more_modules = tuple(more_modules)
         self._cpu = cpu
         self._xen_options = xen_options
+        self._share = share
+        usual = (_HVM_MEMORY_MIB, _HVM_DOM0_MIB) if hvm else (_MEMORY_MIB, _DOM0_MIB)
+        self._memory_mib = memory_mib or usual
         self._keep = keep or folder is not None
         self.folder = folder or Path(tempfile.mkdtemp(prefix="tinyvmi-lab."))
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -146,7 +153,7 @@ class Lab:
             if self._hvm:
                 out.write(device_model.archive(self.progress))
             out.write(initramfs.overlay(files, self.progress, self.suite))
-        memory, dom0 = (_HVM_MEMORY_MIB, _HVM_DOM0_MIB) if self._hvm else (_MEMORY_MIB, _DOM0_MIB)
+        memory, dom0 = self._memory_mib
         boot = f"{kernel} console=hvc0 loglevel=4 panic=-1,{ramdisk}"
         options = (
             "console=com1 com1=115200,8n1 loglvl=all guest_loglvl=all bootscrub=0 "
@@ -164,6 +171,7 @@ class Lab:
             [
                 *self._processor(),
                 *("-m", str(memory)),
+                *self._shared(),
                 *("-chardev", f"socket,id=agent,path={self.folder}/agent.sock,server=on,wait=off"),
                 *("-serial", "chardev:agent"),
                 *("-kernel", str(xen), "-initrd", boot),
@@ -172,6 +180,11 @@ class Lab:
             self.folder,
         )
         return self._qemu
+
+    def _shared(self) -> list[str]:
+        if self._share is None:
+            return []
+        return ["-virtfs", f"local,path={self._share},mount_tag={SHARE},security_model=none,readonly=on"]
 
     def _processor(self) -> list[str]:
         if self._icount:
