@@ -62,10 +62,13 @@ def lab(
     files |= {SMOKE: smoke, IMAGE: reach}
     files |= {DOM0: dom0_checker(load(own_project(Progress()), env={}), profiles, Progress())}
     files |= life.files(tmp_path_factory.mktemp("life"))
-    monitors = poking.MONITORS if pytestconfig.getoption("--long") else poking.USUAL
+    long = pytestconfig.getoption("--long")
+    monitors = poking.MONITORS if long else poking.USUAL
+    memory = (2560, 1024) if long else None  # so many monitors with their profiles are some 150 MB
     files |= poking.files(tmp_path_factory.mktemp("poking"), monitors)
     inside = {poking.MODULE: poking.module()}
-    with Lab(files, target_files=inside, folder=tmp_path_factory.mktemp("lab"), grub=True) as running:
+    where = tmp_path_factory.mktemp("lab")
+    with Lab(files, target_files=inside, folder=where, grub=True, memory_mib=memory) as running:
         running.run(["chmod", "+x", DOM0]).check()
         yield running
 
