@@ -10,7 +10,6 @@ from tinyvmi_build.lab.monitor import LiveGuest, Monitor
 from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.lab.target import Target
 from tinyvmi_build.profile.profile import ProfileFile
-from tinyvmi_build.verdict.collector import ScanDone
 from tinyvmi_build.verdict.explain import Explainer
 from tinyvmi_build.verdict.model import Verdict
 from tinyvmi_build.verdict.report import Terminal
@@ -39,8 +38,13 @@ class Watch:
             lab, target, report, folder=folder_of(name), period=period, domain=domain_of(name)
         )
         kernel = self.monitor.wait_kernel()
-        self.monitor.until(lambda event: isinstance(event, ScanDone) or None, 120, "a scan")
-        assert self.monitor.verdict is Verdict.INTACT, self.monitor.findings
+        try:
+            self.monitor.until(lambda event: self.monitor.worst, 120, "a scan")
+            assert self.monitor.verdict is Verdict.INTACT, self.monitor.findings
+        except BaseException:
+            self.monitor.stop()
+            raise
+        self.scanned_at = time.monotonic()
         self.guest = LiveGuest(target, kernel, profiles)
 
     def place(self, check: str) -> Place:
