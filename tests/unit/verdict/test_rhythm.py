@@ -48,7 +48,7 @@ def test_the_defaults() -> None:
     assert seconds() == pytest.approx(
         {
             BY_TARGET: 0.1 + S + 2 * PAGE + 0.02,
-            BY_OTHERS: 50 * 0.1 + S + S + 2 * PAGE + 0.02,
+            BY_OTHERS: 100 * 0.1 + S + S + 2 * PAGE + 0.02,
             UNLOOKED: 100 * 0.05 + 0.1 + S + 2 * 0.05 + 0.02,
         },
         abs=1e-4,
