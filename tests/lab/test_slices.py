@@ -31,8 +31,12 @@ pytestmark = pytest.mark.long
 
 @pytest.fixture
 def sliced(lab: Lab, poked: Target, profiles: ProfileFile) -> Iterator[Watch]:
-    """Its scans take half a period."""
-    watch = Watch(lab, poked, profiles, "sliced", f"{PERIOD_S}s")
+    """Its scans take half a period: which they cannot if the machine gave nothing to the first one."""
+    for _ in range(3):
+        watch = Watch(lab, poked, profiles, "sliced", f"{PERIOD_S}s")
+        if watch.monitor.worst and watch.monitor.worst.scan_s == PERIOD_S / 2:
+            break
+        watch.monitor.stop()
     yield watch
     watch.monitor.stop()
 
