@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,11 @@ from tinyvmi_build.image.build import BuildResult, build_monitor
 from tinyvmi_build.progress import Progress
 
 ROOT = Path(__file__).parents[2]
+
+
+def workshop_of(built: BuildResult) -> Path:
+    """Where it was compiled."""
+    return Path(json.loads((built.folder / "meson" / "where.json").read_text())["workshop"])
 
 
 @pytest.fixture(scope="session")

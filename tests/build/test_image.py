@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from tests.build.conftest import workshop_of
 from tinyvmi_build.config.load import load
 from tinyvmi_build.config.model import Config
 from tinyvmi_build.errors import Exit, MissingEnvironment
@@ -41,7 +42,7 @@ def test_no_section_is_writable_and_executable(built):
 
 def test_the_image_is_small(built):
     found = inspect(built.image)
-    golden = sum(p.stat().st_size for p in (built.folder / "meson").rglob("*_0.c.o"))  # rodata, idt, …
+    golden = sum(p.stat().st_size for p in workshop_of(built).rglob("*_0.c.o"))  # rodata, idt, …
     assert found.elf_size - golden <= LIMIT
 
 
@@ -69,7 +70,8 @@ def test_two_builds_in_two_places_are_byte_identical(project, built, monkeypatch
 
 def test_a_second_build_does_nothing(workshop):
     first = build_monitor(workshop, QUIET)
-    kept = [p for p in first.folder.rglob("*") if p.suffix in (".o", ".c", ".gz", ".elf", ".json")]
+    rooms = (first.folder, workshop_of(first))
+    kept = [p for room in rooms for p in room.rglob("*") if p.suffix in (".o", ".c", ".gz", ".elf", ".json")]
     before = {p: p.stat().st_mtime_ns for p in kept}
     assert len(before) > 40
     second = build_monitor(workshop, QUIET)
@@ -113,8 +115,7 @@ def test_a_compile_error_shows_command_and_compiler(workshop, monkeypatch):
 
 
 def test_an_interrupted_or_damaged_meson_folder_is_set_up_anew(workshop, built):
-    meson = build_monitor(workshop, QUIET).folder / "meson"
-    (meson / "build.ninja").unlink()
+    (workshop_of(build_monitor(workshop, QUIET)) / "meson" / "build.ninja").unlink()
     assert build_monitor(workshop, QUIET).image.read_bytes() == built.image.read_bytes()
 
 

@@ -53,8 +53,8 @@ def test_it_builds_the_same_image_without_the_source_tree(installed, project, bu
     done = subprocess.run([installed, "build", "--json"], cwd=elsewhere, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
-    stamp = json.loads((Path(result["folder"]) / "meson" / "tinyvmi-setup.json").read_text())
-    assert stamp["source"].endswith("site-packages/tinyvmi_build/_data/minios_app")
-    assert str(installed.parent.parent) in stamp["source"]
+    where = json.loads((Path(result["folder"]) / "meson" / "where.json").read_text())
+    assert where["source"].endswith("site-packages/tinyvmi_build/_data/minios_app")
+    assert str(installed.parent.parent) in where["source"]
     assert Path(result["image"]).read_bytes() == built.image.read_bytes()
     assert result["image_id"] == built.image_id

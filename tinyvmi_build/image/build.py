@@ -77,7 +77,7 @@ def build_monitor(
         changes = render_monitor(loaded, profiles, folder)
         progress.note(summary(changes))
     with progress.step("compile for Xen"):
-        compiled = _compiled(config, folder)
+        compiled = _compiled(config, folder, profiles)
         progress.note(f"{compiled.objects} C files compiled" if compiled.objects else "nothing to compile")
     name = artifact(config)
     paths = {suffix: folder / f"{name}.{suffix}" for suffix in ("elf", "gz", "cfg", "profile", "json")}
@@ -103,11 +103,21 @@ def build_monitor(
     )
 
 
-def _compiled(config: Config, folder: Path) -> Compiled:
+def _compiled(config: Config, folder: Path, profiles: ProfileFile) -> Compiled:
     tree = source(config.minios.tree)
     if tree is None:
-        return compile_target(ELF_TARGET, folder=folder / "meson", generated=folder / "generated", cross=True)
-    return build_on_tree(tree, folder)
+        return _compile(ELF_TARGET, folder, profiles)
+    return build_on_tree(tree, folder, build_ids(profiles))
+
+
+def _compile(target: str, folder: Path, profiles: ProfileFile, cross: bool = True) -> Compiled:
+    return compile_target(
+        target,
+        folder=folder / ("meson" if cross else "meson-host"),
+        generated=folder / "generated",
+        cross=cross,
+        kernels=build_ids(profiles),
+    )
 
 
 def build_host_checker(
@@ -126,11 +136,10 @@ def build_host_checker(
     require_toolchain()
     if target == DOM0_TARGET:
         require_xen_libraries()
-    render_monitor(loaded, profiles or profiles_of(loaded.config, progress), folder)
+    profiles = profiles or profiles_of(loaded.config, progress)
+    render_monitor(loaded, profiles, folder)
     with progress.step("compile for dom0" if target == DOM0_TARGET else "compile for this machine"):
-        return compile_target(
-            target, folder=folder / "meson-host", generated=folder / "generated", cross=False
-        ).path
+        return _compile(target, folder, profiles, cross=False).path
 
 
 def build_limit(loaded: Loaded, profiles: ProfileFile, progress: Progress, folder: Path) -> Path:
@@ -138,9 +147,12 @@ def build_limit(loaded: Loaded, profiles: ProfileFile, progress: Progress, folde
     require_toolchain()
     render_monitor(loaded, profiles, folder)
     with progress.step("compile the image to compare with"):
-        return compile_target(
-            LIMIT_TARGET, folder=folder / "meson", generated=folder / "generated", cross=True
-        ).path
+        return _compile(LIMIT_TARGET, folder, profiles).path
+
+
+def build_ids(profiles: ProfileFile) -> list[str]:
+    """The build-ids of the kernels."""
+    return [kernel.build_id for kernel in profiles.kernels]
 
 
 def manifest(config: Config, profiles: ProfileFile, note: dict[str, Any]) -> bytes:

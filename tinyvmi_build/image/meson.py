@@ -9,13 +9,17 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import MissingEnvironment
 from ..paths import data_dir
+from ..render.tree import write
+from .workshop import SOURCES, copy, workshop
 
 CROSS_FILE = "x86_64-tinyvmi.cross"
+WHERE = "where.json"  # beside what was made: the sources, and the workshop
 _STAMP = "tinyvmi-setup.json"
 _COMPILING = re.compile(r"^\[\d+/\d+\] Compiling ", re.MULTILINE)
 # What a user's shell may carry and a reproducible build must not take up.
@@ -43,42 +47,75 @@ class Compiled:
     objects: int
 
 
-def compile_target(
-    target: str, *, folder: Path, generated: Path, cross: bool, tree: Path | None = None
-) -> Compiled:
-    """Build `target` of minios_app in `folder` with the C in `generated`: for Xen (`cross`) or for here.
+@dataclass(frozen=True)
+class Tree:
+    """A Mini-OS tree that the monitor is compiled for: the file of its flags, and its revision."""
 
-    `tree`: the file of flags of a Mini-OS tree that the monitor is compiled for.
+    flags: Path
+    rev: str
+
+
+def compile_target(
+    target: str,
+    *,
+    folder: Path,
+    generated: Path,
+    cross: bool,
+    kernels: Sequence[str],
+    tree: Tree | None = None,
+) -> Compiled:
+    """Make `target` of minios_app with the C in `generated`, for Xen (`cross`) or for here.
+
+    It is compiled in the workshop of `kernels` (build-ids), and brought from there into `folder`.
     """
-    source = data_dir("minios_app")
-    cross_file = data_dir("toolchain") / CROSS_FILE
-    stamp = {
-        "source": str(source),
-        "generated": str(generated),
-        "cross": cross_file.read_text() if cross else None,
-        "tree": str(tree) if tree else None,
-        "python": sys.executable,
-        "sources": (generated / "sources.txt").read_text(),
+    names = (generated / "sources.txt").read_text()
+    purpose = {
+        "kernels": list(kernels),
+        "cross": cross,
+        "tree": [str(tree.flags), tree.rev, tree.flags.read_text()] if tree else None,
     }
-    old = _read_stamp(folder)
-    if old != stamp:
-        mode = []
-        if old is not None and {**old, "sources": ""} == {**stamp, "sources": ""}:
-            mode = ["--reconfigure"]
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
-        arguments = [*mode, str(folder), str(source), f"-Dgenerated={generated}"]
+    with workshop(purpose) as room:
+        files = (p for p in generated.iterdir() if p.suffix in (".c", ".h") or p.name == "sources.txt")
+        copy(files, generated, room / "generated")
+        arguments = [str(room / "meson"), str(room / "minios_app"), f"-Dgenerated={room / 'generated'}"]
         if tree:
-            arguments += [f"-Dtree={tree}"]
+            arguments += [f"-Dtree={tree.flags}"]
         if cross:
-            arguments += ["--cross-file", str(cross_file)]
-        _run(
-            [sys.executable, "-m", "mesonbuild.mesonmain", "setup", *arguments],
-            "meson cannot set the build up",
-        )
-        (folder / _STAMP).write_text(json.dumps(stamp))
-    output = _run([_ninja(), "-C", str(folder), target], "the monitor does not compile")
-    return Compiled(folder / target, len(_COMPILING.findall(output)))
+            arguments += ["--cross-file", str(room / "toolchain" / CROSS_FILE)]
+        # Messages are of what the user can look at.
+        shown = {str(room / "generated"): str(generated)}
+        for name in SOURCES:
+            shown |= {str(room / name): str(data_dir(name)), f"../{name}": str(data_dir(name))}
+        try:
+            _set_up(room / "meson", arguments, names)
+            output = _run([_ninja(), "-C", str(room / "meson"), target], "the monitor does not compile")
+        except MissingEnvironment as error:
+            message = error.message
+            for inside, outside in shown.items():
+                message = message.replace(inside, outside)
+            raise MissingEnvironment(message, hint=error.hint) from error
+        made = folder / target
+        if write(made, (room / "meson" / target).read_bytes()) != "unchanged":
+            shutil.copymode(room / "meson" / target, made)
+        where = {"source": str(data_dir("minios_app")), "workshop": str(room)}
+        write(folder / WHERE, json.dumps(where) + "\n")
+    return Compiled(made, len(_COMPILING.findall(output)))
+
+
+def _set_up(folder: Path, arguments: list[str], names: str) -> None:
+    """Have meson make the ninja folder, unless it is there for the same files (`names`) and options."""
+    stamp = {"arguments": arguments, "sources": names}
+    old = _read_stamp(folder)
+    if old == stamp:
+        return
+    mode = []
+    if old is not None and old["arguments"] == arguments:
+        mode = ["--reconfigure"]
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+    command = [sys.executable, "-m", "mesonbuild.mesonmain", "setup", *mode, *arguments]
+    _run(command, "meson cannot set the build up")
+    (folder / _STAMP).write_text(json.dumps(stamp))
 
 
 def run_tool(command: list[str], what: str) -> None:

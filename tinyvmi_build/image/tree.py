@@ -12,6 +12,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
@@ -20,7 +21,7 @@ from elftools.elf.sections import Symbol, SymbolTableSection
 from ..errors import MissingEnvironment, UsageError
 from ..minios.source import Source
 from ..render.tree import write
-from .meson import TAIL, Compiled, compile_target, run_tool
+from .meson import TAIL, Compiled, Tree, compile_target, run_tool
 
 APP_TARGET = "tree/monitor.o"
 _STAMP = "tree.json"
@@ -34,8 +35,8 @@ _KEPT = (
 _INCLUDES = ("include", "include/x86", "include/x86/x86_64")  # as the tree's own Config.mk has them
 
 
-def build_on_tree(source: Source, folder: Path) -> Compiled:
-    """Build the monitor that was rendered in `folder` on `source`; the image, with symbols.
+def build_on_tree(source: Source, folder: Path, kernels: Sequence[str]) -> Compiled:
+    """Build the monitor of `kernels` that was rendered in `folder` on `source`; the image, with symbols.
 
     Leaves in `folder`/minios the copy of the tree (`src`) and what was made of it (`obj`).
     """
@@ -52,7 +53,8 @@ def build_on_tree(source: Source, folder: Path) -> Compiled:
         folder=folder / "meson",
         generated=folder / "generated",
         cross=True,
-        tree=_flags(src, room, config),
+        kernels=kernels,
+        tree=Tree(_flags(src, room, config), source.rev),
     )
     for path in src.rglob("*.[cS]"):
         (obj / path.relative_to(src)).parent.mkdir(parents=True, exist_ok=True)

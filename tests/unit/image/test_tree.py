@@ -26,7 +26,7 @@ def tree(tmp_path: Path) -> Source:
 
 def test_a_tree_that_does_not_build(tree: Source, tmp_path: Path) -> None:
     with pytest.raises(MissingEnvironment) as caught:
-        build_on_tree(tree, tmp_path / "build")
+        build_on_tree(tree, tmp_path / "build", [])
     assert "this tree of Mini-OS does not build:\n" in caught.value.message
     assert "No rule to make target 'links'" in caught.value.message
     assert "(command: make -C " in caught.value.message
@@ -35,14 +35,14 @@ def test_a_tree_that_does_not_build(tree: Source, tmp_path: Path) -> None:
 def test_without_make(tree: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MissingEnvironment, match="needs make") as caught:
-        build_on_tree(tree, tmp_path / "build")
+        build_on_tree(tree, tmp_path / "build", [])
     assert caught.value.hint == "apt-get install make"
 
 
 @pytest.mark.parametrize("name", ["with space", "co:lon", "dol$lar"])
 def test_a_folder_that_make_cannot_name(tree: Source, tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match="make cannot work in a folder of this name"):
-        build_on_tree(tree, tmp_path / name)
+        build_on_tree(tree, tmp_path / name, [])
 
 
 @pytest.mark.parametrize("definitions", [0, 1, 2])
