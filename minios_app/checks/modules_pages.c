@@ -4,6 +4,7 @@
  * of addresses is taken back, then each page is digested; the places that the
  * kernel patches are judged as those of its own text are.
  */
+#include <tinyvmi/cost.h>
 #include <tinyvmi/digest.h>
 #include <tinyvmi/record.h>
 
@@ -161,10 +162,13 @@ static uint32_t show(struct tv_modules_state *s, struct tv_kernel *k, struct tv_
                      uint32_t npages)
 {
     uint32_t left = npages - first;
+    uint64_t since;
 
     tv_range_show(k, &s->range, va + (uint64_t)first * TV_PAGE_SIZE, left < TV_MODULES_WINDOW ? left : TV_MODULES_WINDOW);
+    since = tv_cost_begin();
     for (uint32_t at = 0; kept && at < s->range.npages; at++)
         tv_kept_look(kept, first + at, &s->range.view, at);
+    tv_cost_end(TV_READING, since);
     return first + s->range.npages;
 }
 
@@ -193,6 +197,7 @@ static void judge_pages(struct tv_modules_state *s, struct tv_kernel *k, const s
     for (uint32_t i = 0; i < p->npages; i++) {
         uint32_t e = p->order ? p->order[order * p->npages + i] : i;
         uint8_t digest[TV_DIGEST_SIZE];
+        uint64_t since;
 
         if (i + 1 >= shown && shown < p->npages)
             shown = show(s, k, kept, va, i ? i - 1 : 0, p->npages);
@@ -203,7 +208,9 @@ static void judge_pages(struct tv_modules_state *s, struct tv_kernel *k, const s
         if (kept && (kept->flags[i] & TV_KEPT_GOOD) && !s->text.lifted)
             continue;
         unrelocate(s, m, p, e);
+        since = tv_cost_begin();
         tv_digest(s->pass.window + TV_TEXT_BEFORE, TV_PAGE_SIZE, digest);
+        tv_cost_end(TV_HASHING, since);
         if (memcmp(digest, p->digests[e], sizeof(digest)) != 0)
             locate_change(s, m, p, e, va + (uint64_t)i * TV_PAGE_SIZE, digest, res);
         else if (kept && !s->text.lifted)

@@ -3,6 +3,7 @@
 #ifndef CHECKS_PAIR_H
 #define CHECKS_PAIR_H
 
+#include <tinyvmi/cost.h>
 #include <tinyvmi/digest.h>
 
 struct tv_pair {
@@ -27,8 +28,10 @@ static inline uint32_t tv_pair_digest(struct tv_pair *p)
 {
     const uint8_t *const page[2] = { p->page[0], p->page[1] };
     uint32_t count = p->count;
+    uint64_t since = tv_cost_begin();
 
     tv_digest_pages(page, count, p->digest);
+    tv_cost_end(TV_HASHING, since);
     p->count = 0;
     return count;
 }

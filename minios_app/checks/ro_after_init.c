@@ -6,6 +6,7 @@
  * of static calls, which are sorted at boot, are compared as a set.
  */
 #include <tinyvmi/check.h>
+#include <tinyvmi/cost.h>
 #include <tinyvmi/digest.h>
 #include <tinyvmi/record.h>
 
@@ -143,6 +144,7 @@ static void judge_page(struct tv_kernel *k, const struct tv_ro_after_init *g, ui
 {
     uint32_t size = i + 1 < g->range.npages ? TV_PAGE_SIZE : g->range.last_size;
     uint8_t digest[TV_DIGEST_SIZE];
+    uint64_t since;
 
     if (!read(i * TV_PAGE_SIZE, page, TV_PAGE_SIZE)) {
         res->missing++;
@@ -150,7 +152,9 @@ static void judge_page(struct tv_kernel *k, const struct tv_ro_after_init *g, ui
     }
     take_out(k, g, i, res);
     unrelocate(&g->range, i, k->delta);
+    since = tv_cost_begin();
     tv_digest(page, size, digest);
+    tv_cost_end(TV_HASHING, since);
     res->units++;
     if (memcmp(digest, g->range.digests[i], sizeof(digest)) != 0)
         locate(g, i, size, digest, res);

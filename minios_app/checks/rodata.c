@@ -4,6 +4,7 @@
  * The KASLR relocation is taken back on a copy, then the copy is digested; or
  * the page is what it was when that was done (kept.h).
  */
+#include <tinyvmi/cost.h>
 #include <tinyvmi/pace.h>
 #include <tinyvmi/record.h>
 
@@ -191,6 +192,16 @@ static bool is_kept(const struct tv_digest_range *g, uint32_t i)
            (i + 1 == g->npages || tv_kept_page(&kept, i + 1));
 }
 
+/* Bring page `i` to where it is judged. */
+static bool take_page(const struct tv_digest_range *g, uint32_t i)
+{
+    uint64_t since = tv_cost_begin();
+    bool there = copy_page(g, i);
+
+    tv_cost_end(TV_READING, since);
+    return there;
+}
+
 static void judge_digest(const struct tv_digest_range *g, uint32_t i, const uint8_t *bytes, const uint8_t digest[32],
                          uint8_t flags, struct tv_result *res)
 {
@@ -218,7 +229,7 @@ static void judge_page(struct tv_kernel *k, const struct tv_digest_range *g, uin
         return;
     }
     *flags &= (uint8_t)~TV_KEPT_GOOD;
-    if (!copy_page(g, i)) {
+    if (!take_page(g, i)) {
         res->missing++;
         return;
     }
@@ -239,10 +250,13 @@ static void judge_chunk(struct tv_kernel *k, const struct tv_digest_range *g, ui
                         struct tv_result *res)
 {
     uint32_t low = first ? first - 1 : 0, high = end < g->npages ? end + 1 : end;
+    uint64_t since;
 
     tv_range_refresh_part(k, &range, low, high - low);
+    since = tv_cost_begin();
     for (uint32_t i = first; kept.block && i < end; i++)
         tv_kept_look(&kept, i, &range.view, i);
+    tv_cost_end(TV_READING, since);
     for (uint32_t i = first; i < end; i++)
         judge_page(k, g, i, res);
     judge_pair(g, res);

@@ -10,6 +10,7 @@
  * has changed.
  */
 #include <tinyvmi/check.h>
+#include <tinyvmi/cost.h>
 #include <tinyvmi/pace.h>
 #include <tinyvmi/platform.h>
 #include <tinyvmi/record.h>
@@ -186,8 +187,7 @@ static void judge_page(struct tv_kernel *k, uint32_t i, struct tv_result *res)
         judge_pair(res);
 }
 
-/* Read all that the places depend on.  False: it could not be read (counted as missing). */
-static bool read_state(struct tv_kernel *k, struct tv_result *res)
+static bool read_parts(struct tv_kernel *k, struct tv_result *res)
 {
     bool traced;
 
@@ -208,6 +208,16 @@ static bool read_state(struct tv_kernel *k, struct tv_result *res)
     return true;
 }
 
+/* Read all that the places depend on.  False: it could not be read (counted as missing). */
+static bool read_state(struct tv_kernel *k, struct tv_result *res)
+{
+    uint64_t since = tv_cost_begin();
+    bool there = read_parts(k, res);
+
+    tv_cost_end(TV_SITES, since);
+    return there;
+}
+
 /* Map pages `first` to `end` and their neighbours, and judge them. */
 static void judge_chunk(struct tv_kernel *k, uint32_t first, uint32_t end, struct tv_result *res)
 {
@@ -216,8 +226,11 @@ static void judge_chunk(struct tv_kernel *k, uint32_t first, uint32_t end, struc
 
     tv_range_refresh_part(k, &range, low, high - low);
     if (pass.kept) {
+        uint64_t since = tv_cost_begin();
+
         for (uint32_t i = low; i < high; i++)
             tv_kept_look(&kept, i, &range.view, i);
+        tv_cost_end(TV_READING, since);
         /* A neighbour that was right, and is not after this look, must not be passed over. */
         first = before && !(kept.flags[low] & TV_KEPT_GOOD) ? low : first;
         end = after && !(kept.flags[high - 1] & TV_KEPT_GOOD) ? high : end;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* text: one page of code, the kernel's or a module's: every place in it is judged, then blanked. */
+#include <tinyvmi/cost.h>
+
 #include "text_internal.h"
 
 bool tv_text_copy_kept(uint8_t *window, const struct tv_kept *kept, uint32_t i)
@@ -179,9 +181,12 @@ static void judge_places(struct tv_text_pass *p, struct tv_kernel *k, uint32_t i
 
 bool tv_text_page(struct tv_text_pass *p, struct tv_kernel *k, uint32_t i, struct tv_result *res)
 {
+    uint64_t since = tv_cost_begin();
     bool readable = p->kept ? tv_text_copy_kept(p->window, p->kept, i) :
                               tv_text_copy(p->window, p->range, p->a->va, i, p->a->c->npages);
 
+    tv_cost_end(TV_READING, since);
+    since = tv_cost_begin();
     if (readable)
         tv_text_lift_probes(p->s, p->a, k, p->a->va + (uint64_t)i * TV_PAGE_SIZE, p->window, sizeof(p->window));
     else
@@ -191,6 +196,7 @@ bool tv_text_page(struct tv_text_pass *p, struct tv_kernel *k, uint32_t i, struc
     if (readable && p->s->choices.call_depth)
         uncount(p, i);
     judge_places(p, k, i, readable, res);
+    tv_cost_end(TV_SITES, since);
     return readable;
 }
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <tinyvmi/cost.h>
 #include <tinyvmi/platform.h>
 #include <tinyvmi/record.h>
 
@@ -7,6 +8,7 @@ static size_t used;
 static bool full;  /* something did not fit: the record is replaced by an error */
 static bool comma; /* a value stands before: the next one needs a comma */
 static uint32_t next_seq;
+static uint64_t began; /* for cost.h */
 
 uint32_t tv_crc32(uint32_t crc, const void *data, size_t n)
 {
@@ -84,6 +86,7 @@ static void put_key(const char *key)
 
 void tv_rec_begin(const char *type)
 {
+    began = tv_cost_begin();
     used = 0;
     full = false;
     comma = false;
@@ -185,4 +188,5 @@ void tv_rec_end(void)
     line[n++] = '\n';
     next_seq++;
     tv_console_write(line, n);
+    tv_cost_end(TV_REPORTING, began);
 }

@@ -42,12 +42,18 @@ def measure_host(
 ) -> Result:
     """Compare over the running domain `target`; MissingEnvironment where there is no Xen."""
     xl.require_dom0()
-    what = programs(load(project, sets), progress)
+    loaded = load(project, sets)
+    digests = None
+    if loaded.config.golden.compare != "digest":
+        digests = load(project, (*sets, "golden.compare=digest"))
+    what = programs(loaded, digests, progress)
     plan = Plan(
         target=target,
         monitor=str(what.built.folder),
         dom0=str(what.dom0),
         limit=str(what.limit),
+        digest_monitor=str(what.digest[0].folder) if what.digest else "",
+        digest_dom0=str(what.digest[1]) if what.digest else "",
         rounds=rounds,
         scans=scans,
         looks=40,

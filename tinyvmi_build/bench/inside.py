@@ -1,7 +1,7 @@
 """The dom0 side of a comparison: `python3 -m tinyvmi_build.bench.inside PLAN` prints JSON Lines.
 
-{"who", "round", "t": "cost", "scan", "check", "took_ns", "map_ns", "map_pages", "map_calls"}
-{"who", "round", "t": "timing", "hello", "kernel", "first-scan"}   seconds from the domain's or process' start
+{"who", "round", "t": "cost", "scan", "check", "took_ns", "map_ns", "map_pages", "map_calls", …}
+{"who", "round", "t": "timing", "hello", "kernel", "first-check", "first-scan"}   s from the start
 {"who", "round", "t": "kernel" | "check", …}                        these records
 {"who", "round", "t": "failed", "what"}
 """
@@ -26,7 +26,7 @@ from ..xen.folder import read_manifest
 from ..xen.launch import Options, find_target, run_once
 from ..xen.patience import timeout
 from ..xen.privilege import set_target
-from .plan import LIBVMI, LIMIT, MONITOR, STEADY, WAYS, WHOLE_LOOK, Plan
+from .plan import DIGESTS, LIBVMI, LIMIT, MONITOR, STEADY, WAYS, WHOLE_LOOK, Plan
 
 _PERIOD_MS = 250  # so long that nobody in dom0 still reads what the last scan said
 _LOOKING_MS = 600_000  # between scans, so that there are only looks
@@ -66,7 +66,12 @@ class Bench:
         self._plan = plan
         self._tell = tell
         self._target = find_target(plan.target, xl.domains())
-        self._manifest = read_manifest(Path(plan.monitor))
+        self._manifests = {MONITOR: read_manifest(Path(plan.monitor))}
+        self._dom0s = dict.fromkeys(WAYS, plan.dom0) if plan.dom0 else {}
+        if plan.digest_monitor:
+            self._manifests[MONITOR + DIGESTS] = read_manifest(Path(plan.digest_monitor))
+        if plan.digest_dom0:
+            self._dom0s |= {way + DIGESTS: plan.digest_dom0 for way in WAYS}
         self._kernel: dict[str, Any] | None = None  # where the monitor found it
         self._pages: dict[str, int] = {}  # of _LIMIT_OVER, as the monitor compares them
 
@@ -82,11 +87,12 @@ class Bench:
                 xl.unpause(self._target.domid)
 
     def _rounds(self) -> None:
-        steps: list[tuple[str, Callable[[str, int], None]]] = [(MONITOR, self._monitor)]
-        if self._plan.dom0:
-            steps += [(who, self._dom0) for who in WAYS]
+        steps: list[tuple[str, Callable[[str, int], None]]] = [
+            *((who, self._monitor) for who in self._manifests),
+            *((who, self._dom0) for who in self._dom0s),
+        ]
         self._take(0, [(MONITOR, self._monitor)])  # where the kernel is; and what is cold is warm now
-        if self._plan.limit and self._manifest.privilege == "target":
+        if self._plan.limit and self._manifests[MONITOR].privilege == "target":
             steps.append((LIMIT, self._limit))
         if self._plan.libvmi:
             steps.append((LIBVMI, self._libvmi))
@@ -120,7 +126,7 @@ class Bench:
             costs=True,
         )
         keep = _Keep(self._said(who, number))
-        collector = run_once(self._manifest, options, keep, Progress(quiet=True), xl.domains())
+        collector = run_once(self._manifests[who], options, keep, Progress(quiet=True), xl.domains())
         if collector.lost_reason or not collector.scans:
             reason = collector.lost_reason or collector.waiting or "it made no scan"
             raise MissingEnvironment(reason)
@@ -143,13 +149,13 @@ class Bench:
             target=str(self._target.domid), period_ms=_LOOKING_MS, timeout_s=timeout(120), costs=True
         )
         try:
-            run_once(self._manifest, options, _Keep(said), Progress(quiet=True), xl.domains())
+            run_once(self._manifests[who], options, _Keep(said), Progress(quiet=True), xl.domains())
         except _Enough:
             return
         raise MissingEnvironment(f"it took {self._plan.looks - left} looks of {self._plan.looks}")
 
     def _dom0(self, who: str, number: int) -> None:
-        argv = [self._plan.dom0, WAYS[who], "--costs", str(self._target.domid), "00"]
+        argv = [self._dom0s[who], WAYS[who.removesuffix(DIGESTS)], "--costs", str(self._target.domid), "00"]
         argv += [str(self._plan.scans + STEADY), str(_PERIOD_MS)]
         collector = Collector("00")
         keep = _Keep(self._said(who, number))

@@ -28,6 +28,8 @@ from .samples import Told
 MONITOR = "/lab/monitor"
 DOM0 = "/lab/tinyvmi-dom0"
 LIMIT = "/lab/limit/limit.elf"
+DIGEST_MONITOR = "/lab/monitor-digest"
+DIGEST_DOM0 = "/lab/tinyvmi-dom0-digest"
 LIBVMI = "/lab/libvmi/read"
 _PLAN = "/lab/plan.json"
 _ROUND_S = 120
@@ -41,21 +43,28 @@ class Programs:
     built: BuildResult
     dom0: Path
     limit: Path
+    digest: tuple[BuildResult, Path] | None = None  # monitor and dom0's, with golden.compare = "digest"
     libvmi: dict[str, Path] | None = None  # path in dom0 → file: the program at LIBVMI, and its libraries
 
     def files(self) -> dict[str, Path | bytes]:
         files = {**monitor_files(self.built, MONITOR), DOM0: self.dom0, LIMIT: self.limit}
+        if self.digest:
+            files |= {**monitor_files(self.digest[0], DIGEST_MONITOR), DIGEST_DOM0: self.digest[1]}
         return {**files, **(self.libvmi or {})}
 
 
-def programs(loaded: Loaded, progress: Progress) -> Programs:
-    """Build all of them; kept where the next run finds them."""
+def programs(loaded: Loaded, digests: Loaded | None, progress: Progress) -> Programs:
+    """Build all of them; kept where the next run finds them.  `digests`: the same with compare = "digest"."""
     if loaded.config.minios.tree != "built-in":
         raise UsageError("bench measures monitors on the built-in base", hint="--set minios.tree=built-in")
     built = build_monitor(loaded, progress)
     profiles = ProfileFile.load(built.profile)
     limit = build_limit(loaded, profiles, progress, built.folder)
-    return Programs(built, dom0_checker(loaded, profiles, progress), limit)
+    digest = None
+    if digests:
+        folder = built.folder.with_name(f"{built.folder.name}-digest")
+        digest = (build_monitor(digests, progress, folder), dom0_checker(digests, profiles, progress))
+    return Programs(built, dom0_checker(loaded, profiles, progress), limit, digest)
 
 
 def compare(
@@ -85,7 +94,7 @@ def compare(
         keep=keep,
     )
     with lab:
-        executable = [DOM0, *(path for path in what.libvmi or {})]
+        executable = [DOM0, *([DIGEST_DOM0] if what.digest else []), *(path for path in what.libvmi or {})]
         lab.run(["chmod", "+x", *executable]).check()
         target = lab.create_target()
         run.kernel = target.release
@@ -96,6 +105,8 @@ def compare(
             monitor=MONITOR,
             dom0=DOM0,
             limit=LIMIT,
+            digest_monitor=DIGEST_MONITOR if what.digest else "",
+            digest_dom0=DIGEST_DOM0 if what.digest else "",
             libvmi=LIBVMI if what.libvmi else "",
             rounds=rounds,
             scans=scans,

@@ -14,6 +14,7 @@ WAYS = {
 STEADY = 2  # the number of the first scan that is as all later ones are
 WHOLE_LOOK = "a look"  # in the place of a check's name
 MONITOR, LIMIT, LIBVMI = "monitor", "limit", "libvmi"
+DIGESTS = ", digests"  # behind the name of who has `golden.compare = "digest"`
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Plan:
     monitor: str  # the build folder
     dom0: str = ""  # tinyvmi-dom0
     limit: str = ""  # limit.elf
+    digest_monitor: str = ""  # the same, with golden.compare = "digest"
+    digest_dom0: str = ""
     libvmi: str = ""  # a program: PROGRAM DOMAIN ADDRESS PAGES ROUNDS
     rounds: int = 5  # of all who are compared, in turn
     scans: int = 3  # in a round, after those that are not yet as all later ones are

@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 from .goals import goals
-from .plan import LIBVMI, LIMIT, MONITOR
+from .plan import DIGESTS, LIBVMI, LIMIT, MONITOR
 from .result import CLOCKS, ICOUNT, Result, Run
-from .samples import FIRST, GROUPS, LATER, LOOK, MAPPING, SECOND, WHOLE, WORK, Figure, pick
+from .samples import (
+    FIRST,
+    GROUPS,
+    LATER,
+    LOOK,
+    MAPPING,
+    PARTS,
+    REPORTING,
+    SECOND,
+    WHOLE,
+    WORK,
+    Figure,
+    pick,
+)
 from .statistics import Spread, less
 from .table import Table
 
@@ -27,7 +40,15 @@ def tables(result: Result) -> list[Table]:
     """All tables of a result, the most telling first."""
     found = []
     for run in result.runs:
-        found += [_scans(run), _looks(run), _pages(run), _limit(run), _starts(run)]
+        found += [
+            _scans(run),
+            _parts(run),
+            _digests(run),
+            _looks(run),
+            _pages(run),
+            _limit(run),
+            _starts(run),
+        ]
         found += [table for table in (_latency(run), _slowdown(run), _growth(run)) if table]
     found += [goals(result), _sizes(result), _builds(result)]
     return [table for table in found if table.rows]
@@ -101,6 +122,42 @@ def _row(run: Run, label: str, figures: dict[str, Figure | None], who: list[str]
     return (label, *cells, _gain(ours, figures.get(BEST)), _gain(ours, figures.get("dom0-single")))
 
 
+def _parts(run: Run) -> Table:
+    """What a scan's time goes into."""
+    who = [w for w in _present(run) if w != LIBVMI]
+    rows: list[tuple[str, ...]] = []
+    for scan, label in ((FIRST, "first scan"), (LATER, "later")):
+        for what in GROUPS:
+            for phase in (*PARTS, WHOLE, REPORTING):
+                figures = [pick(run.figures, w, what, scan, phase) for w in who]
+                if any(figures):
+                    name = "all of these" if phase == WHOLE else phase
+                    rows.append((f"{what}, {label}: {name}", *(_cell(run, f) for f in figures)))
+    notes = [
+        f"Medians (quartiles), {unit(run)}. reading: pages copied, and compared with copies. sites: places"
+        " that the kernel patches, and the state that they depend on. rest: page tables walked, lists"
+        " followed, relocations taken back. reporting: the records of checks, beside what the checks take."
+    ]
+    return Table(f"Phases, {run.clock}", ("check", *(NAMES[w] for w in who)), rows, notes)
+
+
+def _digests(run: Run) -> Table:
+    """The same code with nothing but digests on both sides: reported without a claim."""
+    who = [w for w in NAMES if pick(run.figures, w + DIGESTS, "all checks")]
+    rows: list[tuple[str, ...]] = []
+    for what in GROUPS:
+        for phase in (WHOLE, *PARTS):
+            figures = [pick(run.figures, w + DIGESTS, what, LATER, phase) for w in who]
+            if any(figures):
+                name = what if phase == WHOLE else f"{what}, {phase}"
+                rows.append((name, *(_cell(run, f) for f in figures)))
+    notes = [
+        f'Medians (quartiles), {unit(run)}, of scans from the third on with `golden.compare = "digest"`: each'
+        " digests every page in every scan, by the same code. No claim is made of it."
+    ]
+    return Table(f"A scan by digests, {run.clock}", ("check", *(NAMES[w] for w in who)), rows, notes)
+
+
 def _looks(run: Run) -> Table:
     """What is done between scans, as a share of a scan's work."""
     scan = pick(run.figures, MONITOR, "all checks")
@@ -155,15 +212,21 @@ def _limit(run: Run) -> Table:
 
 
 def _starts(run: Run) -> Table:
-    stages = ("hello", "kernel", "first-scan")
-    names = ("it speaks", "kernel found", "first verdict")
+    stages = ("hello", "kernel", "first-check", "first-scan")
+    names = ("it speaks", "kernel found", "first verdict", "of all checks")
     rows: list[tuple[str, ...]] = []
     for who, timings in run.timings.items():
         cells = [_ms(timings[s]) if s in timings else "–" for s in stages]
         find = run.find_us.get(who)
-        rows.append((NAMES.get(who, who), *cells, f"{find.median / 1e3:.3g}" if find else "–"))
+        rows.append((_name(who), *cells, f"{find.median / 1e3:.3g}" if find else "–"))
     notes = ["ms from the domain's unpause or the process' start, medians (quartiles), as dom0 saw it."]
     return Table(f"From its start, {run.clock}", ("who", *names, "of it searching"), rows, notes)
+
+
+def _name(who: str) -> str:
+    """As tables have it, whatever it compares by."""
+    base = who.removesuffix(DIGESTS)
+    return NAMES.get(base, base) + who[len(base) :]
 
 
 def _ms(spread: Spread) -> str:

@@ -16,11 +16,12 @@ GROUPS: dict[str, tuple[str, ...] | None] = {"text + rodata": ("text", "rodata")
 # Scans of a run: the first maps and digests, the second may still put by what the first has proved; what
 # comes later is the steady state.  A look is less than a scan.
 FIRST, SECOND, LATER, LOOK = "first", "second", "later", "look"
-WHOLE, MAPPING, WORK = (
-    "whole",
-    "mapping",
-    "work",
-)  # of a check; work is the rest: reading, comparing, digesting
+WHOLE, MAPPING, WORK = "whole", "mapping", "work"  # of a check; work is all but mapping
+READING, SITES, HASHING, REST = "reading", "sites", "hashing", "rest"  # of the work
+REPORTING = "reporting"  # of its records, beside the whole
+#: The parts that a whole is the sum of, and what is beside it.
+PARTS = (MAPPING, READING, SITES, HASHING, REST)
+_FIELDS = {READING: "read_ns", SITES: "sites_ns", HASHING: "hash_ns", REPORTING: "report_ns"}
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,7 @@ def figures(told: Told) -> list[Figure]:
     pages: dict[tuple[str, str], int] = {}
     for body in told.costs:
         scan = _kind(body)
-        whole, mapping = body["took_ns"], min(body["map_ns"], body["took_ns"])
-        for phase, ns in ((WHOLE, whole), (MAPPING, mapping), (WORK, whole - mapping)):
+        for phase, ns in _phases(body).items():
             values[body["who"], body["check"], scan, phase].append(ns)
         compared = body["map_pages"] if body["who"] in (LIMIT, LIBVMI) else told.units.get(body["check"], 0)
         pages[body["who"], body["check"]] = compared
@@ -87,6 +87,16 @@ def figures(told: Told) -> list[Figure]:
         if (summary := spread(all_of_it)) is not None
     ]
     return found + _groups(told, pages)
+
+
+def _phases(body: dict[str, Any]) -> dict[str, float]:
+    """Phase → ns of one `cost`; those within are there if it tells them."""
+    whole, mapping = body["took_ns"], min(body["map_ns"], body["took_ns"])
+    found = {WHOLE: whole, MAPPING: mapping, WORK: whole - mapping}
+    if all(name in body for name in _FIELDS.values()):
+        found |= {phase: body[name] for phase, name in _FIELDS.items()}
+        found[REST] = max(0, found[WORK] - sum(found[phase] for phase in (READING, SITES, HASHING)))
+    return found
 
 
 def _kind(body: dict[str, Any]) -> str:
@@ -111,16 +121,18 @@ def _groups(told: Told, pages: dict[tuple[str, str], int]) -> list[Figure]:
                 sums[body["who"], group, scan][body["round"], body["scan"]].append(body)
     found = []
     for (who, group, scan), scans in sums.items():
-        whole = [float(sum(b["took_ns"] for b in bodies)) for bodies in scans.values()]
-        mapping = [float(sum(min(b["map_ns"], b["took_ns"]) for b in bodies)) for bodies in scans.values()]
         members = GROUPS[group]
         size = sum(pages.get((who, name), 0) for name in members) if members else 0
-        for phase, ns in (
-            (WHOLE, whole),
-            (MAPPING, mapping),
-            (WORK, [a - b for a, b in zip(whole, mapping, strict=True)]),
-        ):
-            summary = spread(ns)
+        sums_of: dict[str, list[float]] = defaultdict(list)
+        for bodies in scans.values():
+            total: dict[str, float] = defaultdict(float)
+            for body in bodies:
+                for phase, ns in _phases(body).items():
+                    total[phase] += ns
+            for phase, ns in total.items():
+                sums_of[phase].append(ns)
+        for phase, all_of_it in sums_of.items():
+            summary = spread(all_of_it)
             if summary:
                 found.append(Figure(who, group, scan, phase, size, summary))
     return found

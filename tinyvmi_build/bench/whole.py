@@ -45,7 +45,10 @@ def measure(
 ) -> Result:
     """Build, boot once a clock, measure.  `quick`: the comparison and the sizes alone."""
     loaded = loaded_project(project, sets, progress)
-    what = programs(loaded, progress)
+    digests = None
+    if loaded.config.golden.compare != "digest":
+        digests = loaded_project(project, (*sets, "golden.compare=digest"), progress)
+    what = programs(loaded, digests, progress)
     absent = [] if libvmi else ["LibVMI (--libvmi names an installed one)"]
     result = Result(command, {**machine.describe(), "emulator": machine.emulator()}, __version__)
     result.sizes = sizes(loaded, what.built, progress)

@@ -109,7 +109,7 @@ class Collector:
         self.scans = 0
         self.current: Verdict | None = None  # of the last scan
         self.lost_reason: str | None = None
-        self.timings: dict[str, float] = {}  # s from its making to hello, kernel, first-scan
+        self.timings: dict[str, float] = {}  # s from its making to hello, kernel, first-check, first-scan
         self._worst_scan: Verdict | None = None
         self._measuring = Measuring(rhythm) if rhythm else None
         self.worst_times: WorstTimes | None = None  # from the first scan on, if the rhythm is known
@@ -263,6 +263,7 @@ class Collector:
         return []
 
     def _on_check(self, body: dict[str, Any]) -> list[Event]:
+        self._reached("first-check")
         name, verdict, reason = body["check"], Verdict(body["verdict"]), body.get("reason", "")
         self._longest_s = max(self._longest_s, min(body["us"], _LONGEST_US) / 1e6)
         if verdict is Verdict.INTACT and body["findings"]:

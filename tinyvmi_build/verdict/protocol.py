@@ -251,7 +251,7 @@ OPTIONAL: dict[str, dict[str, Callable[[Any], bool]]] = {
     "hello": {"base_rev": _text, "digest": _text},
     "kernel": {"pv": _among(1)},
     "check": {"reason": _text, "notices": _count},
-    "cost": {"look": _among(1)},
+    "cost": {"look": _among(1)} | dict.fromkeys(("read_ns", "sites_ns", "hash_ns", "report_ns"), _count),
     "finding": {"note": _text, "owner": _text, "target": _address},
     "notice": {"note": _text, "owner": _text, "target": _address},
     "tracking": {"reason": _text},

@@ -170,7 +170,7 @@ static void copy_in(struct guest_mem *gm, struct guest_view *v, uint32_t i)
 
 void guest_view_map(struct guest_mem *gm, struct guest_view *v, uint32_t first, uint32_t n)
 {
-    uint64_t since = tv_cost_mapping();
+    uint64_t since = tv_cost_begin();
     uint32_t asked = n;
 
     if (gm->mapping == MAP_BATCHED && asked == 1 && v->gfn[first] != GFN_NONE) {
@@ -185,7 +185,8 @@ void guest_view_map(struct guest_mem *gm, struct guest_view *v, uint32_t first, 
         if (v->gfn[i] != GFN_NONE)
             map(gm, v, v->gfn + i, i, run);
     }
-    tv_cost_mapped(since, asked);
+    tv_cost_mapped(asked);
+    tv_cost_end(TV_MAPPING, since);
 }
 
 void guest_view_release(struct guest_mem *gm, struct guest_view *v)

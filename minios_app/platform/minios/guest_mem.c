@@ -94,7 +94,7 @@ void guest_view_map(struct guest_mem *gm, struct guest_view *v, uint32_t first, 
     static mmu_update_t req[BATCH];
     struct window *w = v->platform;
     struct mmuext_op flush = { .cmd = MMUEXT_TLB_FLUSH_LOCAL };
-    uint64_t since = tv_cost_mapping();
+    uint64_t since = tv_cost_begin();
     uint32_t asked = n;
     int count;
 
@@ -123,7 +123,8 @@ void guest_view_map(struct guest_mem *gm, struct guest_view *v, uint32_t first, 
     }
     /* Entries changed under our own feet: forget what the TLB remembers. */
     HYPERVISOR_mmuext_op(&flush, 1, &count, DOMID_SELF);
-    tv_cost_mapped(since, asked);
+    tv_cost_mapped(asked);
+    tv_cost_end(TV_MAPPING, since);
 }
 
 void guest_view_release(struct guest_mem *gm, struct guest_view *v)

@@ -42,6 +42,33 @@ def test_goals_are_met_or_not() -> None:
     assert rows(tables(told), "Goals")["image's code"] == ("≤ 192 KiB", "200 KiB", "NO")
 
 
+def test_digests_are_held_against_digests_alone() -> None:
+    assert rows(tables(result()), "A scan by digests")["text + rodata"] == ("100",)
+    what = "text + rodata by digests, against a digest of own memory"
+    assert rows(tables(result()), "Goals")[what] == ("≤ 1.3 times", "1.25 times", "yes")
+    told = result()
+    told.runs[0].figures = [f for f in told.runs[0].figures if "digests" not in f.who]
+    assert what not in rows(tables(told), "Goals")
+    assert not any(t.title.startswith("A scan by digests") for t in tables(told))
+
+
+def test_goals_of_time_are_met_or_not() -> None:
+    told = result()
+    told.build_s = {"build": 30.0, "build of another monitor for that kernel": 3.2}
+    told.runs[0].timings["monitor"] |= {"first-check": spread([0.1, 0.12, 0.5])}
+    found = rows(tables(told), "Goals")
+    assert found["first verdict of a check after the start"] == ("≤ 150 ms", "120 ms", "yes")
+    assert found["build of another monitor for that kernel"] == ("≤ 3 s", "3.2 s", "NO")
+    assert "build" not in found and "verdict of all checks after the start" not in found
+
+
+def test_phases_of_the_first_scan_and_later_ones() -> None:
+    found = rows(tables(result()), "Phases")
+    assert found["text + rodata, later: hashing"][0] == "0.202 (0.2–0.204)"
+    assert found["text + rodata, first scan: all of these"][0] == "10"
+    assert found["all checks, later: reporting"][0] == "0.012"
+
+
 def test_slowdown_is_in_percent_of_the_time_without() -> None:
     told = result()
     for period, seconds in ((0, 2.0), (1000, 2.1), (100, 3.0)):

@@ -9,7 +9,17 @@ import pytest
 from tinyvmi_build.bench.plan import Plan
 from tinyvmi_build.bench.result import WALL, Run
 from tinyvmi_build.bench.run import finish
-from tinyvmi_build.bench.samples import FIRST, LATER, MAPPING, WHOLE, WORK, figures, pick
+from tinyvmi_build.bench.samples import (
+    FIRST,
+    LATER,
+    MAPPING,
+    PARTS,
+    REPORTING,
+    WHOLE,
+    WORK,
+    figures,
+    pick,
+)
 from tinyvmi_build.errors import MissingEnvironment
 
 from .told import line, lines, told
@@ -49,6 +59,20 @@ def test_phases_add_up() -> None:
     assert median("monitor", "text", LATER, WORK) == 705
     # What a clock of dom0 says of mapping can be more than of the whole: never less than nothing remains.
     assert median("dom0-single", "rodata", LATER, WORK) == 0
+
+
+def test_the_parts_of_a_check_are_all_of_it() -> None:
+    phases = {phase: median("monitor", "text", LATER, phase) for phase in (*PARTS, REPORTING)}
+    assert phases == {MAPPING: 100, "reading": 80.5, "sites": 40, "hashing": 161, "rest": 423.5, REPORTING: 4}
+    # Of a group, too, scan by scan: what is told of its records is beside it.
+    assert median("monitor", "text + rodata", LATER, REPORTING) == 8
+    parts = sum(median("monitor", "text + rodata", FIRST, phase) for phase in PARTS)
+    assert parts == median("monitor", "text + rodata", FIRST)
+
+
+def test_who_tells_no_parts_has_none() -> None:
+    found = figures(told(lines()))
+    assert {f.phase for f in found if f.who == "limit"} == {WHOLE, MAPPING, WORK}
 
 
 def test_pages_are_what_is_compared() -> None:

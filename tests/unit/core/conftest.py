@@ -47,10 +47,11 @@ def record_library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     platform.write_text(
         "#include <tinyvmi/platform.h>\n"
         "static char kept[8192];\nstatic size_t used;\n"
+        "uint64_t tv_now_ns(void) { return 0; }\n"
         "void tv_console_write(const char *s, size_t n) { memcpy(kept, s, n); used = n; }\n"
         "const char *last(void); const char *last(void) { kept[used] = 0; return kept; }\n"
     )
-    core = data_dir("minios_app") / "monitor" / "record.c"
-    library = compile_shared(folder, "record", core, platform)
+    room = data_dir("minios_app") / "monitor"
+    library = compile_shared(folder, "record", room / "record.c", room / "cost.c", platform)
     library.last.restype = ctypes.c_char_p
     return library

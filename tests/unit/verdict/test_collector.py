@@ -194,7 +194,7 @@ def test_how_long_it_took_is_measured_from_the_start():
     for line in lines(*CLEAN):
         now[0] += 0.5
         collector.feed(line)
-    assert collector.timings == {"hello": 0.5, "kernel": 1.0, "first-scan": 2.5}
+    assert collector.timings == {"hello": 0.5, "kernel": 1.0, "first-check": 1.5, "first-scan": 2.5}
 
 
 def test_who_was_watched_and_is_no_more_is_unverifiable():

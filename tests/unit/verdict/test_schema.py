@@ -20,7 +20,7 @@ SAMPLES = [
     stream.finding("idt", note="seen twice", owner="bpf_trampoline_7", target="0xffffffffc0000000"),
     stream.notice("text", note="allowed"),
     {"t": "cost", "scan": 1, "check": "idt", "took_ns": 9, "map_ns": 3, "map_pages": 2, "map_calls": 1}
-    | {"look": 1},
+    | {"look": 1, "read_ns": 1, "sites_ns": 1, "hash_ns": 1, "report_ns": 1},
     stream.beat(1),
     {"t": "tracking", "frames": 0, "reason": "the hypervisor does not allow it"},
     {"t": "memory", "kept": 2500, "digested": 921},
