@@ -13,6 +13,7 @@ from tinyvmi_build.config.load import load
 from tinyvmi_build.dump.checker import dom0_checker
 from tinyvmi_build.image.build import BuildResult, build_monitor
 from tinyvmi_build.lab.play import monitor_files
+from tinyvmi_build.lab.poking import MODULE
 from tinyvmi_build.lab.project import own_project
 from tinyvmi_build.lab.qemu import BINARY
 from tinyvmi_build.lab.session import Lab
@@ -66,7 +67,7 @@ def lab(
     monitors = poking.MONITORS if long else poking.USUAL
     memory = (2560, 1024) if long else None  # so many monitors with their profiles are some 150 MB
     files |= poking.files(tmp_path_factory.mktemp("poking"), monitors)
-    inside = {poking.MODULE: poking.module()}
+    inside = {MODULE: poking.module()}
     where = tmp_path_factory.mktemp("lab")
     with Lab(files, target_files=inside, folder=where, grub=True, memory_mib=memory) as running:
         running.run(["chmod", "+x", DOM0]).check()
@@ -81,7 +82,7 @@ def target(lab: Lab) -> Target:
 @pytest.fixture(scope="module")
 def poked(target: Target) -> Iterator[Target]:
     """The target, with the module by which it writes."""
-    target.run(f"insmod /{poking.MODULE}").check()
+    target.run(f"insmod /{MODULE}").check()
     target.run("grep -q tracefs /proc/mounts || mount -t tracefs tracefs /sys/kernel/tracing").check()
     yield target
     target.run("rmmod poke").check()

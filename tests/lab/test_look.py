@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tinyvmi_build.lab.poking import write
 from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.lab.target import Target
 from tinyvmi_build.profile.profile import ProfileFile
@@ -20,7 +21,6 @@ from tinyvmi_build.verdict.model import Verdict
 from tinyvmi_build.verdict.rhythm import BY_TARGET
 from tinyvmi_build.xen.patience import timeout
 
-from .poking import write
 from .watching import LEGITIMATE, TRACING, Watch
 
 SOON_S = 5.0  # a look, on a machine on which much else runs

@@ -6,12 +6,13 @@ import time
 
 import pytest
 
+from tinyvmi_build.lab.poking import write
 from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.lab.target import Target, domid_of
 from tinyvmi_build.profile.profile import ProfileFile
 from tinyvmi_build.verdict.model import Verdict
 
-from .poking import PROCESSOR_TIME, domain_of, write
+from .poking import PROCESSOR_TIME, domain_of
 from .watching import Watch
 
 PERIOD_S = 60

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from tinyvmi_build.lab.monitor import LiveGuest, Monitor
+from tinyvmi_build.lab.poking import Place, drive, place
 from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.lab.target import Target
 from tinyvmi_build.profile.profile import ProfileFile
@@ -15,7 +16,7 @@ from tinyvmi_build.verdict.model import Verdict
 from tinyvmi_build.verdict.report import Terminal
 from tinyvmi_build.xen.patience import timeout
 
-from .poking import Place, domain_of, drive, folder_of, place
+from .poking import domain_of, folder_of
 
 SELDOM = "600s"
 TRACING = "cd /sys/kernel/tracing; "
@@ -52,7 +53,7 @@ class Watch:
 
     def drive(self, how: str, at: Place, count: int) -> list[dict[str, Any]]:
         """`count` writes by the target, each told by a look, and undone."""
-        told = drive(self.lab, self.target, self.name, how, at, count)
+        told = drive(self.lab, self.target, domain_of(self.name), how, at, count)
         assert len(told) == count
         for each in told:
             found = each["finding"]

@@ -53,7 +53,9 @@ def work_program(folder: Path) -> Path:
     return program
 
 
-class _Silent:
+class Silent:
+    """A reporter that tells nobody."""
+
     def events(self, events: object) -> None:
         pass
 
@@ -62,7 +64,7 @@ def latency(profiles: ProfileFile, times: int, period_ms: int, progress: Progres
     """From dom0's write of another system call's address to the finding's record."""
 
     def measure(lab: Lab, target: Target, run: Run) -> None:
-        watching = Monitor(lab, target, _Silent(), folder=MONITOR)
+        watching = Monitor(lab, target, Silent(), folder=MONITOR)
         kernel = watching.wait_kernel()
         watching.stop()
         guest = LiveGuest(target, kernel, profiles)
@@ -109,7 +111,7 @@ def _worked(lab: Lab, target: Target, period_ms: int) -> dict[str, float]:
     """Workload → s."""
     watching = None
     if period_ms:
-        watching = Monitor(lab, target, _Silent(), folder=MONITOR, period=f"{period_ms}ms")
+        watching = Monitor(lab, target, Silent(), folder=MONITOR, period=f"{period_ms}ms")
         watching.until(_steady, 180, "its third scan")
     found = {}
     try:

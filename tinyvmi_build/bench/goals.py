@@ -15,6 +15,8 @@ _INSTRUCTIONS_MOST = 7_000_000
 _LOOK_MOST = 2.0  # percent of a scan of everything
 _IMAGE_MOST = 192 << 10  # bytes, without golden values
 _DIGEST_MOST = 1.3  # times what the digests alone take
+_WRITTEN_MOST = 150, 300  # ms: median, most
+_WRITTEN = {"text": "its code", "rodata": "its constants"}
 _BUILD_MOST = 3.0  # s
 _BUILDS = ("build after a change of the configuration", "build of another monitor for that kernel")
 
@@ -90,6 +92,11 @@ def _of_times(run: Run) -> Iterator[tuple[str, ...]]:
         if stage in timings:
             s = timings[stage].median
             yield _row(what, f"≤ {1000 * most:g} ms", f"{1000 * s:.0f} ms", s <= most)
+    for check, told in run.written_ms.items():
+        median, most_ms = _WRITTEN_MOST
+        for name, ms, limit in (("median", told.median, median), ("most", told.most, most_ms)):
+            what = f"a write by the target to {_WRITTEN[check]}, {name}"
+            yield _row(what, f"≤ {limit} ms", f"{ms:.0f} ms", ms <= limit)
 
 
 def _ours(run: Run, phase: str) -> Figure | None:

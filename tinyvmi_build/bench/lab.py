@@ -6,7 +6,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..config.load import Loaded
@@ -44,13 +44,14 @@ class Programs:
     dom0: Path
     limit: Path
     digest: tuple[BuildResult, Path] | None = None  # monitor and dom0's, with golden.compare = "digest"
+    more: Mapping[str, Path | bytes] = field(default_factory=dict)  # what extras need in dom0
     libvmi: dict[str, Path] | None = None  # path in dom0 → file: the program at LIBVMI, and its libraries
 
     def files(self) -> dict[str, Path | bytes]:
         files = {**monitor_files(self.built, MONITOR), DOM0: self.dom0, LIMIT: self.limit}
         if self.digest:
             files |= {**monitor_files(self.digest[0], DIGEST_MONITOR), DIGEST_DOM0: self.digest[1]}
-        return {**files, **(self.libvmi or {})}
+        return {**files, **self.more, **(self.libvmi or {})}
 
 
 def programs(loaded: Loaded, digests: Loaded | None, progress: Progress) -> Programs:

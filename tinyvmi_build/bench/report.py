@@ -49,7 +49,7 @@ def tables(result: Result) -> list[Table]:
             _limit(run),
             _starts(run),
         ]
-        found += [table for table in (_latency(run), _slowdown(run), _growth(run)) if table]
+        found += [table for table in (_written(run), _latency(run), _slowdown(run), _growth(run)) if table]
     found += [goals(result), _sizes(result), _builds(result)]
     return [table for table in found if table.rows]
 
@@ -234,11 +234,28 @@ def _ms(spread: Spread) -> str:
     return middle if low == high else f"{middle} ({low}–{high})"
 
 
+def _written(run: Run) -> Table | None:
+    if not run.written_ms:
+        return None
+    rows = [(check, *_distribution(s)) for check, s in run.written_ms.items()]
+    times = next(iter(run.written_ms.values())).n
+    notes = [
+        f"ms from a write by the target's own kernel to the finding's record, {times} times each, between"
+        " scans (looks with the configured period). 20 ms of it is the wait before what is wrong is read again."
+    ]
+    head = ("what is written", "least", "quartile", "median", "quartile", "most")
+    return Table(f"From the target's write to record, {run.clock}", head, rows, notes)
+
+
+def _distribution(s: Spread) -> tuple[str, ...]:
+    return tuple(f"{v:,.0f}" for v in (s.least, s.q1, s.median, s.q3, s.most))
+
+
 def _latency(run: Run) -> Table | None:
     s = run.latency_ms
     if s is None:
         return None
-    row = tuple(f"{v:,.0f}" for v in (s.least, s.q1, s.median, s.q3, s.most))
+    row = _distribution(s)
     notes = [
         f"ms from dom0's write to the finding's record, {s.n} times,"
         f" a scan every {run.latency_period_ms} ms (± jitter).",

@@ -30,6 +30,8 @@ class Run:
     find_us: dict[str, Spread] = field(default_factory=dict)  # who → work to find the kernel
     latency_ms: Spread | None = None  # from a tamper to its record
     latency_period_ms: int = 0
+    #: Check → ms from the target's own write to the record.
+    written_ms: dict[str, Spread] = field(default_factory=dict)
     slowdown: list[dict[str, Any]] = field(default_factory=list)  # workload, period_ms (0: no monitor), s
     growth: list[dict[str, Any]] = field(default_factory=list)  # what, figures
     verdicts: list[str] = field(default_factory=list)
@@ -88,6 +90,7 @@ def _run(value: dict[str, Any]) -> Run:
                 for who, stages in value["timings"].items()
             },
             "find_us": {who: Spread(**s) for who, s in value["find_us"].items()},
+            "written_ms": {what: Spread(**s) for what, s in value.get("written_ms", {}).items()},
             "latency_ms": Spread(**latency) if latency else None,
         }
     )

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from .. import __version__
+from ..errors import MissingEnvironment
 from ..lab.project import loaded_project
 from ..profile.profile import ProfileFile
 from ..progress import Progress
@@ -18,13 +19,14 @@ from .lab import LIBVMI, compare, programs
 from .libvmi import reader_files
 from .result import ICOUNT, Result
 from .sizes import least_memory, sizes
+from .written import Writing, writing, written
 
-_TAMPERS = 15
+_WRITES = 30  # by the target, to its code and to its constants each
+_TAMPERS = 15  # by dom0
 _TAMPER_PERIOD_MS = 1000
 _SLOWDOWN_ROUNDS = 2
 _NOT_YET = (
     "kernels of different text size in one boot",
-    "writes by the target itself: what is timed is a write from dom0",
     "real hardware",
 )
 
@@ -60,11 +62,16 @@ def measure(
         if libvmi:
             what = replace(what, libvmi=reader_files(libvmi, Path(folder), str(Path(LIBVMI).parent)))
         work: dict[str, Path | bytes] = {} if quick else {WORK: work_program(Path(folder))}
+        by_target = None if quick else _writing(project, sets, Path(folder), result, progress)
+        if by_target:
+            what = replace(what, more=by_target.files())
+            work |= by_target.inside()
         for number, clock in enumerate(clocks):
             extras: list[Extra] = []
             if not quick:
                 extras += [least_memory(result.sizes, progress)] if number == 0 else []
                 extras += [
+                    *([written(by_target, _WRITES, progress)] if by_target else []),
                     latency(profiles, _TAMPERS, _TAMPER_PERIOD_MS, progress),
                     slowdown(_SLOWDOWN_ROUNDS, progress),
                     growth(progress),
@@ -85,3 +92,15 @@ def measure(
                 )
             )
     return result
+
+
+def _writing(
+    project: Path | None, sets: tuple[str, ...], folder: Path, result: Result, progress: Progress
+) -> Writing | None:
+    """What writes by the target need; None, and told, if it cannot be had."""
+    try:
+        return writing(project, sets, folder / "written", progress)
+    except MissingEnvironment as error:
+        result.absent.append(f"writes by the target itself: {error.message}")
+        progress.warn(result.absent[-1])
+        return None

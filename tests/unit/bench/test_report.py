@@ -62,6 +62,20 @@ def test_goals_of_time_are_met_or_not() -> None:
     assert "build" not in found and "verdict of all checks after the start" not in found
 
 
+def test_what_the_target_writes_is_told_soon_enough_or_not() -> None:
+    told = result()
+    quick, slow = spread([100.0, 140.0, 290.0]), spread([120.0, 151.0, 301.0])
+    assert quick and slow
+    told.runs[0].written_ms = {"text": quick, "rodata": slow}
+    assert rows(tables(told), "From the target's write")["text"] == ("100", "120", "140", "215", "290")
+    found = rows(tables(told), "Goals")
+    assert [
+        found[f"a write by the target to its {what}"][-1]
+        for what in ("code, median", "code, most", "constants, median", "constants, most")
+    ] == ["yes", "yes", "NO", "NO"]
+    assert Result.parse(told.text()) == told
+
+
 def test_phases_of_the_first_scan_and_later_ones() -> None:
     found = rows(tables(result()), "Phases")
     assert found["text + rodata, later: hashing"][0] == "0.202 (0.2–0.204)"

@@ -4,7 +4,7 @@
  * kernel does: "HOW ADDRESS HEXBYTES" into /proc/poke.  HOW is
  *   wp    the mapping that everybody uses, with CR0.WP cleared for the write;
  *   vmap  another, writable mapping of the same frames.
- * The moment is told on the console, just before the write.  For tests only.
+ * The moment is told on the console, just before the write.  For the lab only.
  */
 #include <linux/irqflags.h>
 #include <linux/kernel.h>
@@ -95,4 +95,4 @@ static void __exit stop(void)
 module_init(start);
 module_exit(stop);
 MODULE_LICENSE("GPL");
-MODULE_DESCRIPTION("writes that the target makes to its own kernel, for tests");
+MODULE_DESCRIPTION("writes that the target makes to its own kernel, in the lab");

@@ -1,6 +1,6 @@
 """Runs in dom0: has the target write to its own kernel; sees on one clock when it did, and when it was told.
 
-    drive.py DOMID TARGET-LOG MONITOR-LOG COUNT HOW ADDRESS BAD GOOD
+    python3 -m tinyvmi_build.lab.dom0.drive DOMID TARGET-LOG MONITOR-LOG COUNT HOW ADDRESS BAD GOOD
 
 COUNT times: the bytes BAD, then, once the monitor has told of a finding, GOOD.
 One JSON object a line: {"told": s from write to finding, "intact": s from the
@@ -19,8 +19,8 @@ import sys
 import time
 from typing import Any
 
-from tinyvmi_build.xen.console import Console
-from tinyvmi_build.xen.patience import timeout
+from ...xen.console import Console
+from ...xen.patience import timeout
 
 _POLL_S = 0.002
 _PAUSE_S = 0.3  # up to which two writes are apart by chance: some looks
