@@ -241,7 +241,8 @@ def _written(run: Run) -> Table | None:
     times = next(iter(run.written_ms.values())).n
     notes = [
         f"ms from a write by the target's own kernel to the finding's record, {times} times each, between"
-        " scans (looks with the configured period). 20 ms of it is the wait before what is wrong is read again."
+        " scans (looks with the configured period). 20 ms of it is the wait before what is wrong is read"
+        " again."
     ]
     head = ("what is written", "least", "quartile", "median", "quartile", "most")
     return Table(f"From the target's write to record, {run.clock}", head, rows, notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -15,6 +16,7 @@ from ..lab.session import Lab
 from ..lab.target import Target
 from ..paths import data_dir
 from ..progress import Progress
+from .code import code_by_room
 from .lab import MONITOR
 from .result import Run
 
@@ -31,6 +33,8 @@ def sizes(loaded: Loaded, built: BuildResult, progress: Progress) -> dict[str, i
     code = sum(s.size for s in image.sections if "x" in s.flags)
     data = sum(s.size for s in image.sections if "x" not in s.flags and s.in_file)
     empty = sum(s.size for s in image.sections if not s.in_file)
+    where = json.loads((built.folder / "meson" / "where.json").read_text())
+    rooms = code_by_room(built.elf, Path(where["workshop"]) / "meson" / "base")
     dom0 = initramfs.dom0_kernel(progress)
     system = initramfs.base(progress)
     return {
@@ -40,6 +44,7 @@ def sizes(loaded: Loaded, built: BuildResult, progress: Progress) -> dict[str, i
         "image, gzip, bytes": image.file_size,
         "image, in memory, bytes": image.memory_size,
         "  of it code, bytes": code,
+        **{f"    of it {room}'s, bytes": size for room, size in rooms.items() if size},
         "  of it constants and golden values, bytes": data,
         "  of it zeros at the start, bytes": empty,
         "domain, as configured, MiB": _configured(built.xl_config),

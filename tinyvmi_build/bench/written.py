@@ -17,9 +17,9 @@ from ..lab.session import Lab
 from ..lab.target import Target
 from ..profile.profile import ProfileFile
 from ..progress import Progress
+from ..render.plan import artifact
 from ..verdict.collector import ScanDone
 from ..verdict.model import Verdict
-from ..xen.folder import read_manifest
 from .extras import Silent
 from .result import Run
 from .statistics import spread
@@ -34,6 +34,7 @@ class Writing:
     """A monitor to which the module is known by which the target writes, and the module."""
 
     built: BuildResult
+    domain: str
     module: Path
 
     def files(self) -> dict[str, Path | bytes]:
@@ -55,7 +56,7 @@ def writing(project: Path | None, sets: tuple[str, ...], folder: Path, progress:
         module = poke_module(kernel)
     modules = [str(path) for path in (*loaded.config.kernel.modules, module)]
     known = loaded_project(project, (*sets, f"kernel.modules={json.dumps(modules)}"), progress)
-    return Writing(build_monitor(known, progress, folder), module)
+    return Writing(build_monitor(known, progress, folder), artifact(known.config), module)
 
 
 def written(what: Writing, times: int, progress: Progress) -> Callable[[Lab, Target, Run], None]:
@@ -63,8 +64,7 @@ def written(what: Writing, times: int, progress: Progress) -> Callable[[Lab, Tar
 
     def measure(lab: Lab, target: Target, run: Run) -> None:
         target.run(f"insmod /{MODULE}").check()
-        domain = read_manifest(what.built.folder).domain
-        watching = Monitor(lab, target, Silent(), folder=_FOLDER, period=_SELDOM, domain=domain)
+        watching = Monitor(lab, target, Silent(), folder=_FOLDER, period=_SELDOM, domain=what.domain)
         try:
             kernel = watching.wait_kernel()
             done = watching.until(lambda event: event if isinstance(event, ScanDone) else None, 120, "a scan")
@@ -73,7 +73,7 @@ def written(what: Writing, times: int, progress: Progress) -> Callable[[Lab, Tar
             guest = LiveGuest(target, kernel, ProfileFile.load(what.built.profile))
             for check in CHECKS:
                 with progress.step(f"time {times} writes by the target, {check}"):
-                    told = drive(lab, target, domain, "wp", place(guest, check), times)
+                    told = drive(lab, target, what.domain, "wp", place(guest, check), times)
                 wrong = {one["finding"]["check"] for one in told} - {check}
                 summary = spread(1000 * one["told"] for one in told)
                 if wrong or summary is None or summary.n != times:
