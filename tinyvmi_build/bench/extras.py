@@ -1,4 +1,4 @@
-"""What is measured in a lab that is up, beside the comparison: latency, slow-down, growth."""
+"""What is measured in a lab that is up, beside the comparison: latency, slow-down."""
 
 from __future__ import annotations
 
@@ -8,22 +8,19 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from ..errors import MissingEnvironment, TinyVMIError
+from ..errors import MissingEnvironment
 from ..lab.monitor import LiveGuest, Monitor
 from ..lab.session import Lab
 from ..lab.tamper import change
-from ..lab.target import LATER_FOLDER, Target
+from ..lab.target import Target
 from ..paths import data_dir
 from ..profile.profile import ProfileFile
 from ..progress import Progress
 from ..verdict.collector import Event, ScanDone
-from .lab import MONITOR, inside
-from .plan import MONITOR as MONITOR_NAME
-from .plan import STEADY, Plan
+from .lab import MONITOR
+from .plan import STEADY
 from .result import Run
-from .samples import Told, figures, pick
 from .statistics import spread
 
 Extra = Callable[[Lab, Target, Run], None]
@@ -39,7 +36,6 @@ MODULES = (
     "fuse?", "overlay", "isofs", "squashfs", "sch_htb", "sch_fq",
 )  # fmt: skip
 _TAMPER = "syscall-table-getdents64"
-_TASKS = 250
 
 
 def work_program(folder: Path) -> Path:
@@ -125,52 +121,3 @@ def _worked(lab: Lab, target: Target, period_ms: int) -> dict[str, float]:
         if watching is not None:
             watching.stop()
     return found
-
-
-def growth(progress: Progress) -> Extra:
-    """The monitor alone: the target as it is, with more tasks, more modules; another with more memory."""
-
-    def measure(lab: Lab, target: Target, run: Run) -> None:
-        with progress.step("growth with tasks, modules, memory"):
-            _grown(lab, target, run, "as it is: 256 MiB, " + _counts(target))
-            target.run(
-                f"i=0; while [ $i -lt {_TASKS} ]; do sleep 100000 </dev/null >/dev/null 2>&1 &"
-                " i=$((i+1)); done"
-            ).check()
-            _grown(lab, target, run, "more tasks: " + _counts(target))
-            target.run(f"for m in /{LATER_FOLDER}/*.ko; do insmod $m; done >/dev/null 2>&1", 120)
-            _grown(lab, target, run, "more modules, too: " + _counts(target))
-            try:
-                large = lab.create_target("large", memory_mib=512)
-            except TinyVMIError as error:
-                run.failed.append(f"a target of 512 MiB: {error.message}")
-                return
-            _grown(lab, large, run, "512 MiB, " + _counts(large))
-            large.destroy()
-
-    return measure
-
-
-def _counts(target: Target) -> str:
-    said = target.run("ls -d /proc/[0-9]* | wc -l; wc -l < /proc/modules").check().out
-    tasks, modules = re.findall(r"^\s*(\d+)\s*$", said, re.MULTILINE)[:2]
-    return f"{tasks} tasks, {modules} modules"
-
-
-def _grown(lab: Lab, target: Target, run: Run, what: str) -> None:
-    told: Told = inside(lab, Plan(target.name, MONITOR, rounds=1, scans=4))
-    found = figures(told)
-    cells: dict[str, Any] = {"what": what, "verdicts": sorted(told.verdicts)}
-    for key, group in (("text_rodata_ns", "text + rodata"), ("all_ns", "all checks")):
-        figure = pick(found, MONITOR_NAME, group)
-        if figure is None:
-            run.failed.append(f"growth, {what}: {'; '.join(told.failed) or 'not measured'}")
-            return
-        cells[key] = figure.ns.median
-    each = pick(found, MONITOR_NAME, "modules")
-    cells["modules_ns"] = each.ns.median if each else 0
-    tables = pick(found, MONITOR_NAME, "page-tables")
-    cells["page_tables_ns"] = tables.ns.median if tables else 0
-    kernels = told.kernels[MONITOR_NAME]
-    cells["find_us"] = kernels[-1]["us"] if kernels else 0
-    run.growth.append(cells)

@@ -285,17 +285,36 @@ def _slowdown(run: Run) -> Table | None:
 def _growth(run: Run) -> Table | None:
     if not run.growth:
         return None
-    costs = ("text_rodata_ns", "page_tables_ns", "modules_ns", "all_ns")
+    costs = ("text_rodata_ns", "text_ns", "page_tables_ns", "modules_ns", "all_ns")
     rows: list[tuple[str, ...]] = [
         (
             g["what"] + ("" if g["verdicts"] == ["intact"] else f" ({', '.join(g['verdicts'])})"),
-            *(amount(run, g[cost]) for cost in costs),
+            *(f"{g[size]:,}" if size in g else "–" for size in ("pages", "sites")),
+            *(amount(run, g[cost]) if cost in g else "–" for cost in costs),
             f"{g['find_us'] / 1e3:.3g}",
         )
         for g in run.growth
     ]
-    head = ("target", "text + rodata", "page-tables", "modules", "all checks", "kernel found, ms")
-    return Table(f"Growth, {run.clock}", head, rows, [f"Medians, {unit(run)}, the monitor alone."])
+    head = (
+        "target",
+        "pages",
+        "sites",
+        "text + rodata",
+        "text",
+        "page-tables",
+        "modules",
+        "all checks",
+        "kernel found, ms",
+    )
+    return Table(
+        f"Growth, {run.clock}",
+        head,
+        rows,
+        [
+            f"Medians, {unit(run)}, the monitor alone. pages: of text and rodata;"
+            " sites: places that the kernel patches."
+        ],
+    )
 
 
 def _sizes(result: Result) -> Table:

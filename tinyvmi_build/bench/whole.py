@@ -14,7 +14,8 @@ from ..profile.profile import ProfileFile
 from ..progress import Progress
 from . import machine
 from .builds import build_times
-from .extras import MODULES, WORK, Extra, growth, latency, slowdown, work_program
+from .extras import MODULES, WORK, Extra, latency, slowdown, work_program
+from .growth import growth, larger_kernel
 from .lab import LIBVMI, compare, programs
 from .libvmi import reader_files
 from .result import ICOUNT, Result
@@ -25,10 +26,7 @@ _WRITES = 30  # by the target, to its code and to its constants each
 _TAMPERS = 15  # by dom0
 _TAMPER_PERIOD_MS = 1000
 _SLOWDOWN_ROUNDS = 2
-_NOT_YET = (
-    "kernels of different text size in one boot",
-    "real hardware",
-)
+_NOT_YET = ("real hardware",)
 
 
 def measure(
@@ -74,7 +72,7 @@ def measure(
                     *([written(by_target, _WRITES, progress)] if by_target else []),
                     latency(profiles, _TAMPERS, _TAMPER_PERIOD_MS, progress),
                     slowdown(_SLOWDOWN_ROUNDS, progress),
-                    growth(progress),
+                    growth(profiles, progress),
                 ]
             result.runs.append(
                 compare(
@@ -91,6 +89,8 @@ def measure(
                     keep=keep,
                 )
             )
+            if not quick:
+                larger_kernel(result.runs[-1], progress)
     return result
 
 

@@ -97,12 +97,12 @@ def test_growth_says_what_was_not_intact() -> None:
     told = result()
     cost = {"text_rodata_ns": 2e6, "page_tables_ns": 1e3, "modules_ns": 5e3, "all_ns": 3e6, "find_us": 4000}
     told.runs[0].growth = [
-        {"what": "few", "verdicts": ["intact"], **cost},
+        {"what": "few", "verdicts": ["intact"], "pages": 20, "sites": 7, **cost},
         {"what": "many", "verdicts": ["intact", "unverifiable"], **cost},
     ]
     assert rows(tables(told), "Growth") == {
-        "few": ("2,000", "1", "5", "3,000", "4"),
-        "many (intact, unverifiable)": ("2,000", "1", "5", "3,000", "4"),
+        "few": ("20", "7", "2,000", "–", "1", "5", "3,000", "4"),
+        "many (intact, unverifiable)": ("–", "–", "2,000", "–", "1", "5", "3,000", "4"),
     }
 
 

@@ -1,0 +1,100 @@
+"""What a scan costs as the target grows: tasks, modules, memory; and with a kernel that has more code."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ..errors import TinyVMIError
+from ..image.build import build_monitor
+from ..lab.packages import fetch_kernel
+from ..lab.play import monitor_files
+from ..lab.project import loaded_project, own_project
+from ..lab.session import Lab
+from ..lab.target import LATER_FOLDER, Target
+from ..profile.profile import KernelProfile, ProfileFile
+from ..progress import Progress
+from .extras import Extra
+from .lab import MONITOR, inside
+from .plan import MONITOR as MONITOR_NAME
+from .plan import Plan
+from .result import ICOUNT, Run
+from .samples import Told, figures, pick
+
+_TASKS = 250
+#: Beside the cloud kernel, of the same version: half as much code again.
+_LARGER = "linux-image-amd64"
+
+
+def growth(profiles: ProfileFile, progress: Progress) -> Extra:
+    """The monitor alone: the target as it is, with more tasks, more modules; another with more memory."""
+
+    kernel = profiles.kernels[0]
+
+    def measure(lab: Lab, target: Target, run: Run) -> None:
+        with progress.step("growth with tasks, modules, memory"):
+            _grown(lab, target, run, kernel, "as it is: 256 MiB, " + _counts(target))
+            target.run(
+                f"i=0; while [ $i -lt {_TASKS} ]; do sleep 100000 </dev/null >/dev/null 2>&1 &"
+                " i=$((i+1)); done"
+            ).check()
+            _grown(lab, target, run, kernel, "more tasks: " + _counts(target))
+            target.run(f"for m in /{LATER_FOLDER}/*.ko; do insmod $m; done >/dev/null 2>&1", 120)
+            _grown(lab, target, run, kernel, "more modules, too: " + _counts(target))
+            try:
+                large = lab.create_target("large", memory_mib=512)
+            except TinyVMIError as error:
+                run.failed.append(f"a target of 512 MiB: {error.message}")
+                return
+            _grown(lab, large, run, kernel, "512 MiB, " + _counts(large))
+            large.destroy()
+
+    return measure
+
+
+def _counts(target: Target) -> str:
+    said = target.run("ls -d /proc/[0-9]* | wc -l; wc -l < /proc/modules").check().out
+    tasks, modules = re.findall(r"^\s*(\d+)\s*$", said, re.MULTILINE)[:2]
+    return f"{tasks} tasks, {modules} modules"
+
+
+def _grown(lab: Lab, target: Target, run: Run, kernel: KernelProfile, what: str) -> None:
+    told: Told = inside(lab, Plan(target.name, MONITOR, rounds=1, scans=4))
+    found = figures(told)
+    cells: dict[str, Any] = {"what": what, "verdicts": sorted(told.verdicts)}
+    for key, group in (("text_rodata_ns", "text + rodata"), ("all_ns", "all checks")):
+        figure = pick(found, MONITOR_NAME, group)
+        if figure is None:
+            run.failed.append(f"growth, {what}: {'; '.join(told.failed) or 'not measured'}")
+            return
+        cells[key] = figure.ns.median
+        cells["pages"] = cells.get("pages") or figure.pages
+    each = pick(found, MONITOR_NAME, "modules")
+    cells["modules_ns"] = each.ns.median if each else 0
+    tables = pick(found, MONITOR_NAME, "page-tables")
+    cells["page_tables_ns"] = tables.ns.median if tables else 0
+    text = pick(found, MONITOR_NAME, "text")
+    cells["text_ns"] = text.ns.median if text else 0
+    cells["sites"] = len(kernel.blob("text.sites")) // 2
+    kernels = told.kernels[MONITOR_NAME]
+    cells["find_us"] = kernels[-1]["us"] if kernels else 0
+    run.growth.append(cells)
+
+
+def larger_kernel(run: Run, progress: Progress) -> None:
+    """A boot of its own, with a kernel that has more code, put beside the others in `run`."""
+    package = fetch_kernel(_LARGER, progress=progress)
+    with progress.step("growth with a larger kernel"), tempfile.TemporaryDirectory() as name:
+        try:
+            loaded = loaded_project(own_project(progress), (f'kernel.packages=["{package}"]',), progress)
+            built = build_monitor(loaded, progress, Path(name) / "build")
+            kernel = ProfileFile.load(built.profile).kernels[0]
+            files = monitor_files(built, MONITOR)
+            with Lab(files, target_kernel=package, icount=run.clock == ICOUNT, progress=progress) as lab:
+                target = lab.create_target()
+                _grown(lab, target, run, kernel, f"kernel {kernel.release}: " + _counts(target))
+        except (TinyVMIError, TimeoutError) as error:
+            run.failed.append(f"a larger kernel: {error}")
+            progress.warn(run.failed[-1])
