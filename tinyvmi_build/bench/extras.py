@@ -85,16 +85,18 @@ def slowdown(rounds: int, progress: Progress) -> Extra:
 
     def measure(lab: Lab, target: Target, run: Run) -> None:
         found: dict[tuple[str, int], list[float]] = {}
-        with progress.step(f"slow-down of work in the target, {rounds} rounds"):
-            for number in range(rounds):
-                at = number % len(PERIODS_MS)
-                for period in PERIODS_MS[at:] + PERIODS_MS[:at]:
-                    for workload, seconds in _worked(lab, target, period).items():
-                        found.setdefault((workload, period), []).append(seconds)
-        for (workload, period), values in found.items():
-            summary = spread(values)
-            assert summary is not None
-            run.slowdown.append({"workload": workload, "period_ms": period, "s": asdict(summary)})
+        try:
+            with progress.step(f"slow-down of work in the target, {rounds} rounds"):
+                for number in range(rounds):
+                    at = number % len(PERIODS_MS)
+                    for period in PERIODS_MS[at:] + PERIODS_MS[:at]:
+                        for workload, seconds in _worked(lab, target, period).items():
+                            found.setdefault((workload, period), []).append(seconds)
+        finally:
+            for (workload, period), values in found.items():
+                summary = spread(values)
+                assert summary is not None
+                run.slowdown.append({"workload": workload, "period_ms": period, "s": asdict(summary)})
 
     return measure
 

@@ -272,6 +272,8 @@ def _slowdown(run: Run) -> Table | None:
     rows: list[tuple[str, ...]] = []
     for work in dict.fromkeys(s["workload"] for s in run.slowdown):
         found = {s["period_ms"]: s for s in run.slowdown if s["workload"] == work}
+        if 0 not in found:
+            continue
         alone = found[0]["s"]["median"]
         cells = [
             f"{100 * (found[p]['s']['median'] / alone - 1):+.1f} %" if p in found else "–" for p in periods

@@ -22,6 +22,7 @@ LATER = ("dummy",)  # that it can load then
 LATER_FOLDER = "lib/later"
 OPTIONS = "console=hvc0 loglevel=4 panic=-1"  # of its kernel
 _MEMORY_MIB = 256
+_MORE_S = 10.0  # to start what asks it, and to hear of its end
 _START_S = {"hvm": 360.0}  # firmware and device model are emulated in what is emulated
 _USUAL_START_S = 180.0
 # A disk of the device model's alone (xl's `disk` would want a block backend, too), on AHCI, which SeaBIOS
@@ -51,11 +52,11 @@ class Target:
         self.release = release  # what its uname -r says
         self._numbers = itertools.count(1)
 
-    def run(self, command: str, seconds: float = 40) -> Result:
-        """Run a shell command inside the guest."""
+    def run(self, command: str, seconds: float = 30) -> Result:
+        """Run a shell command inside the guest, which has to be done after `seconds`."""
         module = "tinyvmi_build.lab.dom0.ask"
-        argv = ["python3", "-m", module, str(self.domid), str(next(self._numbers)), command]
-        return self._lab.run(argv, seconds)
+        argv = ["python3", "-m", module, str(self.domid), str(next(self._numbers)), str(seconds), command]
+        return self._lab.run(argv, seconds + _MORE_S)
 
     def read(self, address: int, length: int) -> bytes:
         """`length` bytes of its memory at physical `address`, through a mapping in dom0."""

@@ -1,7 +1,8 @@
-"""Has the lab's guest run a shell command: `python3 -m tinyvmi_build.lab.dom0.ask DOMID ID COMMAND`.
+"""Has the lab's guest run a shell command: `python3 -m tinyvmi_build.lab.dom0.ask DOMID ID SECONDS COMMAND`.
 
 Speaks the protocol of lab/guest/init.sh on the guest's console; prints the
-command's output and exits with its status, or 4 if the guest does not answer.
+command's output and exits with its status, or 4 if the guest has not
+answered after SECONDS.
 """
 
 from __future__ import annotations
@@ -13,12 +14,9 @@ from ...errors import TinyVMIError
 from ...xen.console import Console
 from ...xen.patience import timeout
 
-_ANSWER_S = 30.0
-
-
 def main(argv: list[str]) -> int:
-    domid, number, command = argv
-    deadline = time.monotonic() + timeout(_ANSWER_S)
+    domid, number, seconds, command = argv
+    deadline = time.monotonic() + timeout(float(seconds))
     done = f"TINYVMI-GUEST done {number} "
     try:
         with Console(int(domid)) as console:
