@@ -14,6 +14,7 @@ from ...errors import TinyVMIError
 from ...xen.console import Console
 from ...xen.patience import timeout
 
+
 def main(argv: list[str]) -> int:
     domid, number, seconds, command = argv
     deadline = time.monotonic() + timeout(float(seconds))
