@@ -20,14 +20,15 @@ from ..progress import Progress
 from ..verdict.collector import Event, ScanDone
 from .lab import MONITOR
 from .plan import STEADY
-from .result import Run
+from .result import ICOUNT, Run
 from .statistics import spread
 
 Extra = Callable[[Lab, Target, Run], None]
 
 WORK = "bench/work"  # in the target
-#: Workload → its pieces, so that each takes about a second of one slow processor.
-WORKLOADS = {"cpu": 250, "memory": 90, "fork": 2500}
+#: Workload → its pieces, so that each takes about a second: of counted instructions, and of an emulated clock,
+#: where a new process, with all that is flushed for it, takes far longer than its instructions say.
+WORKLOADS = {"cpu": (250, 250), "memory": (90, 90), "fork": (2500, 250)}
 PERIODS_MS = (0, 10_000, 1_000, 100)  # 0: no monitor
 #: Modules that any machine can load, beside those that the lab's target has loaded.
 MODULES = (
@@ -90,7 +91,7 @@ def slowdown(rounds: int, progress: Progress) -> Extra:
                 for number in range(rounds):
                     at = number % len(PERIODS_MS)
                     for period in PERIODS_MS[at:] + PERIODS_MS[:at]:
-                        for workload, seconds in _worked(lab, target, period).items():
+                        for workload, seconds in _worked(lab, target, period, run.clock == ICOUNT).items():
                             found.setdefault((workload, period), []).append(seconds)
         finally:
             for (workload, period), values in found.items():
@@ -105,7 +106,7 @@ def _steady(event: Event) -> Event | None:
     return event if isinstance(event, ScanDone) and event.scan > STEADY else None
 
 
-def _worked(lab: Lab, target: Target, period_ms: int) -> dict[str, float]:
+def _worked(lab: Lab, target: Target, period_ms: int, counted: bool) -> dict[str, float]:
     """Workload → s."""
     watching = None
     if period_ms:
@@ -113,7 +114,8 @@ def _worked(lab: Lab, target: Target, period_ms: int) -> dict[str, float]:
         watching.until(_steady, 180, "its third scan")
     found = {}
     try:
-        for workload, pieces in WORKLOADS.items():
+        for workload, sizes in WORKLOADS.items():
+            pieces = sizes[0 if counted else 1]
             said = target.run(f"/{WORK} {workload} {pieces}", 120).check().out
             number = re.search(r"^(\d+)$", said, re.MULTILINE)
             if number is None:
