@@ -282,7 +282,7 @@ def _slowdown(run: Run) -> Table | None:
     head = ("work in the target", "no monitor", *(f"a scan every {p / 1000:g} s" for p in periods))
     notes = [
         "Medians of rounds in turn; the target has one processor, and so has the machine with icount. Each"
-        " work takes seconds: scans every 10 s fall into few of them, looks into all."
+        " work takes about a second: scans every 10 s fall into few of them, looks into all."
     ]
     return Table(f"What the target pays, {run.clock}", head, rows, notes)
 
