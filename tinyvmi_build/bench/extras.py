@@ -26,8 +26,8 @@ from .statistics import spread
 Extra = Callable[[Lab, Target, Run], None]
 
 WORK = "bench/work"  # in the target
-#: Workload → its pieces, so that each takes about a second: of counted instructions, and of an emulated clock,
-#: where a new process, with all that is flushed for it, takes far longer than its instructions say.
+#: Workload → its pieces, so that each takes about a second: of counted instructions, and of an emulator's
+#: time, of which a new process, with all that is flushed for it, takes far more than its instructions say.
 WORKLOADS = {"cpu": (250, 250), "memory": (90, 90), "fork": (2500, 250)}
 PERIODS_MS = (0, 10_000, 1_000, 100)  # 0: no monitor
 #: Modules that any machine can load, beside those that the lab's target has loaded.

@@ -162,7 +162,7 @@ class Terminal:
             self._line(
                 f"  {safe(body['check'])}: cost {_time(body['took_ns'] // 1000)},"
                 f" {_time(body['map_ns'] // 1000)} of it to map {body['map_pages']} pages"
-                f" in {body['map_calls']} calls"
+                f" in {body['map_calls']} calls{_phases(body)}"
             )
         elif kind == "tracking":
             if body["frames"]:
@@ -327,6 +327,13 @@ def _summary(collector: Collector) -> dict[str, Any]:
 
 def _time(us: int) -> str:
     return f"{us} us" if us < 1000 else f"{us / 1000:.1f} ms"
+
+
+def _phases(cost: dict[str, Any]) -> str:
+    """What else of a cost is told apart."""
+    names = {"read_ns": "to read", "sites_ns": "at places that are patched", "hash_ns": "to hash"}
+    parts = [f", {_time(cost[key] // 1000)} {name}" for key, name in names.items() if cost.get(key)]
+    return "".join(parts)
 
 
 def _bytes(hex_text: str, symbol: str, as_text: bool) -> str:

@@ -242,3 +242,13 @@ def test_a_program_reads_them():
 def test_without_a_rhythm_nothing_is_said_of_times():
     assert "worst" not in told(Terminal, lines(*SCANNED))
     assert "worst_times" not in told(JsonLines, lines(*SCANNED))
+
+
+def test_costs_are_told_with_the_phases_that_there_are():
+    cost = {"t": "cost", "scan": 0, "check": "text", "took_ns": 9_000_000, "map_ns": 2_000, "map_pages": 7}
+    cost |= {"map_calls": 1}
+    more = cost | {"read_ns": 4_000_000, "sites_ns": 5_000, "hash_ns": 0, "report_ns": 0}
+    text = told(Terminal, lines(hello(), kernel(), cost, more))
+    old, new = [line for line in text.splitlines() if "text: cost" in line]
+    assert old.endswith("text: cost 9.0 ms, 2 us of it to map 7 pages in 1 calls")
+    assert new.endswith("in 1 calls, 4.0 ms to read, 5 us at places that are patched")
