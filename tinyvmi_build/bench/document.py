@@ -7,14 +7,15 @@ from dataclasses import dataclass
 import jinja2
 
 from ..paths import data_dir
-from .plan import MONITOR
+from .plan import DIGESTS, MONITOR
 from .report import FOOT, NAMES, amount, tables, unit
 from .result import CLOCKS, Result, Run
-from .samples import LATER, MAPPING, WHOLE, WORK, pick
+from .samples import LATER, MAPPING, PARTS, WHOLE, pick
 from .statistics import less
 
 _BAR, _GAP, _LEFT, _WIDTH = 22, 8, 150, 520
 _SHOWN = "text + rodata"
+_COLOURS = dict(zip(PARTS, ("#c44e52", "#4c72b0", "#dd8452", "#8172b3", "#937860"), strict=True))
 
 
 def document(result: Result, plot: str | None) -> str:
@@ -39,11 +40,18 @@ def _gains(run: Run) -> list[str]:
 
 
 @dataclass(frozen=True)
+class Segment:
+    x: int
+    width: int
+    colour: str
+
+
+@dataclass(frozen=True)
 class Bar:
     y: int
     name: str
-    mapping: int  # widths in pixels
-    work: int
+    segments: list[Segment]
+    end: int
     label: str
 
 
@@ -55,10 +63,12 @@ class Panel:
 
 
 def plot(result: Result) -> str:
-    """SVG: one panel a run: text + rodata, mapping and the rest of each who was compared."""
+    """SVG: one panel a run: text + rodata, in phases, of each who was compared."""
     panels, y = [], 20
-    for run in result.runs:
-        panel = _panel(run, y)
+    for run, way in ((run, way) for run in result.runs for way in ("", DIGESTS)):
+        panel = _panel(run, y, way)
+        if not panel.bars:
+            continue
         panels.append(panel)
         y += 40 + len(panel.bars) * (_BAR + _GAP)
     return (
@@ -71,23 +81,28 @@ def plot(result: Result) -> str:
             left=_LEFT,
             bar=_BAR,
             command=result.command,
+            colours=_COLOURS,
         )
     )
 
 
-def _panel(run: Run, y: int) -> Panel:
-    found: list[tuple[str, float, float]] = []
+def _panel(run: Run, y: int, way: str) -> Panel:
+    found: list[tuple[str, dict[str, float]]] = []
     for who, name in NAMES.items():
-        mapping, work = (pick(run.figures, who, _SHOWN, LATER, phase) for phase in (MAPPING, WORK))
-        if mapping and work:
-            found.append((name, mapping.ns.median, work.ns.median))
-    scale = _WIDTH / max((mapping + work for _, mapping, work in found), default=1.0)
-    bars = [
-        Bar(y + 30 + i * (_BAR + _GAP), name, round(scale * mapping), round(scale * work),
-            amount(run, mapping + work))
-        for i, (name, mapping, work) in enumerate(found)
-    ]  # fmt: skip
-    return Panel(y, f"{_SHOWN}, {unit(run)} ({run.clock})", bars)
+        figures = {phase: pick(run.figures, who + way, _SHOWN, LATER, phase) for phase in _COLOURS}
+        parts = {phase: figure.ns.median for phase, figure in figures.items() if figure}
+        if len(parts) == len(_COLOURS):
+            found.append((name, parts))
+    scale = _WIDTH / max((sum(parts.values()) for _, parts in found), default=1.0)
+    bars = []
+    for i, (name, parts) in enumerate(found):
+        segments, at = [], float(_LEFT)
+        for phase, ns in parts.items():
+            segments.append(Segment(round(at), round(at + scale * ns) - round(at), _COLOURS[phase]))
+            at += scale * ns
+        label = amount(run, sum(parts.values()))
+        bars.append(Bar(y + 30 + i * (_BAR + _GAP), name, segments, round(at), label))
+    return Panel(y, f"{_SHOWN}{way}, {unit(run)} ({run.clock})", bars)
 
 
 def _environment(autoescape: bool) -> jinja2.Environment:

@@ -157,7 +157,11 @@ def test_the_plot_is_svg_with_a_bar_for_each() -> None:
     told.command = "a < b & c"
     root = ElementTree.fromstring(plot(told))
     texts = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
-    assert {"monitor", "dom0, kept", "dom0, page by page"} <= set(texts)
+    assert {"monitor", "dom0, kept", "dom0, page by page", "hashing", "reading"} <= set(texts)
+    assert [t for t in texts if t and t.startswith("text + rodata")] == [
+        "text + rodata, thousand instructions (icount)",
+        "text + rodata, digests, thousand instructions (icount)",
+    ]
     widths = [int(e.get("width", "0").rstrip("%")) for e in root.iter("{http://www.w3.org/2000/svg}rect")]
     assert max(widths) <= 520 and widths.count(0) <= 1
 
