@@ -28,8 +28,11 @@ static inline uint32_t tv_pair_digest(struct tv_pair *p)
 {
     const uint8_t *const page[2] = { p->page[0], p->page[1] };
     uint32_t count = p->count;
-    uint64_t since = tv_cost_begin();
+    uint64_t since;
 
+    if (!count)
+        return 0;
+    since = tv_cost_begin();
     tv_digest_pages(page, count, p->digest);
     tv_cost_end(TV_HASHING, since);
     p->count = 0;

@@ -179,14 +179,25 @@ static void judge_places(struct tv_text_pass *p, struct tv_kernel *k, uint32_t i
     }
 }
 
+/* Copy page `i`, with what lies around it, to where its places are judged. */
+static bool take(struct tv_text_pass *p, uint32_t i)
+{
+    uint64_t since;
+    bool there;
+
+    if (p->kept)
+        return tv_text_copy_kept(p->window, p->kept, i);
+    since = tv_cost_begin();
+    there = tv_text_copy(p->window, p->range, p->a->va, i, p->a->c->npages);
+    tv_cost_end(TV_READING, since);
+    return there;
+}
+
 bool tv_text_page(struct tv_text_pass *p, struct tv_kernel *k, uint32_t i, struct tv_result *res)
 {
     uint64_t since = tv_cost_begin();
-    bool readable = p->kept ? tv_text_copy_kept(p->window, p->kept, i) :
-                              tv_text_copy(p->window, p->range, p->a->va, i, p->a->c->npages);
+    bool readable = take(p, i);
 
-    tv_cost_end(TV_READING, since);
-    since = tv_cost_begin();
     if (readable)
         tv_text_lift_probes(p->s, p->a, k, p->a->va + (uint64_t)i * TV_PAGE_SIZE, p->window, sizeof(p->window));
     else
