@@ -3,7 +3,9 @@
  * Lets the target write to its own read-only memory, as an attacker in its
  * kernel does: "HOW ADDRESS HEXBYTES" into /proc/poke.  HOW is
  *   wp    the mapping that everybody uses, with CR0.WP cleared for the write;
- *   vmap  another, writable mapping of the same frames.
+ *   vmap  another, writable mapping of the same frames;
+ *   frame the frame is given back to Xen and another one taken in its place,
+ *         with the same content but for the bytes.
  * The moment is told on the console, just before the write.  For the lab only.
  */
 #include <linux/irqflags.h>
@@ -14,6 +16,8 @@
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
 #include <asm/processor-flags.h>
+#include <asm/xen/hypercall.h>
+#include <xen/interface/memory.h>
 
 #define BYTES_MAX 16
 #define LINE_SIZE 80
@@ -53,6 +57,35 @@ static int poke_vmap(unsigned long at, const u8 *bytes, size_t n)
 	return 0;
 }
 
+/* The bytes lie in one page.  Meanwhile nothing may use it: interrupts are off, and there is one vCPU. */
+static int poke_frame(unsigned long at, const u8 *bytes, size_t n)
+{
+	xen_pfn_t gfn = __pa(at) >> PAGE_SHIFT;
+	struct xen_memory_reservation r = { .nr_extents = 1, .domid = DOMID_SELF };
+	struct page *page = pfn_to_page(gfn);
+	void *content = (void *)__get_free_page(GFP_KERNEL);
+	void *window = vmap(&page, 1, VM_MAP, PAGE_KERNEL);
+	unsigned long flags;
+	int err = -ENOMEM;
+
+	if (!content || !window)
+		goto out;
+	memcpy(content, (void *)(at & PAGE_MASK), PAGE_SIZE);
+	memcpy(content + (at & ~PAGE_MASK), bytes, n);
+	set_xen_guest_handle(r.extent_start, &gfn);
+	local_irq_save(flags);
+	err = HYPERVISOR_memory_op(XENMEM_decrease_reservation, &r) == 1 ? 0 : -EBUSY;
+	if (!err && HYPERVISOR_memory_op(XENMEM_populate_physmap, &r) != 1)
+		panic("the frame that was given back does not come again");
+	if (!err)
+		memcpy(window, content, PAGE_SIZE);
+	local_irq_restore(flags);
+out:
+	vunmap(window);
+	free_page((unsigned long)content);
+	return err;
+}
+
 static ssize_t poke_write(struct file *file, const char __user *from, size_t size, loff_t *pos)
 {
 	char line[LINE_SIZE] = "", how[8], hex[2 * BYTES_MAX + 1];
@@ -75,6 +108,8 @@ static ssize_t poke_write(struct file *file, const char __user *from, size_t siz
 		poke_wp((void *)at, bytes, n);
 	else if (!strcmp(how, "vmap"))
 		err = poke_vmap(at, bytes, n);
+	else if (!strcmp(how, "frame"))
+		err = poke_frame(at, bytes, n);
 	else
 		err = -EINVAL;
 	return err ? err : size;

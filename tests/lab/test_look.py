@@ -42,7 +42,7 @@ def test_it_says_that_writes_are_tracked(watch: Watch) -> None:
     assert watch.monitor.tracking == {"t": "tracking", "frames": pages}
 
 
-USUAL = {("text", "wp"), ("rodata", "vmap")}
+USUAL = {("text", "wp"), ("rodata", "vmap"), ("text", "frame")}
 
 
 @pytest.mark.parametrize(
@@ -50,11 +50,11 @@ USUAL = {("text", "wp"), ("rodata", "vmap")}
     [
         pytest.param(check, how, marks=[] if (check, how) in USUAL else [pytest.mark.long])
         for check in ("text", "rodata")
-        for how in ("wp", "vmap")
+        for how in ("wp", "vmap", "frame")
     ],
 )
 def test_a_write_by_the_target_is_told(watch: Watch, check: str, how: str) -> None:
-    """Through the read-only mapping and through another one: the frame is what is tracked."""
+    """Through the read-only mapping, through another one, into another frame: what stands there is what counts."""
     scans = watch.monitor.scans
     told = watch.drive(how, watch.place(check), 2)
     assert max(each["told"] for each in told) < timeout(SOON_S)
