@@ -16,6 +16,29 @@ static void copies(void)
     CHECK(memcpy(buf, "AB", 2) == buf && buf[1] == 'B' && buf[2] == 'x');
 }
 
+/* Every length around the eight bytes that are moved at a time, at every alignment: those, and none beside. */
+static void words(void)
+{
+    unsigned char from[40], to[40];
+
+    for (size_t i = 0; i < sizeof(from); i++)
+        from[i] = (unsigned char)(i + 1);
+    for (size_t at = 0; at < 8; at++) {
+        for (size_t n = 0; n < 26; n++) {
+            bool copied = true, filled = true;
+
+            memset(to, 0xee, sizeof(to));
+            CHECK(memcpy(to + at, from + 3, n) == to + at);
+            for (size_t i = 0; i < sizeof(to); i++)
+                copied &= to[i] == (i >= at && i < at + n ? from[3 + i - at] : 0xee);
+            CHECK(memset(to + at, 0x1a7, n) == to + at); /* as a byte: a7 */
+            for (size_t i = 0; i < sizeof(to); i++)
+                filled &= to[i] == (i >= at && i < at + n ? 0xa7 : 0xee);
+            CHECK(copied && filled);
+        }
+    }
+}
+
 /* Every length and every place of the difference around the eight bytes that memcmp takes at a time. */
 static void comparisons(void)
 {
@@ -79,6 +102,7 @@ static void numbers(void)
 
 SMOKE_TESTS(string) = {
     {"string: memcpy, memmove, memset", copies},
+    {"string: memcpy and memset of words and the rest", words},
     {"string: memcmp, strcmp, strncmp", comparisons},
     {"string: strlen, strchr, strstr, memchr", searches},
     {"string: strncpy, strcat, strdup", builders},
