@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <tinyvmi/config.h>
+#include <tinyvmi/cost.h>
 #include <tinyvmi/platform.h>
 #include <tinyvmi/record.h>
 
@@ -149,6 +150,24 @@ bool tv_kept_look(struct tv_kept *s, uint32_t i, const struct guest_view *v, uin
     doubt(s, i - 1);
     doubt(s, i + 1);
     return there;
+}
+
+void tv_kept_look_part(struct tv_kept *s, const struct guest_view *v, uint32_t first, uint32_t end)
+{
+    uint64_t since = tv_cost_begin();
+
+    for (uint32_t i = first; i < end; i++)
+        tv_kept_look(s, i, v, i);
+    tv_cost_end(TV_READING, since);
+}
+
+void tv_kept_look_marked(struct tv_kept *s, const struct guest_view *v)
+{
+    uint64_t since = tv_cost_begin();
+
+    for (uint32_t i = tv_kept_next(s, 0); i < s->npages; i = tv_kept_next(s, i + 1))
+        tv_kept_look(s, i, v, i);
+    tv_cost_end(TV_READING, since);
 }
 
 const uint8_t *tv_kept_page(const struct tv_kept *s, uint32_t i)

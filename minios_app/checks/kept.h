@@ -48,6 +48,12 @@ void tv_kept_doubt(struct tv_kept *s);
 /* Bring copy `i` up to what the view shows at its page `at`.  False, and there is no copy, if it shows nothing. */
 bool tv_kept_look(struct tv_kept *s, uint32_t i, const struct guest_view *v, uint32_t at);
 
+/* The same of pages `first` to `end`, which the view shows at the same numbers; told as reading (cost.h). */
+void tv_kept_look_part(struct tv_kept *s, const struct guest_view *v, uint32_t first, uint32_t end);
+
+/* And of those that a look is for (tv_kept_next()). */
+void tv_kept_look_marked(struct tv_kept *s, const struct guest_view *v);
+
 /* Copy `i`, or NULL. */
 const uint8_t *tv_kept_page(const struct tv_kept *s, uint32_t i);
 

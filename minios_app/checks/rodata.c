@@ -250,13 +250,10 @@ static void judge_chunk(struct tv_kernel *k, const struct tv_digest_range *g, ui
                         struct tv_result *res)
 {
     uint32_t low = first ? first - 1 : 0, high = end < g->npages ? end + 1 : end;
-    uint64_t since;
 
     tv_range_refresh_part(k, &range, low, high - low);
-    since = tv_cost_begin();
-    for (uint32_t i = first; kept.block && i < end; i++)
-        tv_kept_look(&kept, i, &range.view, i);
-    tv_cost_end(TV_READING, since);
+    if (kept.block)
+        tv_kept_look_part(&kept, &range.view, first, end);
     for (uint32_t i = first; i < end; i++)
         judge_page(k, g, i, res);
     judge_pair(g, res);
@@ -291,8 +288,8 @@ static void look(struct tv_kernel *k, const struct tv_dirty *dirty, struct tv_re
 
     if (!g || !tv_kept_revisit(&kept, k, &range, dirty))
         return;
-    for (uint32_t i = tv_kept_next(&kept, 0); kept.block && i < g->npages; i = tv_kept_next(&kept, i + 1))
-        tv_kept_look(&kept, i, &range.view, i);
+    if (kept.block)
+        tv_kept_look_marked(&kept, &range.view);
     for (uint32_t i = tv_kept_next(&kept, 0); i < g->npages; i = tv_kept_next(&kept, i + 1))
         judge_page(k, g, i, res);
     judge_pair(g, res);

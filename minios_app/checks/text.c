@@ -226,11 +226,7 @@ static void judge_chunk(struct tv_kernel *k, uint32_t first, uint32_t end, struc
 
     tv_range_refresh_part(k, &range, low, high - low);
     if (pass.kept) {
-        uint64_t since = tv_cost_begin();
-
-        for (uint32_t i = low; i < high; i++)
-            tv_kept_look(&kept, i, &range.view, i);
-        tv_cost_end(TV_READING, since);
+        tv_kept_look_part(&kept, &range.view, low, high);
         /* A neighbour that was right, and is not after this look, must not be passed over. */
         first = before && !(kept.flags[low] & TV_KEPT_GOOD) ? low : first;
         end = after && !(kept.flags[high - 1] & TV_KEPT_GOOD) ? high : end;
@@ -338,8 +334,8 @@ static void look(struct tv_kernel *k, const struct tv_dirty *dirty, struct tv_re
 
     if (!k->profile->text || !tv_kept_revisit(&kept, k, &range, dirty))
         return;
-    for (uint32_t i = tv_kept_next(&kept, 0); pass.kept && i < range.npages; i = tv_kept_next(&kept, i + 1))
-        tv_kept_look(&kept, i, &range.view, i);
+    if (pass.kept)
+        tv_kept_look_marked(&kept, &range.view);
     for (uint32_t i = tv_kept_next(&kept, 0), done = 0; i < range.npages; i = tv_kept_next(&kept, i + 1)) {
         uint32_t end = i + 2 < range.npages ? i + 2 : range.npages;
 
