@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .goals import goals
-from .plan import DIGESTS, LIBVMI, LIMIT, MONITOR
+from .plan import DIGESTS, LIBVMI, LIMIT, MONITOR, WHOLE_LOOK
 from .result import CLOCKS, ICOUNT, Result, Run
 from .samples import (
     FIRST,
@@ -165,9 +165,16 @@ def _looks(run: Run) -> Table:
     for f in run.figures:
         if (f.who, f.scan, f.phase) == (MONITOR, LOOK, WHOLE):
             share = f"{100 * f.ns.median / scan.ns.median:.2f} %" if scan else "–"
-            rows.append((f.what, _cell(run, f), share))
+            # The whole of a look is of checks that tell theirs.
+            parts = [
+                None if f.what == WHOLE_LOOK else pick(run.figures, MONITOR, f.what, LOOK, p) for p in PARTS
+            ]
+            rows.append(
+                (f.what, _cell(run, f), share, *(amount(run, p.ns.median) if p else "–" for p in parts))
+            )
     notes = [f"Medians (quartiles), {unit(run)}; the target runs and is at rest."]
-    return Table(f"Between scans, {run.clock}", ("what", unit(run), "of a scan of everything"), rows, notes)
+    head = ("what", unit(run), "of a scan of everything", *PARTS)
+    return Table(f"Between scans, {run.clock}", head, rows, notes)
 
 
 def _pages(run: Run) -> Table:

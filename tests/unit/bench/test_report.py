@@ -9,13 +9,14 @@ import pytest
 
 from tinyvmi_build.bench.document import document, plot
 from tinyvmi_build.bench.report import FOOT, tables
-from tinyvmi_build.bench.result import Result
+from tinyvmi_build.bench.result import ICOUNT, Result, Run
+from tinyvmi_build.bench.run import finish
 from tinyvmi_build.bench.statistics import spread
 from tinyvmi_build.bench.table import Table
 from tinyvmi_build.cli.main import run
 from tinyvmi_build.errors import UsageError
 
-from .told import result
+from .told import line, lines, result, told
 
 
 def rows(found: list[Table], title: str) -> dict[str, tuple[str, ...]]:
@@ -50,6 +51,20 @@ def test_digests_are_held_against_digests_alone() -> None:
     told.runs[0].figures = [f for f in told.runs[0].figures if "digests" not in f.who]
     assert what not in rows(tables(told), "Goals")
     assert not any(t.title.startswith("A scan by digests") for t in tables(told))
+
+
+def test_looks_are_told_in_phases() -> None:
+    told_lines = lines()
+    cost = {"scan": 1, "map_ns": 100, "map_pages": 1, "map_calls": 1, "look": 1}
+    cost |= {"read_ns": 200, "sites_ns": 0, "hash_ns": 0, "report_ns": 0}
+    told_lines += [
+        line("monitor", 1, "cost", check=c, took_ns=ns, **cost) for c, ns in (("text", 500), ("a look", 900))
+    ]
+    run = Run(ICOUNT)
+    finish(run, told(told_lines))
+    found = rows(tables(Result("x", {}, "0", [run])), "Between scans")
+    assert found["text"] == ("0.5", "46.95 %", "0.1", "0.2", "0", "0", "0.2")
+    assert found["a look"] == ("0.9", "84.51 %", "–", "–", "–", "–", "–")
 
 
 def test_goals_of_time_are_met_or_not() -> None:
