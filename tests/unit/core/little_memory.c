@@ -77,6 +77,11 @@ void tv_console_write(const char *s, size_t n)
     used += n;
 }
 
+uint64_t tv_now_ns(void)
+{
+    return 0; /* nobody asks what anything costs */
+}
+
 void tv_range_walk(struct tv_kernel *k, struct tv_range *r, uint32_t first, uint32_t n)
 {
     (void)k;

@@ -57,7 +57,7 @@ def ranges(folder: Path, compare: str) -> Ranges:
         shutil.copy(name, folder)
     source = folder / "little_memory.c"
     source.write_text(source.read_text().replace("KEEP_BYTES", str(int(compare == "bytes"))))
-    parts = (core / "checks" / "kept.c", core / "monitor" / "record.c")
+    parts = (core / "checks" / "kept.c", core / "monitor" / "record.c", core / "monitor" / "cost.c")
     return Ranges(compile_shared(folder, "kept", source, *parts))
 
 
