@@ -54,7 +54,7 @@ USUAL = {("text", "wp"), ("rodata", "vmap"), ("text", "frame")}
     ],
 )
 def test_a_write_by_the_target_is_told(watch: Watch, check: str, how: str) -> None:
-    """Through the read-only mapping, through another one, into another frame: what stands there is what counts."""
+    """Through the read-only mapping, through another one, into another frame: what is there counts."""
     scans = watch.monitor.scans
     told = watch.drive(how, watch.place(check), 2)
     assert max(each["told"] for each in told) < timeout(SOON_S)

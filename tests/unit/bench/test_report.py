@@ -58,11 +58,17 @@ def test_looks_are_told_in_phases() -> None:
     cost = {"scan": 1, "map_ns": 100, "map_pages": 1, "map_calls": 1, "look": 1}
     cost |= {"read_ns": 200, "sites_ns": 0, "hash_ns": 0, "report_ns": 0}
     told_lines += [
-        line("monitor", 1, "cost", check=c, took_ns=ns, **cost) for c, ns in (("text", 500), ("a look", 900))
+        line("monitor", 1, "cost", check=c, took_ns=ns, **cost)
+        for c, ns in (("tracking", 890), ("text", 500), ("a look", 900))
     ]
     run = Run(ICOUNT)
     finish(run, told(told_lines))
-    found = rows(tables(Result("x", {}, "0", [run])), "Between scans")
+    all_tables = tables(Result("x", {}, "0", [run]))
+    met = rows(all_tables, "Goals")
+    assert met["a look at rest, of a scan that digests"] == ("≤ 2 %", "0.90 %", "yes")
+    assert met["a look at rest, of a scan that compares"] == ("≤ 2 %", "84.51 %", "NO")
+    assert met["the same but for Xen's own answer"] == ("≤ 2 %", "0.94 %", "yes")
+    found = rows(all_tables, "Between scans")
     assert found["text"] == ("0.5", "46.95 %", "0.1", "0.2", "0", "0", "0.2")
     assert found["a look"] == ("0.9", "84.51 %", "–", "–", "–", "–", "–")
 
