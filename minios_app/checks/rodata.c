@@ -120,6 +120,13 @@ static bool is_cut(const struct tv_cut_string *cut)
     return true;
 }
 
+static bool is_in(const struct tv_cut_string *cut, uint32_t i)
+{
+    uint64_t start = (uint64_t)i * TV_PAGE_SIZE;
+
+    return cut->offset < start + TV_PAGE_SIZE && cut->offset + strlen(cut->text) > start;
+}
+
 /* Bring the commas of strings that are wholly cut back into page `i`. */
 static void uncut(const struct tv_digest_range *g, uint32_t i)
 {
@@ -129,7 +136,7 @@ static void uncut(const struct tv_digest_range *g, uint32_t i)
         const struct tv_cut_string *cut = &g->cuts[s];
         size_t n = strlen(cut->text);
 
-        if (cut->offset >= start + TV_PAGE_SIZE || cut->offset + n <= start || !is_cut(cut))
+        if (!is_in(cut, i) || !is_cut(cut))
             continue;
         for (size_t j = 0; j < n; j++) {
             uint64_t at = cut->offset + j - start; /* wraps below the page, and is then too large */
@@ -192,14 +199,33 @@ static bool is_kept(const struct tv_digest_range *g, uint32_t i)
            (i + 1 == g->npages || tv_kept_page(&kept, i + 1));
 }
 
-/* Bring page `i` to where it is judged. */
-static bool take_page(const struct tv_digest_range *g, uint32_t i)
+/* Page `i` where it is kept or shown, if that is how the package has it: nothing to take back, no copy to make. */
+static const uint8_t *as_it_is(const struct tv_digest_range *g, uint32_t i, uint64_t delta)
+{
+    const uint8_t *copy = tv_kept_page(&kept, i);
+
+    if (delta && g->reloc_index[i] != g->reloc_index[i + 1])
+        return NULL;
+    for (uint32_t s = 0; s < g->cut_count; s++)
+        if (is_in(&g->cuts[s], i))
+            return NULL;
+    if (copy)
+        return copy;
+    return range.view.err[i] ? NULL : range.view.base + (size_t)i * TV_PAGE_SIZE;
+}
+
+/* A copy of page `i` with all taken back; NULL if it cannot be read. */
+static const uint8_t *taken_back(const struct tv_digest_range *g, uint32_t i, uint64_t delta)
 {
     uint64_t since = tv_cost_begin();
     bool there = copy_page(g, i);
 
     tv_cost_end(TV_READING, since);
-    return there;
+    if (!there)
+        return NULL;
+    unrelocate(g, i, delta);
+    uncut(g, i);
+    return page + TV_RELOC_BIAS;
 }
 
 static void judge_digest(const struct tv_digest_range *g, uint32_t i, const uint8_t *bytes, const uint8_t digest[32],
@@ -222,25 +248,27 @@ static void judge_pair(const struct tv_digest_range *g, struct tv_result *res)
 
 static void judge_page(struct tv_kernel *k, const struct tv_digest_range *g, uint32_t i, struct tv_result *res)
 {
-    uint8_t digest[TV_DIGEST_SIZE], *flags = &kept.flags[i], right;
+    uint8_t digest[TV_DIGEST_SIZE], *flags = &kept.flags[i], right = TV_KEPT_GOOD;
+    const uint8_t *plain, *bytes;
 
     if (tv_kept_page(&kept, i) && (*flags & TV_KEPT_GOOD)) {
         res->units++;
         return;
     }
     *flags &= (uint8_t)~TV_KEPT_GOOD;
-    if (!take_page(g, i)) {
+    plain = as_it_is(g, i, k->delta);
+    bytes = plain ? plain : taken_back(g, i, k->delta);
+    if (!bytes) {
         res->missing++;
         return;
     }
-    unrelocate(g, i, k->delta);
-    uncut(g, i);
     res->units++;
-    right = !kept.block || is_kept(g, i) ? TV_KEPT_GOOD : 0;
+    if (!plain && kept.block && !is_kept(g, i))
+        right = 0;
     if (size_of(g, i) < TV_PAGE_SIZE) {
-        tv_digest(page + TV_RELOC_BIAS, size_of(g, i), digest);
-        judge_digest(g, i, page + TV_RELOC_BIAS, digest, right, res);
-    } else if (tv_pair_add(&pair, i, right, page + TV_RELOC_BIAS)) {
+        tv_digest(bytes, size_of(g, i), digest);
+        judge_digest(g, i, bytes, digest, right, res);
+    } else if (tv_pair_add(&pair, i, right, bytes, plain)) {
         judge_pair(g, res);
     }
 }

@@ -183,7 +183,7 @@ static void judge_page(struct tv_kernel *k, uint32_t i, struct tv_result *res)
         return;
     }
     unrelocate(&state.t->range, i, state.delta);
-    if (tv_pair_add(&pair, i, right, page))
+    if (tv_pair_add(&pair, i, right, page, false))
         judge_pair(res);
 }
 
