@@ -95,7 +95,7 @@ def command(
     from ..bench.document import document
     from ..bench.document import plot as draw
     from ..bench.report import FOOT, tables
-    from ..bench.result import Result
+    from ..bench.result import HOST, Result
     from ..bench.whole import measure
 
     # As it can be repeated elsewhere: where files lay here says nothing there.
@@ -147,5 +147,6 @@ def command(
             progress.warn(f"{run.clock}: {failure}")
     for absent in result.absent:
         progress.note(f"not measured: {absent}")
-    click.echo(FOOT)
+    if any(run.clock != HOST for run in result.runs):
+        click.echo(FOOT)
     return 0
