@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include <tinyvmi/config.h>
-#include <tinyvmi/cost.h>
 #include <tinyvmi/platform.h>
 
 #include "kept.h"
@@ -97,17 +96,6 @@ void guest_view_map(struct guest_mem *gm, struct guest_view *v, uint32_t first, 
     (void)v;
     (void)first;
     (void)n;
-}
-
-uint64_t tv_cost_begin(void)
-{
-    return 0;
-}
-
-void tv_cost_end(enum tv_phase phase, uint64_t since)
-{
-    (void)phase;
-    (void)since;
 }
 
 const struct tv_config tv_config = { .keep_bytes = KEEP_BYTES };
