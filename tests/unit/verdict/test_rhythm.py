@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +27,7 @@ from tinyvmi_build.verdict.rhythm import (
 
 from .stream import check, kernel
 
+DOCUMENT = Path(__file__).parents[3] / "docs" / "rhythm.md"
 DEFAULTS = Rhythm(period_s=60, jitter_pct=10, look_s=0.1, slice_s=0, compare="bytes")
 SEEN = Seen({"text": 1.0, "rodata": 0.3, "idt": 0.002, "page-tables": 0.05}, {"text": 2000, "rodata": 900})
 S = 1.352
@@ -152,7 +154,7 @@ def test_another_kernel_is_measured_anew() -> None:
 
 
 def test_the_document_has_these_formulas() -> None:
-    document = (data_dir("docs") / "rhythm.md").read_text()
+    document = DOCUMENT.read_text()
     section = document.split("## The worst time")[1].split("\n## ")[0]
     table = dict(re.findall(r"^\| ([^|]+) \| ([^|]+) \| [^|]+ \|$", section, re.M))
     assert table.pop("change") == "worst time"
