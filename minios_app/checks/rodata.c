@@ -199,7 +199,10 @@ static bool is_kept(const struct tv_digest_range *g, uint32_t i)
            (i + 1 == g->npages || tv_kept_page(&kept, i + 1));
 }
 
-/* Page `i` where it is kept or shown, if that is how the package has it: nothing to take back, no copy to make. */
+/*
+ * Page `i` where it is kept or shown, if that is how the package has it: nothing to take back, no copy to make.
+ * What changes while it is digested makes a digest that no page has.
+ */
 static const uint8_t *as_it_is(const struct tv_digest_range *g, uint32_t i, uint64_t delta)
 {
     const uint8_t *copy = tv_kept_page(&kept, i);

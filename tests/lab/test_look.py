@@ -21,10 +21,9 @@ from tinyvmi_build.verdict.model import Verdict
 from tinyvmi_build.verdict.rhythm import BY_TARGET
 from tinyvmi_build.xen.patience import timeout
 
-from .watching import LEGITIMATE, TRACING, Watch
+from .watching import CONSOLE_S, LEGITIMATE, TRACING, Watch
 
 SOON_S = 5.0  # a look, on a machine on which much else runs
-CONSOLE_S = 0.5  # what a monitor and its target say is on the way so long, and other domains have their turn
 ALL_TRACED = TRACING + "echo function > current_tracer; sleep 2; echo nop > current_tracer; sleep 1"
 
 

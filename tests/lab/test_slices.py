@@ -20,8 +20,7 @@ from tinyvmi_build.verdict.rhythm import BY_TARGET, UNLOOKED
 from tinyvmi_build.xen.patience import timeout
 
 from .poking import domain_of
-from .test_look import CONSOLE_S
-from .watching import LEGITIMATE, Watch
+from .watching import CONSOLE_S, LEGITIMATE, Watch
 
 PERIOD_S = 20
 WRITES = 5

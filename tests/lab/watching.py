@@ -19,6 +19,7 @@ from tinyvmi_build.xen.patience import timeout
 from .poking import domain_of, folder_of
 
 SELDOM = "600s"
+CONSOLE_S = 0.5  # what a monitor and its target say is on the way so long, and other domains have their turn
 TRACING = "cd /sys/kernel/tracing; "
 #: What a target's administrator does, over five seconds of looks and more.
 LEGITIMATE = (
