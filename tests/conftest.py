@@ -22,7 +22,7 @@ _outcomes: dict[str, str] = {}  # test → its worst outcome over set-up, call a
 _ORDER = ["passed", "skipped", "failed"]
 _may_skip: set[str] = set()
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parent / "support" / "expected"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,7 +43,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
-    """`golden("dir/name", text)`: text must equal tests/golden/dir/name (`--bless` writes it)."""
+    """`golden("dir/name", text)`: text must equal tests/support/expected/dir/name (`--bless` writes it)."""
 
     def compare(name: str, text: str) -> None:
         path = GOLDEN / name
@@ -61,7 +61,7 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 @pytest.fixture(scope="session")
 def cloud_kernel() -> Path:
     """The package of Debian's current cloud kernel, from the lab's cache or mirror."""
-    from tinyvmi_build.lab.packages import fetch_kernel
+    from tinyvmi_build.lab.machine.packages import fetch_kernel
 
     return fetch_kernel(progress=Progress(quiet=True))
 

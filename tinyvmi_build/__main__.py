@@ -1,5 +1,5 @@
 """`python3 -m tinyvmi_build`."""
 
-from .cli.main import main
+from tinyvmi_build.cli.main import main
 
 main()

@@ -3,7 +3,7 @@
 
     ksyms.py IMAGE.elf OUT.S
 
-The table is what minios_app/base/symbols.c reads: pairs of 32-bit words
+The table is what minios_app/kernel/symbols.c reads: pairs of 32-bit words
 (address, offset of the name), sorted, closed by the end of text.
 """
 

@@ -2,11 +2,11 @@
 /*
  * function-pointers: the kernel's static pointers to functions, and to its
  * constant tables of functions, hold what was compiled into them, or what the
- * kernel's own code can have put there (tinyvmi_build/golden/pointer_rules.py).
+ * kernel's own code can have put there (tinyvmi_build/checks/function_pointers/pointer_rules.py).
  */
 #include <tinyvmi/check.h>
 
-#include "code.h"
+#include "lib/code_owner.h"
 
 #define WINDOW 32 /* pages shown at a time */
 

@@ -10,8 +10,8 @@
 #include <tinyvmi/digest.h>
 #include <tinyvmi/record.h>
 
-#include "code.h"
-#include "kept.h"
+#include "lib/code_owner.h"
+#include "lib/page_cache.h"
 
 #define SITES_MAX   (1u << 17) /* for which there is a bit to say that one was seen */
 #define MODULES     UINT64_C(0xffffffffc0000000) /* MODULES_VADDR, asm/pgtable_64_types.h */

@@ -5,11 +5,11 @@
  * the page is what it was when that was done (kept.h).
  */
 #include <tinyvmi/cost.h>
-#include <tinyvmi/pace.h>
+#include <tinyvmi/schedule.h>
 #include <tinyvmi/record.h>
 
-#include "kept.h"
-#include "pair.h"
+#include "lib/page_cache.h"
+#include "lib/digest_batch.h"
 
 /* Pages that are mapped, then judged, in one go: as in text.c. */
 #define CHUNK_COMPARED 128

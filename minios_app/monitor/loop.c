@@ -2,7 +2,7 @@
 #include <tinyvmi/config.h>
 #include <tinyvmi/digest.h>
 #include <tinyvmi/monitor.h>
-#include <tinyvmi/pace.h>
+#include <tinyvmi/schedule.h>
 #include <tinyvmi/platform.h>
 #include <tinyvmi/record.h>
 
@@ -22,7 +22,7 @@ static void hello(const struct tv_run *run)
     tv_rec_begin("hello");
     tv_rec_uint("abi", 1);
     tv_rec_str("image", tv_config.image_id);
-    tv_rec_str("run", run->nonce);
+    tv_rec_str("nonce", run->nonce);
     tv_rec_uint("target", run->target);
     tv_rec_str("base", tv_config.base);
     tv_rec_str("base_rev", tv_config.base_rev);
@@ -52,7 +52,7 @@ static void found(const struct tv_kernel *k, uint64_t us)
     tv_rec_uint("levels", k->levels);
     if (k->pv)
         tv_rec_uint("pv", 1);
-    tv_rec_uint("us", us);
+    tv_rec_uint("duration_us", us);
     tv_rec_end();
 }
 

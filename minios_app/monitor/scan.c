@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <tinyvmi/cost.h>
-#include <tinyvmi/pace.h>
+#include <tinyvmi/schedule.h>
 #include <tinyvmi/platform.h>
 #include <tinyvmi/record.h>
 
@@ -158,11 +158,11 @@ static void report(const char *name, uint32_t number, const struct tv_result *re
     tv_rec_uint("scan", number);
     tv_rec_str("check", name);
     tv_rec_str("verdict", tv_verdict_name(res->verdict));
-    tv_rec_uint("units", res->units);
+    tv_rec_uint("items", res->units);
     tv_rec_uint("findings", res->findings);
     if (res->notices)
         tv_rec_uint("notices", res->notices);
-    tv_rec_uint("us", us);
+    tv_rec_uint("duration_us", us);
     if (res->reason)
         tv_rec_str("reason", res->reason);
     tv_rec_end();

@@ -1,4 +1,4 @@
-"""The declarations of docs/minios-tree.md: headers to compile against, and claims about real headers."""
+"""The declarations of docs/guide/minios-tree.md: headers to compile against, and claims about real headers."""
 
 from __future__ import annotations
 

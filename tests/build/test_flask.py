@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tinyvmi_build.config.model import Config, Monitor, Privilege
-from tinyvmi_build.lab.packages import extract, fetch_source
+from tinyvmi_build.lab.machine.packages import extract, fetch_source
 from tinyvmi_build.render.plan import flask_types, monitor_items, rendered
 
 CONFIG = Config(monitor=Monitor(name="web-1"), privilege=Privilege(mode="flask"))

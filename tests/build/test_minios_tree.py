@@ -70,12 +70,12 @@ def test_what_is_not_declared_is_noticed(declared: str) -> None:
 @pytest.mark.parametrize("header", interface.declarations())
 def test_the_built_in_base_declares_it(header: str) -> None:
     text = interface.claims(header, interface.declarations()[header])
-    flags = [f"-I{APP / 'base/include'}", "-D__XEN_INTERFACE_VERSION__=0x00040e00", "-Wno-missing-prototypes"]
+    flags = [f"-I{APP / 'kernel/include'}", "-D__XEN_INTERFACE_VERSION__=0x00040e00", "-Wno-missing-prototypes"]
     assert compile_c(text, *flags) == ""
 
 
 def test_a_false_claim_is_noticed() -> None:
-    flags = [f"-I{APP / 'base/include'}", "-D__XEN_INTERFACE_VERSION__=0x00040e00"]
+    flags = [f"-I{APP / 'kernel/include'}", "-D__XEN_INTERFACE_VERSION__=0x00040e00"]
     for line in ("#define PAGE_SIZE 8192", "typedef uint32_t pgentry_t;", "int *need_pgt(unsigned long va);"):
         assert "static assertion" in compile_c(interface.claims("mini-os/mm.h", [line]), *flags), line
 

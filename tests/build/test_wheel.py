@@ -44,7 +44,7 @@ def test_the_wheel_carries_what_a_build_needs(wheel, source_tree):
         for path in (source_tree / folder).rglob("*"):
             if path.is_file() and "__pycache__" not in path.parts:
                 assert f"tinyvmi_build/_data/{path.relative_to(source_tree)}" in names
-    assert "tinyvmi_build/verdict/records.schema.json" in names
+    assert "tinyvmi_build/records/records.schema.json" in names
     assert not [n for n in names if n.startswith("tests/")]
 
 

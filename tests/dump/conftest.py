@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from tinyvmi_build.checks.lib.walk import physical
+from tinyvmi_build.checks.policy_globals.tamper import ALLOWED_CORE_PATTERN
 from tinyvmi_build.config.load import Loaded, load
 from tinyvmi_build.image.build import build_host_checker
-from tinyvmi_build.lab.direct import raw_dump
-from tinyvmi_build.lab.packages import fetch_kernel
-from tinyvmi_build.lab.tamper.policy_globals import ALLOWED_CORE_PATTERN
-from tinyvmi_build.lab.tamper.walk import physical
+from tinyvmi_build.lab.machine.direct import raw_dump
+from tinyvmi_build.lab.machine.packages import fetch_kernel
 from tinyvmi_build.profile.build import Wanted, build
 from tinyvmi_build.profile.profile import KernelProfile
-from tinyvmi_build.verdict.collector import Collector
+from tinyvmi_build.records.collector import Collector
 
 NONCE = "0123456789abcdef"
 #: The kernels whose memory is judged here: (metapackage, suite).
@@ -49,7 +49,7 @@ class Checked:
 
 
 class Memory:
-    """A private copy of a dump, writable by link address (`tinyvmi_build.lab.tamper.Guest`)."""
+    """A private copy of a dump, writable by link address (`tinyvmi_build.checks.tamper.Guest`)."""
 
     def __init__(self, dump: Path, copy: Path, profile: KernelProfile, checker: Path):
         shutil.copyfile(dump, copy)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tinyvmi_build.lab.kernel_module import built_module
+from tinyvmi_build.lab.machine.kernel_module import built_module
 
 SOURCES = Path(__file__).with_name("guest")
 

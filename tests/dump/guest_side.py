@@ -8,8 +8,8 @@ from functools import cache
 from pathlib import Path
 
 from tinyvmi_build.errors import MissingEnvironment
-from tinyvmi_build.lab.libraries import closure
-from tinyvmi_build.lab.packages import fetch_packages, unpack
+from tinyvmi_build.lab.machine.libraries import closure
+from tinyvmi_build.lab.machine.packages import fetch_packages, unpack
 from tinyvmi_build.paths import cache_dir
 
 ITS = "indirect_target_selection"

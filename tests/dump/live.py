@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from tinyvmi_build.lab import guest
-from tinyvmi_build.lab.packages import unpacked_kernel, vmlinuz_of
-from tinyvmi_build.lab.qemu import Qemu
-from tinyvmi_build.verdict.collector import Collector, Received
-from tinyvmi_build.xen.patience import timeout
+from tinyvmi_build.lab.machine.packages import unpacked_kernel, vmlinuz_of
+from tinyvmi_build.lab.machine.qemu import Qemu
+from tinyvmi_build.records.collector import Collector, Received
+from tinyvmi_build.timeouts import timeout
 
 NONCE = "0123456789abcdef"
 PCI_HOLE = 3 << 30  # QEMU's pc machine: RAM beyond it goes on at 4 GiB

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tests.dump.conftest import Checked, Memory
+from tinyvmi_build.checks.lib.loaded import LoadedModule
+from tinyvmi_build.checks.modules.layout import Area
+from tinyvmi_build.checks.text.patch_sites import Place, Places
 from tinyvmi_build.config.load import load
-from tinyvmi_build.golden.modules.layout import Area
-from tinyvmi_build.golden.text.places import Place, Places
 from tinyvmi_build.image.build import build_host_checker, profiles_of
-from tinyvmi_build.lab.direct import raw_dump
-from tinyvmi_build.lab.packages import fetch_kernel, parts_of, unpacked_kernel
-from tinyvmi_build.lab.tamper.loaded import LoadedModule
+from tinyvmi_build.lab.machine.direct import raw_dump
+from tinyvmi_build.lab.machine.packages import fetch_kernel, parts_of, unpacked_kernel
 from tinyvmi_build.progress import Progress
 
 #: What is loaded, of what a kernel has: file systems, networks, cryptography with its own assembly, drivers.
@@ -87,7 +87,7 @@ class ModuleTarget:
         self.symbols = memory.profile.symbols
 
     def call(self, opcode: int, place: Place, function: str) -> bytes:
-        from tinyvmi_build.lab.tamper.text import branch
+        from tinyvmi_build.checks.text.tamper import branch
 
         return branch(opcode, place.va, self.symbols.lookup(function))
 

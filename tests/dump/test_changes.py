@@ -8,10 +8,10 @@ import subprocess
 import pytest
 
 from tests.dump.conftest import NONCE, Memory
-from tinyvmi_build.lab.tamper import Change, change, changes
+from tinyvmi_build.checks.tamper import Change, change, changes
+from tinyvmi_build.explain.explainer import Explainer
 from tinyvmi_build.profile.profile import ProfileFile
 from tinyvmi_build.profile.relocated import rodata_at
-from tinyvmi_build.verdict.explain import Explainer
 
 CHANGES = [c for c in changes() if not c.modules]  # those of modules: test_modules.py
 TAMPERS = [c for c in CHANGES if c.caught_by and not c.hides_kernel]

@@ -8,7 +8,7 @@ from pathlib import Path
 import jsonschema
 
 from tests.dump.conftest import Memory, Subject, run_checker
-from tinyvmi_build import verdict
+from tinyvmi_build import records as verdict
 from tinyvmi_build.config.model import Config
 
 CHECKS = Config().checks_made  # raw memory has no registers

@@ -14,8 +14,8 @@ from tests.dump.conftest import KERNELS, Checked, Memory, Subject, make_subject,
 from tests.dump.live import NONCE, Live
 from tinyvmi_build.kernel.bzimage import unpack_bzimage
 from tinyvmi_build.kernel.package import read_kernel
-from tinyvmi_build.lab.direct import raw_dump
-from tinyvmi_build.lab.packages import fetch_kernel
+from tinyvmi_build.lab.machine.direct import raw_dump
+from tinyvmi_build.lab.machine.packages import fetch_kernel
 from tinyvmi_build.profile.profile import KernelProfile
 
 STEP = 2 << 20
@@ -107,7 +107,7 @@ def test_a_forged_vmcoreinfo(memory: Memory) -> None:
     memory.bytes[note : note + len(forged)] = saved
     assert after.exit == 0
     for record in (*before, *(r for r in after.records if r["t"] == "kernel")):
-        record.pop("us")
+        record.pop("duration_us")
     assert [r for r in after.records if r["t"] == "kernel"] == before
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tests.dump.conftest import Checked, Memory
-from tinyvmi_build.lab.tamper import Change, changes
+from tinyvmi_build.checks.tamper import Change, changes
+from tinyvmi_build.explain.explainer import Explainer, Explanation
 from tinyvmi_build.profile.profile import ProfileFile
-from tinyvmi_build.verdict.explain import Explainer, Explanation
 
 # Those of modules: test_modules.py.
 TAMPERS = [c for c in changes() if c.caught_by and not c.hides_kernel and not c.modules]
@@ -56,7 +56,7 @@ def test_every_finding_is_explained(memory: Memory, change: Change) -> None:
 def test_changed_code_is_told_in_whole_instructions(memory: Memory) -> None:
     """One byte of plain code at a time: what should be there is read back from the profile."""
     rng = random.Random(20_261_125)
-    from tinyvmi_build.golden.text.places import Places
+    from tinyvmi_build.checks.text.patch_sites import Places
 
     places = Places(memory.profile)
     chosen = []

@@ -18,8 +18,8 @@ from tests.unit.dump import booted, writers
 from tinyvmi_build.dump import kdump
 from tinyvmi_build.dump.recognise import opened_image, read_image
 from tinyvmi_build.errors import MissingEnvironment
-from tinyvmi_build.lab.direct import raw_dump
-from tinyvmi_build.lab.packages import fetch_kernel
+from tinyvmi_build.lab.machine.direct import raw_dump
+from tinyvmi_build.lab.machine.packages import fetch_kernel
 from tinyvmi_build.profile.build import build
 from tinyvmi_build.profile.profile import KernelProfile, ProfileFile
 
@@ -82,7 +82,7 @@ def test_qemus_elf(qemu_dumps: dict[str, Path], name: str, profile: Path) -> Non
     done = check("--dump", qemu_dumps[name], "--profile", profile, "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     assert result(done)["verdict"] == "intact"
-    assert '"registers": {"verdict": "intact", "worst": "intact", "units": 5' in done.stdout
+    assert '"registers": {"verdict": "intact", "worst": "intact", "items": 5' in done.stdout
 
 
 def test_registers_in_qemus_elf(qemu_dumps: dict[str, Path], profile: Path, tmp_path: Path) -> None:

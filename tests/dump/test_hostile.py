@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.core.digests import VECTOR_FLAGS
 from tests.dump.conftest import Memory, Subject, run_checker
-from tests.unit.core.digests import VECTOR_FLAGS
 from tinyvmi_build.paths import data_dir
 
 STEP = 2 << 20

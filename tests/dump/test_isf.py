@@ -19,7 +19,7 @@ import pytest
 from tests.dump.conftest import make_subject, run_checker
 from tests.unit.dump import booted
 from tests.unit.dump.reader import Reader
-from tinyvmi_build.lab.packages import fetch_kernel
+from tinyvmi_build.lab.machine.packages import fetch_kernel
 from tinyvmi_build.profile.isf import save_isf
 
 MASK = (1 << 48) - 1  # Volatility shows addresses without their sign

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.dump.circumstances import CIRCUMSTANCES, Circumstance, named
-from tests.dump.matrix.cell import FAILED, IMPOSSIBLE, Cell, Kernel, _brief
-from tests.dump.matrix.state import State
-from tests.dump.matrix.table import counts, good, terminal, word
+from tests.experiments.matrix.cell import FAILED, IMPOSSIBLE, Cell, Kernel, _brief
+from tests.experiments.matrix.state import State
+from tests.experiments.matrix.table import counts, good, terminal, word
 from tinyvmi_build.progress import Progress
 
 QUIET = Progress(quiet=True)

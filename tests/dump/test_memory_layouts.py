@@ -18,11 +18,12 @@ import pytest
 
 from tests.dump.conftest import KERNELS, NONCE, Checked, Memory, Subject
 from tests.dump.live import PCI_HOLE, Live
-from tinyvmi_build.lab.direct import raw_dump
-from tinyvmi_build.lab.packages import fetch_kernel
-from tinyvmi_build.lab.tamper import Change, changes, page_tables
-from tinyvmi_build.lab.tamper.walk import physical
-from tinyvmi_build.verdict.collector import Collector
+from tinyvmi_build.checks.lib.walk import physical
+from tinyvmi_build.checks.page_tables import tamper as page_tables
+from tinyvmi_build.checks.tamper import Change, changes
+from tinyvmi_build.lab.machine.direct import raw_dump
+from tinyvmi_build.lab.machine.packages import fetch_kernel
+from tinyvmi_build.records.collector import Collector
 
 GIB = 1 << 30
 PRESENT, WRITABLE, LEAF = 1, 2, 0x80
@@ -65,7 +66,7 @@ def _one_of_each_check() -> list[Any]:
 
 
 class Shaped:
-    """Memory of a guest that was stopped, changed where it lies (`tinyvmi_build.lab.tamper.Guest`)."""
+    """Memory of a guest that was stopped, changed where it lies (`tinyvmi_build.checks.tamper.Guest`)."""
 
     def __init__(self, live: Live, subject: Subject):
         self.profile = subject.profile

@@ -13,8 +13,8 @@ from tests.dump.conftest import Checked, Memory, run_checker
 from tests.dump.live import Watcher
 from tests.dump.module_subject import LOADED, ModuleSubject, ModuleTarget, judged
 from tests.dump.test_text_changes import WRONGS, Wrong, _makeable
-from tinyvmi_build.golden.text.regions import Kind
-from tinyvmi_build.lab.tamper import Change, changes
+from tinyvmi_build.checks.tamper import Change, changes
+from tinyvmi_build.checks.text.regions import Kind
 
 #: (metapackage, suite): each series, and a kernel whose modules are a package by themselves.
 KERNELS = [

@@ -9,12 +9,12 @@ import pytest
 
 from tests.dump.conftest import Memory
 from tests.dump.module_subject import LOADED, ModuleSubject, ModuleTarget, judged
-from tinyvmi_build.golden.modules.packed import unpacked
-from tinyvmi_build.golden.rodata import PAGE
-from tinyvmi_build.golden.text.calls import calls_of
-from tinyvmi_build.golden.text.patch import branch
-from tinyvmi_build.golden.text.places import Place, Places
-from tinyvmi_build.golden.text.regions import Kind
+from tinyvmi_build.checks.modules.packed import unpacked
+from tinyvmi_build.checks.rodata.golden import PAGE
+from tinyvmi_build.checks.text.calls import calls_of
+from tinyvmi_build.checks.text.patch import branch
+from tinyvmi_build.checks.text.patch_sites import Place, Places
+from tinyvmi_build.checks.text.regions import Kind
 
 KERNELS = [("linux-image-amd64", "trixie"), ("linux-image-cloud-amd64", "sid")]
 MODULES = ("nf_tables", "btrfs", "bridge", "nf_conntrack")

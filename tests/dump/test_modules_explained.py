@@ -11,10 +11,10 @@ import pytest
 from tests.dump.conftest import Memory
 from tests.dump.module_subject import LOADED, ModuleSubject, ModuleTarget, judged
 from tests.dump.test_explained import explained
-from tinyvmi_build.golden.modules.layout import Area
-from tinyvmi_build.golden.modules.link import KERNEL, SIZES, Field
-from tinyvmi_build.golden.modules.pages import BIAS, PAGE, entries
-from tinyvmi_build.verdict.explain import Explanation
+from tinyvmi_build.checks.modules.layout import Area
+from tinyvmi_build.checks.modules.link import KERNEL, SIZES, Field
+from tinyvmi_build.checks.modules.pages import BIAS, PAGE, entries
+from tinyvmi_build.explain.explainer import Explanation
 
 #: (metapackage, suite, command line, processor): one area for all, one each, and calls that are counted.
 KERNELS = [

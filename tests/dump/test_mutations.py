@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.dump.campaign import Change, Tally, _judge, batches, random_changes, try_bytes
-from tests.dump.mutations import target
 from tests.dump.test_text_changes import Target
+from tests.experiments.mutations import target
+from tests.experiments.mutations.campaign import Change, Tally, _judge, batches, random_changes, try_bytes
 
 
 @pytest.fixture(scope="module")

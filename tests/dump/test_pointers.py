@@ -10,9 +10,9 @@ import pytest
 
 from tests.dump.conftest import Memory, Subject, run_checker
 from tests.dump.test_hostile import sanitized
-from tinyvmi_build.golden.ro_after_init import EXACT, VALUE
+from tinyvmi_build.checks.ro_after_init.golden import EXACT, VALUE
+from tinyvmi_build.explain.explainer import Explainer
 from tinyvmi_build.profile.profile import ProfileFile
-from tinyvmi_build.verdict.explain import Explainer
 
 __all__ = ["sanitized"]
 POINTERS, BOOT = "function-pointers", "ro-after-init"
@@ -238,5 +238,5 @@ def test_noise(memory: Memory, sanitized: Path) -> None:
 
 def test_a_scan_costs_milliseconds(subject: Subject) -> None:
     checked = run_checker(subject.checker, subject.dump)
-    times = {r["check"]: float(str(r["us"])) for r in checked.records if r["t"] == "check"}
+    times = {r["check"]: float(str(r["duration_us"])) for r in checked.records if r["t"] == "check"}
     assert all(times[check] < 500_000 for check in (POINTERS, "page-tables", BOOT))

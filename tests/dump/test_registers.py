@@ -13,7 +13,7 @@ from tests.dump.conftest import NONCE, Memory, Subject
 from tinyvmi_build.config.load import load
 from tinyvmi_build.image.build import build_host_checker
 from tinyvmi_build.profile.profile import ProfileFile
-from tinyvmi_build.verdict.collector import Collector
+from tinyvmi_build.records.collector import Collector
 
 SMEP, SMAP, UMIP = 1 << 20, 1 << 21, 1 << 11
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tests.dump.circumstances import named
 from tests.dump.conftest import Subject, run_checker
-from tinyvmi_build.lab.direct import raw_dump
-from tinyvmi_build.lab.packages import fetch_kernel
+from tinyvmi_build.lab.machine.direct import raw_dump
+from tinyvmi_build.lab.machine.packages import fetch_kernel
 
 
 def test_a_skylake_server_has_cut_its_quirks(subject: Subject) -> None:

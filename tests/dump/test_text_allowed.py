@@ -14,9 +14,9 @@ from tests.dump.conftest import Checked
 from tests.dump.guest_programs import bpf_loader, livepatch_module
 from tests.dump.test_text_tracing import KERNEL, Traced, copy_of, only
 from tests.dump.text_subject import TextSubject
-from tinyvmi_build.golden.text.regions import Kind
-from tinyvmi_build.lab.direct import raw_dump
-from tinyvmi_build.lab.tamper.text import branch
+from tinyvmi_build.checks.text.regions import Kind
+from tinyvmi_build.checks.text.tamper import branch
+from tinyvmi_build.lab.machine.direct import raw_dump
 
 ALL = ("kprobes", "bpf", "livepatch")
 _BPF = "bpf fentry vfs_read & bpf fentry vfs_write & bpf xdp & sleep 4; "

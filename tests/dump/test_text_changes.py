@@ -16,9 +16,9 @@ import pytest
 from tests.dump.circumstances import named
 from tests.dump.conftest import Checked
 from tests.dump.text_subject import Dump, TextSubject, opened
-from tinyvmi_build.golden.text.places import Place, Places
-from tinyvmi_build.golden.text.regions import Kind
-from tinyvmi_build.lab.tamper.text import branch
+from tinyvmi_build.checks.text.patch_sites import Place, Places
+from tinyvmi_build.checks.text.regions import Kind
+from tinyvmi_build.checks.text.tamper import branch
 
 PAGE = 4096
 SEED = 20_261_124

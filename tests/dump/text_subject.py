@@ -13,13 +13,13 @@ from typing import Any, Protocol
 from tests.dump.circumstances import Circumstance
 from tests.dump.conftest import Checked, run_checker
 from tests.dump.text_oracle import Oracle
+from tinyvmi_build.checks.text.insn import decode
+from tinyvmi_build.checks.text.patch_sites import Places
 from tinyvmi_build.config.load import load
-from tinyvmi_build.golden.text.insn import decode
-from tinyvmi_build.golden.text.places import Places
 from tinyvmi_build.image.build import build_host_checker
 from tinyvmi_build.kernel.image import KernelImage
-from tinyvmi_build.lab.direct import raw_dump
-from tinyvmi_build.lab.packages import fetch_kernel
+from tinyvmi_build.lab.machine.direct import raw_dump
+from tinyvmi_build.lab.machine.packages import fetch_kernel
 from tinyvmi_build.profile.build import build
 from tinyvmi_build.profile.profile import KernelProfile
 

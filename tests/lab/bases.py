@@ -1,6 +1,6 @@
 """The same monitor on two bases in one lab: run, compared, measured.
 
-TINYVMI_MINIOS_TREE=TREE python -m tests.lab.bases      prints the figures of docs/minios-tree.md
+TINYVMI_MINIOS_TREE=TREE python -m tests.lab.bases      prints the figures of docs/guide/minios-tree.md
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Any
 from tinyvmi_build.config.load import Loaded, load
 from tinyvmi_build.image.build import BuildResult, build_monitor
 from tinyvmi_build.image.inspect import inspect
-from tinyvmi_build.lab.play import monitor_files
 from tinyvmi_build.lab.project import own_project
+from tinyvmi_build.lab.runner import monitor_files
 from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.lab.target import Target
 from tinyvmi_build.progress import Progress
@@ -26,7 +26,7 @@ from tinyvmi_build.progress import Progress
 VARIABLE = "TINYVMI_MINIOS_TREE"
 BASES = ("built-in", "mini-os")
 # What two runs of one monitor may differ in: times, and who it is.
-_OWN = {"us", "uptime_ms", "image", "run", "base", "base_rev", "digest"}
+_OWN = {"duration_us", "uptime_ms", "image", "nonce", "base", "base_rev", "digest"}
 
 
 def tree() -> Path | None:
@@ -89,8 +89,8 @@ def _measure(lab: Lab, runs: int = 4, scans: int = 5) -> dict[str, dict[str, flo
             assert status == 0, records
             beats = [r["uptime_ms"] for r in records if r["t"] == "heartbeat"]
             take = {
-                "find": [r["us"] / 1000 for r in records if r["t"] == "kernel"],
-                "first": [sum(r["us"] for r in records if r["t"] == "check") / 1000],
+                "find": [r["duration_us"] / 1000 for r in records if r["t"] == "kernel"],
+                "first": [sum(r["duration_us"] for r in records if r["t"] == "check") / 1000],
                 "scan": [b - a for a, b in zip(beats, beats[1:], strict=False)],
             }
             for name, values in take.items():

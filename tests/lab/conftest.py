@@ -9,21 +9,21 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab import code_writes as poking
+from tests.lab import liveness as life
+from tests.lab.misbehave import build, folder
+from tests.lab.reaching import IMAGE
 from tinyvmi_build.config.load import load
 from tinyvmi_build.dump.checker import dom0_checker
 from tinyvmi_build.image.build import BuildResult, build_monitor
-from tinyvmi_build.lab.play import monitor_files
-from tinyvmi_build.lab.poking import MODULE
+from tinyvmi_build.lab.code_writes import MODULE
+from tinyvmi_build.lab.machine.qemu import BINARY
 from tinyvmi_build.lab.project import own_project
-from tinyvmi_build.lab.qemu import BINARY
+from tinyvmi_build.lab.runner import monitor_files
 from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.lab.target import Target
 from tinyvmi_build.profile.profile import KernelProfile, ProfileFile
 from tinyvmi_build.progress import Progress
-
-from . import life, poking
-from .misbehave import build, folder
-from .reaching import IMAGE
 
 TEXT_PA = 0x1000000  # the kernel's own load address
 SMOKE = "/lab/smoke.elf"  # in dom0: the base's own tests

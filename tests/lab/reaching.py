@@ -9,7 +9,7 @@ from collections.abc import Callable
 from tinyvmi_build.lab import target as targets
 from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.lab.target import Target, Wish, domid_of
-from tinyvmi_build.xen.patience import timeout
+from tinyvmi_build.timeouts import timeout
 
 IMAGE = "/lab/reach.elf"  # in dom0
 _LINE = re.compile(r"REACH (\S+) (\S+) (-?\d+)")

@@ -8,12 +8,11 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.lab.conftest import SMOKE
 from tinyvmi_build.lab.monitor import FILES
 from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.lab.target import Target, domid_of
-from tinyvmi_build.xen.patience import timeout
-
-from .conftest import SMOKE
+from tinyvmi_build.timeouts import timeout
 
 
 def console_of(lab: Lab, name: str, complete: Callable[[str], bool], seconds: float) -> str:
@@ -54,10 +53,10 @@ def test_a_monitor_without_privilege_sees_nothing(lab: Lab, target: Target) -> N
         domid = domid_of(lab, name)
         path = f"/local/domain/{domid}/data/tinyvmi"
         lab.run(["xenstore-write", f"{path}/run", "without", f"{path}/target", str(target.domid)]).check()
-        text = console_of(lab, name, lambda text: '"t":"bye"' in text.rpartition('"run":"without"')[2], 90)
+        text = console_of(lab, name, lambda text: '"t":"bye"' in text.rpartition('"nonce":"without"')[2], 90)
     finally:
         lab.run(["sh", "-c", f"xl destroy {name} 2>/dev/null; true"])
-    told = text[text.rindex('"run":"without"') :]
+    told = text[text.rindex('"nonce":"without"') :]
     assert (
         '"t":"error","where":"target","what":"the hypervisor does not let this domain read the target"'
         in told

@@ -12,7 +12,7 @@ import pytest
 from tinyvmi_build.bench.lab import programs
 from tinyvmi_build.config.load import load
 from tinyvmi_build.lab.guest.modules import in_order
-from tinyvmi_build.lab.packages import fetch_kernel, unpacked_kernel
+from tinyvmi_build.lab.machine.packages import fetch_kernel, unpacked_kernel
 from tinyvmi_build.lab.project import own_project
 from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.progress import Progress
@@ -25,7 +25,7 @@ def test_bench_in_dom0(qemu: None, tmp_path: Path) -> None:
     """What is built lies there already, with the times of its files: compiling under emulation takes long."""
     project = tmp_path / "tinyvmi.toml"
     project.write_text(own_project(Progress()).read_text())
-    programs(load(project, (), env={}), load(project, ("golden.compare=digest",), env={}), Progress())
+    programs(load(project, (), env={}), load(project, ("golden.comparison=digest",), env={}), Progress())
     modules = in_order(
         unpacked_kernel(fetch_kernel("linux-image-amd64")), ["virtio_pci", "9pnet_virtio", "9p", "overlay"]
     )

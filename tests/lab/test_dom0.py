@@ -8,19 +8,18 @@ from typing import Any
 
 import pytest
 
+from tests.lab.conftest import DOM0
+from tinyvmi_build.checks.tamper import change
 from tinyvmi_build.lab.monitor import LiveGuest
 from tinyvmi_build.lab.session import Lab
-from tinyvmi_build.lab.tamper import change
 from tinyvmi_build.lab.target import Target
 from tinyvmi_build.profile.profile import ProfileFile
-from tinyvmi_build.verdict.protocol import Record, parse_line
-
-from .conftest import DOM0
+from tinyvmi_build.records.protocol import Record, parse_line
 
 WAYS = ("--batched", "--revalidate", "--single")
 Said = dict[str, tuple[int, list[dict[str, Any]]]]  # who → exit status, records
 # Times, who asked, and how often it was asked.
-OWN = {"us", "uptime_ms", "run", "base", "base_rev", "image", "period_ms"}
+OWN = {"duration_us", "uptime_ms", "nonce", "base", "base_rev", "image", "period_ms"}
 TAMPER = "syscall-table-getdents64"
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from tests.lab.conftest import without_kaslr
+from tinyvmi_build.checks.tamper import change
 from tinyvmi_build.lab.monitor import FILES, LiveGuest
 from tinyvmi_build.lab.session import Lab
-from tinyvmi_build.lab.tamper import change
 from tinyvmi_build.lab.target import Target
 from tinyvmi_build.profile.profile import ProfileFile
-
-from .conftest import without_kaslr
 
 
 def test_exit_status_tells_the_verdict(lab: Lab, target: Target, profiles: ProfileFile) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tinyvmi_build.errors import UsageError
-from tinyvmi_build.lab import device_model, grub
+from tinyvmi_build.lab.machine import device_model, grub
 from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.progress import Progress
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
+from tinyvmi_build.checks.tamper import Change, changes
+from tinyvmi_build.explain.explainer import Explainer
 from tinyvmi_build.lab.monitor import LiveGuest, Monitor
 from tinyvmi_build.lab.scenario import Stage, exit_status
 from tinyvmi_build.lab.session import Lab
-from tinyvmi_build.lab.tamper import Change, changes
 from tinyvmi_build.lab.target import Target
 from tinyvmi_build.profile.profile import ProfileFile
-from tinyvmi_build.verdict.explain import Explainer
-from tinyvmi_build.verdict.report import Terminal
+from tinyvmi_build.report.report import Terminal
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,11 @@ import signal
 
 import pytest
 
+from tests.lab.conftest import BAD
+from tests.lab.misbehave.folder import modes
 from tinyvmi_build.lab.agent import Result
 from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.lab.target import Target, domid_of
-
-from .conftest import BAD
-from .misbehave.folder import modes
 
 QUICK = ["env", "TINYVMI_TIMEOUT_FACTOR=0.4"]  # silence is noticed after 12 s, not 30
 

@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 
+from tests.lab.code_writes import ALSO, folder_of
+from tests.lab.watching import Watch
 from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.lab.target import Target
 from tinyvmi_build.profile.profile import ProfileFile
-from tinyvmi_build.verdict.model import Verdict
-from tinyvmi_build.xen.patience import timeout
-
-from .poking import ALSO, folder_of
-from .watching import Watch
+from tinyvmi_build.records.verdict import Verdict
+from tinyvmi_build.timeouts import timeout
 
 LITTLE_MIB = 16
 

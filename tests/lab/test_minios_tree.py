@@ -11,15 +11,14 @@ from unittest.mock import ANY
 
 import pytest
 
+from tests.lab import bases
+from tinyvmi_build.checks.tamper import Change, changes
 from tinyvmi_build.image.build import BuildResult
 from tinyvmi_build.lab.agent import Remote
 from tinyvmi_build.lab.monitor import LiveGuest
 from tinyvmi_build.lab.session import Lab
-from tinyvmi_build.lab.tamper import Change, changes
 from tinyvmi_build.lab.target import Target, domid_of
 from tinyvmi_build.profile.profile import ProfileFile
-
-from . import bases
 
 pytestmark = pytest.mark.skipif(
     bases.tree() is None, reason=f"{bases.VARIABLE} names no tree of the Xen Project's Mini-OS"

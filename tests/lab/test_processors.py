@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
+from tests.lab.liveness import Follower, Life, ballooned, busy_and_paused, hotplug, tampered_and_back
 from tinyvmi_build.lab.monitor import LiveGuest
 from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.profile.profile import ProfileFile
-
-from .life import Follower, Life, ballooned, busy_and_paused, hotplug, tampered_and_back
 
 pytestmark = pytest.mark.long
 NAME = "four"

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests.lab.reaching import DOMCTLS, Answers, reach, reached
 from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.lab.target import Target
-
-from .reaching import DOMCTLS, Answers, reach, reached
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +33,7 @@ def test_memory_is_not_had_as_a_devices(answers: Answers) -> None:
 
 
 def test_the_target_can_also_be_written(answers: Answers) -> None:
-    """The privilege of target mode is wider than what a monitor needs; docs/privilege.md says so."""
+    """The privilege of target mode is wider than what a monitor needs; docs/design/privilege.md says so."""
     assert reached(answers, "target") == {
         "map-read": 0,
         "map-write": 0,

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from tests.lab.conftest import without_kaslr
 from tinyvmi_build.errors import MissingEnvironment
 from tinyvmi_build.lab.monitor import LiveGuest
 from tinyvmi_build.lab.target import Target
 from tinyvmi_build.profile.profile import ProfileFile
-
-from .conftest import without_kaslr
 
 TEXT = 0x1000000  # a PVH guest is started at its ELF entry: no KASLR
 

@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 
 from tinyvmi_build.config.load import load
+from tinyvmi_build.explain.explainer import Explainer
 from tinyvmi_build.image.build import build_monitor
 from tinyvmi_build.lab.monitor import Monitor
-from tinyvmi_build.lab.play import monitor_files
 from tinyvmi_build.lab.project import own_project
+from tinyvmi_build.lab.runner import monitor_files
 from tinyvmi_build.lab.session import AVX2_CPU, Lab
 from tinyvmi_build.profile.profile import ProfileFile
 from tinyvmi_build.progress import Progress
+from tinyvmi_build.records.verdict import Verdict
 from tinyvmi_build.render import digest
-from tinyvmi_build.verdict.explain import Explainer
-from tinyvmi_build.verdict.model import Verdict
-from tinyvmi_build.verdict.report import Terminal
+from tinyvmi_build.report.report import Terminal
 
 SCANS = 30
 
@@ -29,7 +29,7 @@ def watching(qemu: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[t
     """A monitor that digests by AVX2 even where something else is faster, as it is under emulation."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(digest, "_TRIES", 0)
-        loaded = load(own_project(Progress()), ["golden.digest=blake3"], env={})
+        loaded = load(own_project(Progress()), ["golden.hash=blake3"], env={})
         built = build_monitor(loaded, folder=tmp_path_factory.mktemp("build"))
     files: dict[str, Path | bytes] = dict(monitor_files(built))
     with Lab(files, folder=tmp_path_factory.mktemp("lab"), cpu=AVX2_CPU) as lab:

@@ -14,21 +14,20 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.misbehave.build import build_keeper
 from tinyvmi_build.config.load import load
+from tinyvmi_build.explain.explainer import Explainer
 from tinyvmi_build.image.build import BuildResult, build_monitor
 from tinyvmi_build.lab.monitor import Monitor
-from tinyvmi_build.lab.play import monitor_files
 from tinyvmi_build.lab.project import own_project
+from tinyvmi_build.lab.runner import monitor_files
 from tinyvmi_build.lab.session import AVX2_CPU, Lab
 from tinyvmi_build.profile.profile import ProfileFile
 from tinyvmi_build.progress import Progress
+from tinyvmi_build.records.verdict import Verdict
 from tinyvmi_build.render import digest
-from tinyvmi_build.verdict.explain import Explainer
-from tinyvmi_build.verdict.model import Verdict
-from tinyvmi_build.verdict.report import Terminal
-from tinyvmi_build.xen.patience import timeout
-
-from .misbehave.build import build_keeper
+from tinyvmi_build.report.report import Terminal
+from tinyvmi_build.timeouts import timeout
 
 KEEPER = "/lab/keeper.elf"  # in dom0
 SSE41_CPU = "qemu64,+svm,+npt,+ssse3,+sse4.1"  # no XSAVE: state as FXSAVE has it
@@ -50,12 +49,12 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> BuildResult:
     """A monitor that digests each time by as wide registers as there are."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(digest, "_TRIES", 0)
-        loaded = load(own_project(Progress()), ["golden.digest=blake3", "golden.compare=digest"], env={})
+        loaded = load(own_project(Progress()), ["golden.hash=blake3", "golden.comparison=digest"], env={})
         return build_monitor(loaded, folder=tmp_path_factory.mktemp("build"))
 
 
 def _by_xl(lab: Lab, *words: str) -> None:
-    """Under lazy switching dom0's own programs die now and then, whatever runs beside them (docs/lab.md)."""
+    """Under lazy switching dom0's own programs die now and then, whatever runs beside them (docs/guide/lab.md)."""
     for _ in range(5):
         done = lab.run(["env", _PLAIN_LIBC, "xl", *words], 60)
         if not done.status or "already exists" in done.err:

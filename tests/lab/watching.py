@@ -6,17 +6,16 @@ import sys
 import time
 from typing import Any
 
+from tests.lab.code_writes import domain_of, folder_of
+from tinyvmi_build.explain.explainer import Explainer
+from tinyvmi_build.lab.code_writes import Place, drive, place
 from tinyvmi_build.lab.monitor import LiveGuest, Monitor
-from tinyvmi_build.lab.poking import Place, drive, place
 from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.lab.target import Target
 from tinyvmi_build.profile.profile import ProfileFile
-from tinyvmi_build.verdict.explain import Explainer
-from tinyvmi_build.verdict.model import Verdict
-from tinyvmi_build.verdict.report import Terminal
-from tinyvmi_build.xen.patience import timeout
-
-from .poking import domain_of, folder_of
+from tinyvmi_build.records.verdict import Verdict
+from tinyvmi_build.report.report import Terminal
+from tinyvmi_build.timeouts import timeout
 
 SELDOM = "600s"
 CONSOLE_S = 0.5  # what a monitor and its target say is on the way so long, and other domains have their turn

@@ -13,13 +13,13 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tinyvmi_build.lab.packages import xen_hypervisor
-from tinyvmi_build.lab.qemu import find_qemu
+from tinyvmi_build.lab.machine.packages import xen_hypervisor
+from tinyvmi_build.lab.machine.qemu import find_qemu
 from tinyvmi_build.paths import data_dir
-from tinyvmi_build.xen.patience import timeout
+from tinyvmi_build.timeouts import timeout
 
 PLAIN_CPU = "qemu64,+svm,+npt"
-AVX2_CPU = "max,-smap,-rdtscp"  # with SMAP a PV domain in the place of dom0 does not start (docs/lab.md)
+AVX2_CPU = "max,-smap,-rdtscp"  # with SMAP a PV domain in the place of dom0 does not start (docs/guide/lab.md)
 
 # Xen's verdict about the hardware domain (xen/common/shutdown.c): how a boot ends.
 _END = re.compile(r"\(XEN\) Hardware Dom0 (?P<how>shutdown|crashed|halted)")
@@ -47,11 +47,11 @@ def build_smoke_image(folder: Path, cross_file: str) -> Path:
     setup = ["setup", str(folder), str(data_dir("minios_app")), "--cross-file", str(cross), "-Dsmoke=true"]
     for command in (
         [sys.executable, "-m", "mesonbuild.mesonmain", *setup],
-        ["ninja", "-C", str(folder), "base/smoke.elf"],
+        ["ninja", "-C", str(folder), "kernel/smoke.elf"],
     ):
         done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
-    return folder / "base" / "smoke.elf"
+    return folder / "kernel" / "smoke.elf"
 
 
 def boot(

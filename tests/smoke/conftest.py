@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from .booting import Boot, boot, build_smoke_image
-from .tap import Tap, parse
+from tests.smoke.booting import Boot, boot, build_smoke_image
+from tests.smoke.tap import Tap, parse
 
 CROSS_FILES = {"gcc": "x86_64-tinyvmi.cross", "clang": "x86_64-tinyvmi-clang.cross"}
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from tests.smoke.booting import Boot
+from tests.smoke.tap import Tap, promised
 from tinyvmi_build.paths import data_dir
 
-from .booting import Boot
-from .tap import Tap, promised
-
-NAMES = promised(data_dir("minios_app") / "base" / "tests")
+NAMES = promised(data_dir("minios_app") / "kernel" / "tests")
 
 
 @pytest.mark.parametrize("name", NAMES)

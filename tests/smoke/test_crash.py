@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from .booting import Boot, boot
+from tests.smoke.booting import Boot, boot
 
 # Mode → what the report says, the function that it blames, the thread.
 MODES = {
@@ -65,5 +65,5 @@ def test_executing_data(crashed) -> None:
 
 def test_messages_before_the_report(crashed) -> None:
     assert "stack smashing detected" in crashed("canary").text
-    assert re.search(r"ASSERTION FAILED: .* at \./base/tests/crash_modes\.c:\d+", crashed("bug").text)
+    assert re.search(r"ASSERTION FAILED: .* at \./kernel/tests/crash_modes\.c:\d+", crashed("bug").text)
     assert "mapping frame 0x4000000000 of domain 32752 at 0x1" in crashed("bad-frame").text

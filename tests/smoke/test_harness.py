@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from .booting import boot
-from .tap import parse, promised
+from tests.smoke.booting import boot
+from tests.smoke.tap import parse, promised
 
 
 def test_silent_image(smoke_image) -> None:

@@ -10,9 +10,8 @@ from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
 
+from tests.smoke.booting import boot, build_smoke_image
 from tinyvmi_build.paths import data_dir
-
-from .booting import boot, build_smoke_image
 
 PF_X, PF_W = 1, 2  # ELF p_flags
 

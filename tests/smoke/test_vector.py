@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from .booting import AVX2_CPU, PLAIN_CPU, boot
-from .tap import parse
+from tests.smoke.booting import AVX2_CPU, PLAIN_CPU, boot
+from tests.smoke.tap import parse
 
 SSE41, AVX2 = 1, 2
 

@@ -10,9 +10,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from ..config.load import Loaded
-from ..errors import MissingEnvironment
-from ..progress import Progress
+from tinyvmi_build.config.load import Loaded
+from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.progress import Progress
 
 
 def build_times(loaded: Loaded, progress: Progress) -> dict[str, float]:

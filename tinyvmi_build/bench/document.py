@@ -1,4 +1,4 @@
-"""docs/performance.md and the plot, written from a result."""
+"""docs/results/performance.md and the plot, written from a result."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import jinja2
 
-from ..paths import data_dir
-from .plan import DIGESTS, MONITOR
-from .report import FOOT, NAMES, amount, tables, unit
-from .result import CLOCKS, Result, Run
-from .samples import LATER, MAPPING, PARTS, WHOLE, pick
-from .statistics import less
+from tinyvmi_build.bench.plan import DIGESTS, MONITOR
+from tinyvmi_build.bench.report import FOOT, NAMES, amount, tables, unit
+from tinyvmi_build.bench.result import CLOCKS, Result, Run
+from tinyvmi_build.bench.samples import LATER, MAPPING, PARTS, WHOLE, pick
+from tinyvmi_build.bench.statistics import less
+from tinyvmi_build.paths import data_dir
 
 _BAR, _GAP, _LEFT, _WIDTH = 22, 8, 150, 520
 _SHOWN = "text + rodata"

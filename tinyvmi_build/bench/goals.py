@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .plan import ANSWER, DIGESTS, LIBVMI, LIMIT, MONITOR, WHOLE_LOOK
-from .result import ICOUNT, Result, Run
-from .samples import LATER, LOOK, MAPPING, WHOLE, Figure, pick
-from .statistics import less
-from .table import Table
+from tinyvmi_build.bench.plan import ANSWER, DIGESTS, LIBVMI, LIMIT, MONITOR, WHOLE_LOOK
+from tinyvmi_build.bench.result import ICOUNT, Result, Run
+from tinyvmi_build.bench.samples import LATER, LOOK, MAPPING, WHOLE, Figure, pick
+from tinyvmi_build.bench.statistics import less
+from tinyvmi_build.bench.table import Table
 
 _SCAN = "text + rodata"
 _INSTRUCTIONS_MOST = 7_000_000

@@ -7,21 +7,21 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from ..errors import TinyVMIError
-from ..image.build import build_monitor
-from ..lab.packages import fetch_kernel
-from ..lab.play import monitor_files
-from ..lab.project import loaded_project, own_project
-from ..lab.session import Lab
-from ..lab.target import LATER_FOLDER, Target
-from ..profile.profile import KernelProfile, ProfileFile
-from ..progress import Progress
-from .extras import Extra
-from .lab import MONITOR, inside
-from .plan import MONITOR as MONITOR_NAME
-from .plan import Plan
-from .result import ICOUNT, Run
-from .samples import Told, figures, pick
+from tinyvmi_build.bench.lab import MONITOR, inside
+from tinyvmi_build.bench.lab_measurements import Extra
+from tinyvmi_build.bench.plan import MONITOR as MONITOR_NAME
+from tinyvmi_build.bench.plan import Plan
+from tinyvmi_build.bench.result import ICOUNT, Run
+from tinyvmi_build.bench.samples import Told, figures, pick
+from tinyvmi_build.errors import TinyVMIError
+from tinyvmi_build.image.build import build_monitor
+from tinyvmi_build.lab.machine.packages import fetch_kernel
+from tinyvmi_build.lab.project import loaded_project, own_project
+from tinyvmi_build.lab.runner import monitor_files
+from tinyvmi_build.lab.session import Lab
+from tinyvmi_build.lab.target import LATER_FOLDER, Target
+from tinyvmi_build.profile.profile import KernelProfile, ProfileFile
+from tinyvmi_build.progress import Progress
 
 _TASKS = 250
 #: Beside the cloud kernel, of the same version: half as much code again.
@@ -79,7 +79,7 @@ def _grown(lab: Lab, target: Target, run: Run, kernel: KernelProfile, what: str)
     cells["text_ns"] = text.ns.median if text else 0
     cells["sites"] = len(kernel.blob("text.sites")) // 2
     kernels = told.kernels[MONITOR_NAME]
-    cells["find_us"] = kernels[-1]["us"] if kernels else 0
+    cells["find_us"] = kernels[-1]["duration_us"] if kernels else 0
     run.growth.append(cells)
 
 

@@ -8,18 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .. import __version__
-from ..config.load import load
-from ..progress import Progress
-from ..xen import xl
-from . import machine
-from .inside import Bench
-from .lab import programs
-from .libvmi import reader
-from .plan import Plan
-from .result import HOST, Result, Run
-from .run import finish
-from .samples import Told
+from tinyvmi_build import __version__
+from tinyvmi_build.bench import machine
+from tinyvmi_build.bench.dom0_side import Bench
+from tinyvmi_build.bench.lab import programs
+from tinyvmi_build.bench.libvmi import reader
+from tinyvmi_build.bench.plan import Plan
+from tinyvmi_build.bench.result import HOST, Result, Run
+from tinyvmi_build.bench.run import finish
+from tinyvmi_build.bench.samples import Told
+from tinyvmi_build.config.load import load
+from tinyvmi_build.progress import Progress
+from tinyvmi_build.xen import xl
 
 _ABSENT = (
     "detection latency and growth: they need a target that is changed",
@@ -44,8 +44,8 @@ def measure_host(
     xl.require_dom0()
     loaded = load(project, sets)
     digests = None
-    if loaded.config.golden.compare != "digest":
-        digests = load(project, (*sets, "golden.compare=digest"))
+    if loaded.config.golden.comparison != "digest":
+        digests = load(project, (*sets, "golden.comparison=digest"))
     what = programs(loaded, digests, progress)
     plan = Plan(
         target=target,

@@ -9,21 +9,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..config.load import Loaded
-from ..dump.checker import dom0_checker
-from ..errors import MissingEnvironment, TinyVMIError, UsageError
-from ..image.build import BuildResult, build_limit, build_monitor
-from ..lab.play import monitor_files
-from ..lab.project import kernel_to_boot
-from ..lab.session import AVX2_CPU, PLAIN_CPU, Lab
-from ..lab.target import Target
-from ..profile.profile import ProfileFile
-from ..progress import Progress
-from ..xen.patience import VARIABLE, timeout
-from .plan import Plan
-from .result import ICOUNT, WALL, Run
-from .run import finish
-from .samples import Told
+from tinyvmi_build.bench.plan import Plan
+from tinyvmi_build.bench.result import ICOUNT, WALL, Run
+from tinyvmi_build.bench.run import finish
+from tinyvmi_build.bench.samples import Told
+from tinyvmi_build.config.load import Loaded
+from tinyvmi_build.dump.checker import dom0_checker
+from tinyvmi_build.errors import MissingEnvironment, TinyVMIError, UsageError
+from tinyvmi_build.image.build import BuildResult, build_limit, build_monitor
+from tinyvmi_build.lab.project import kernel_to_boot
+from tinyvmi_build.lab.runner import monitor_files
+from tinyvmi_build.lab.session import AVX2_CPU, PLAIN_CPU, Lab
+from tinyvmi_build.lab.target import Target
+from tinyvmi_build.profile.profile import ProfileFile
+from tinyvmi_build.progress import Progress
+from tinyvmi_build.timeouts import VARIABLE, timeout
 
 MONITOR = "/lab/monitor"
 DOM0 = "/lab/tinyvmi-dom0"
@@ -43,7 +43,7 @@ class Programs:
     built: BuildResult
     dom0: Path
     limit: Path
-    digest: tuple[BuildResult, Path] | None = None  # monitor and dom0's, with golden.compare = "digest"
+    digest: tuple[BuildResult, Path] | None = None  # monitor and dom0's, with golden.comparison = "digest"
     more: Mapping[str, Path | bytes] = field(default_factory=dict)  # what extras need in dom0
     libvmi: dict[str, Path] | None = None  # path in dom0 → file: the program at LIBVMI, and its libraries
 
@@ -131,7 +131,7 @@ def inside(lab: Lab, plan: Plan) -> Told:
     told = Told()
     errors: list[str] = []
     factor = f"{VARIABLE}={os.environ.get(VARIABLE, '1')}"
-    remote = lab.spawn(["env", factor, "python3", "-m", "tinyvmi_build.bench.inside", _PLAN])
+    remote = lab.spawn(["env", factor, "python3", "-m", "tinyvmi_build.bench.dom0_side", _PLAN])
     deadline = time.monotonic() + timeout(_ROUND_S * (plan.rounds + 1))
     while True:
         try:

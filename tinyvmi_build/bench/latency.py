@@ -16,15 +16,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ..errors import TinyVMIError
-from ..lab.memory import GuestMemory
-from ..progress import Progress
-from ..verdict.collector import Collector, Event, Received, ScanDone
-from ..verdict.model import Verdict
-from ..xen import xl
-from ..xen.folder import read_manifest
-from ..xen.launch import Options, find_target, run_once
-from ..xen.patience import timeout
+from tinyvmi_build.errors import TinyVMIError
+from tinyvmi_build.lab.memory import GuestMemory
+from tinyvmi_build.progress import Progress
+from tinyvmi_build.records.collector import Collector, Event, Received, ScanDone
+from tinyvmi_build.records.verdict import Verdict
+from tinyvmi_build.timeouts import timeout
+from tinyvmi_build.xen import xl
+from tinyvmi_build.xen.folder import read_manifest
+from tinyvmi_build.xen.launch import Options, find_target, run_once
 
 
 class _Enough(Exception):

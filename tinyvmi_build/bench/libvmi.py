@@ -5,9 +5,9 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from ..errors import MissingEnvironment, UsageError
-from ..lab.libraries import closure
-from ..paths import data_dir
+from tinyvmi_build.errors import MissingEnvironment, UsageError
+from tinyvmi_build.lab.machine.libraries import closure
+from tinyvmi_build.paths import data_dir
 
 #: LibVMI opens these by name when it starts.
 _OPENED = ("libxenctrl.so", "libxenstore.so")

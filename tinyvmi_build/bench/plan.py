@@ -15,7 +15,7 @@ STEADY = 2  # the number of the first scan that is as all later ones are
 WHOLE_LOOK = "a look"  # in the place of a check's name
 ANSWER = "tracking"  # of a look: what the target has written
 MONITOR, LIMIT, LIBVMI = "monitor", "limit", "libvmi"
-DIGESTS = ", digests"  # behind the name of who has `golden.compare = "digest"`
+DIGESTS = ", digests"  # behind the name of who has `golden.comparison = "digest"`
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Plan:
     monitor: str  # the build folder
     dom0: str = ""  # tinyvmi-dom0
     limit: str = ""  # limit.elf
-    digest_monitor: str = ""  # the same, with golden.compare = "digest"
+    digest_monitor: str = ""  # the same, with golden.comparison = "digest"
     digest_dom0: str = ""
     libvmi: str = ""  # a program: PROGRAM DOMAIN ADDRESS PAGES ROUNDS
     rounds: int = 5  # of all who are compared, in turn

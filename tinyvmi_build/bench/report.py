@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .goals import goals
-from .plan import DIGESTS, LIBVMI, LIMIT, MONITOR, WHOLE_LOOK
-from .result import CLOCKS, ICOUNT, Result, Run
-from .samples import (
+from tinyvmi_build.bench.goals import goals
+from tinyvmi_build.bench.plan import DIGESTS, LIBVMI, LIMIT, MONITOR, WHOLE_LOOK
+from tinyvmi_build.bench.result import CLOCKS, ICOUNT, Result, Run
+from tinyvmi_build.bench.samples import (
     FIRST,
     GROUPS,
     LATER,
@@ -19,8 +19,8 @@ from .samples import (
     Figure,
     pick,
 )
-from .statistics import Spread, less
-from .table import Table
+from tinyvmi_build.bench.statistics import Spread, less
+from tinyvmi_build.bench.table import Table
 
 NAMES = {
     MONITOR: "monitor",
@@ -152,7 +152,7 @@ def _digests(run: Run) -> Table:
                 name = what if phase == WHOLE else f"{what}, {phase}"
                 rows.append((name, *(_cell(run, f) for f in figures)))
     notes = [
-        f'Medians (quartiles), {unit(run)}, of scans from the third on with `golden.compare = "digest"`: each'
+        f'Medians (quartiles), {unit(run)}, of scans from the third on with `golden.comparison = "digest"`: each'
         " digests every page in every scan, by the same code. No claim is made of it."
     ]
     return Table(f"A scan by digests, {run.clock}", ("check", *(NAMES[w] for w in who)), rows, notes)

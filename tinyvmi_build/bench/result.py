@@ -6,9 +6,9 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ..errors import UsageError
-from .samples import Figure
-from .statistics import Spread
+from tinyvmi_build.bench.samples import Figure
+from tinyvmi_build.bench.statistics import Spread
+from tinyvmi_build.errors import UsageError
 
 VERSION = 1
 ICOUNT, WALL, HOST = "icount", "wall", "host"

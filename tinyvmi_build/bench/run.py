@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ..errors import MissingEnvironment
-from .plan import MONITOR
-from .result import Run
-from .samples import Told, figures
-from .statistics import Spread, spread
+from tinyvmi_build.bench.plan import MONITOR
+from tinyvmi_build.bench.result import Run
+from tinyvmi_build.bench.samples import Told, figures
+from tinyvmi_build.bench.statistics import Spread, spread
+from tinyvmi_build.errors import MissingEnvironment
 
 
 def finish(run: Run, told: Told) -> None:
@@ -17,7 +17,7 @@ def finish(run: Run, told: Told) -> None:
     for who, timings in told.timings.items():
         run.timings[who] = _each(timings)
     for who, kernels in told.kernels.items():
-        found = spread(float(kernel["us"]) for kernel in kernels)
+        found = spread(float(kernel["duration_us"]) for kernel in kernels)
         if found:
             run.find_us[who] = found
     if not any(figure.who == MONITOR for figure in run.figures):

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from .plan import LIBVMI, LIMIT, STEADY
-from .statistics import Spread, spread
+from tinyvmi_build.bench.plan import LIBVMI, LIMIT, STEADY
+from tinyvmi_build.bench.statistics import Spread, spread
 
 #: Rows that sum up checks: name → the checks, None: all there are.
 GROUPS: dict[str, tuple[str, ...] | None] = {"text + rodata": ("text", "rodata"), "all checks": None}
@@ -59,7 +59,7 @@ class Told:
         if kind == "cost":
             self.costs.append(body)
         elif kind == "check":
-            self.units[body["check"]] = body["units"]
+            self.units[body["check"]] = body["items"]
             self.verdicts.add(body["verdict"])
         elif kind == "timing":
             self.timings[who].append(

@@ -7,18 +7,19 @@ import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from ..config.load import Loaded
-from ..errors import MissingEnvironment
-from ..image.build import BuildResult
-from ..image.inspect import inspect
-from ..lab import guest, initramfs
-from ..lab.session import Lab
-from ..lab.target import Target
-from ..paths import data_dir
-from ..progress import Progress
-from .code import code_by_room
-from .lab import MONITOR
-from .result import Run
+from tinyvmi_build.bench.code import code_by_room
+from tinyvmi_build.bench.lab import MONITOR
+from tinyvmi_build.bench.result import Run
+from tinyvmi_build.config.load import Loaded
+from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.image.build import BuildResult
+from tinyvmi_build.image.inspect import inspect
+from tinyvmi_build.lab import guest
+from tinyvmi_build.lab.machine import initramfs
+from tinyvmi_build.lab.session import Lab
+from tinyvmi_build.lab.target import Target
+from tinyvmi_build.paths import data_dir
+from tinyvmi_build.progress import Progress
 
 _BASE = ("base",)
 _CORE = ("include", "introspect", "checks", "monitor", "platform/minios", "platform/xen")
@@ -34,7 +35,7 @@ def sizes(loaded: Loaded, built: BuildResult, progress: Progress) -> dict[str, i
     data = sum(s.size for s in image.sections if "x" not in s.flags and s.in_file)
     empty = sum(s.size for s in image.sections if not s.in_file)
     where = json.loads((built.folder / "meson" / "where.json").read_text())
-    rooms = code_by_room(built.elf, Path(where["workshop"]) / "meson" / "base")
+    rooms = code_by_room(built.elf, Path(where["workshop"]) / "meson" / "kernel")
     dom0 = initramfs.dom0_kernel(progress)
     system = initramfs.base(progress)
     return {

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
-from ..progress import Progress
-from .options import project_options
+from tinyvmi_build.cli.options import project_options
+from tinyvmi_build.progress import Progress
 
 
 @click.command("bench")
@@ -87,16 +87,16 @@ def command(
     \b
     Examples:
       tinyvmi-build bench
-      tinyvmi-build bench --icount --plot bench.svg --doc docs/performance.md
+      tinyvmi-build bench --icount --plot bench.svg --doc docs/results/performance.md
       tinyvmi-build bench --only-icount --quick --json > bench.json
       tinyvmi-build bench --from bench.json
       tinyvmi-build bench --host --target web1 -c web1/
     """
-    from ..bench.document import document
-    from ..bench.document import plot as draw
-    from ..bench.report import FOOT, tables
-    from ..bench.result import HOST, Result
-    from ..bench.whole import measure
+    from tinyvmi_build.bench.document import document
+    from tinyvmi_build.bench.document import plot as draw
+    from tinyvmi_build.bench.end_to_end import measure
+    from tinyvmi_build.bench.report import FOOT, tables
+    from tinyvmi_build.bench.result import HOST, Result
 
     # As it can be repeated elsewhere: where files lay here says nothing there.
     typed = [Path(w).name if "/" in w else w for w in sys.argv[1:] if w != "--keep"]
@@ -106,7 +106,7 @@ def command(
     if sources:
         result = Result.joined([Result.parse(source.read_text()) for source in sources])
     elif host and target is not None:
-        from ..bench.host import measure_host
+        from tinyvmi_build.bench.host import measure_host
 
         result = measure_host(
             project,

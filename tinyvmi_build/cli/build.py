@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from ..progress import Progress
-from .options import project_options
+from tinyvmi_build.cli.options import project_options
+from tinyvmi_build.progress import Progress
 
 
 @click.command("build")
@@ -27,8 +27,8 @@ def command(progress: Progress, project: Path | None, sets: tuple[str, ...], as_
       tinyvmi-build build
       tinyvmi-build build -c web/ --set 'checks.idt=false'
     """
-    from ..config.load import load
-    from ..image.build import build_monitor
+    from tinyvmi_build.config.load import load
+    from tinyvmi_build.image.build import build_monitor
 
     start = time.monotonic()
     loaded = load(project, sets)

@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
-from ..progress import Progress
-from .options import project_options
+from tinyvmi_build.cli.options import project_options
+from tinyvmi_build.progress import Progress
 
 
 @click.command("check")
@@ -59,15 +59,15 @@ def command(
       xl dump-core guest guest.core && tinyvmi-build check --dump guest.core --profile guest.profile
       tinyvmi-build check --dump memory.lime -c web1/ --json | jq .
     """
-    from ..dump.banners import banners
-    from ..dump.checker import checker
-    from ..dump.judge import judge
-    from ..dump.recognise import opened_image
-    from ..image.build import profiles_of
-    from ..profile.profile import ProfileFile
-    from ..verdict.collector import Collector, Event, Received
-    from ..verdict.explain import Explainer
-    from ..verdict.report import JsonLines, Terminal
+    from tinyvmi_build.dump.banners import banners
+    from tinyvmi_build.dump.checker import checker
+    from tinyvmi_build.dump.judge import judge
+    from tinyvmi_build.dump.recognise import opened_image
+    from tinyvmi_build.explain.explainer import Explainer
+    from tinyvmi_build.image.build import profiles_of
+    from tinyvmi_build.profile.profile import ProfileFile
+    from tinyvmi_build.records.collector import Collector, Event, Received
+    from tinyvmi_build.report.report import JsonLines, Terminal
 
     with opened_image(dump, image_format) as image:
         if image.registers:
@@ -106,7 +106,7 @@ def command(
 
 def _loaded(project: Path | None, sets: tuple[str, ...], profile: Path | None) -> Any:
     """The configuration; without one, the defaults for `profile`."""
-    from ..config.load import FILE_NAME, load
+    from tinyvmi_build.config.load import FILE_NAME, load
 
     if project is not None or profile is None:
         return load(project, sets)
@@ -137,7 +137,7 @@ def _tell_unknown(as_json: bool, found: list[str], profiles: Any) -> None:
 
 def _tell(as_json: bool, event: str, text: str, **fields: Any) -> None:
     if as_json:
-        from ..verdict.report import JSON_VERSION
+        from tinyvmi_build.report.report import JSON_VERSION
 
         text = json.dumps({"v": JSON_VERSION, "event": event, **fields})
     click.echo(text)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from ..errors import UsageError
-from ..progress import Progress
+from tinyvmi_build.errors import UsageError
+from tinyvmi_build.progress import Progress
 
 _OURS = ("generated", "meson", "meson-host")
 
@@ -30,8 +30,8 @@ def command(progress: Progress, folder: Path, cache: bool, dry_run: bool) -> Non
       tinyvmi-build clean
       tinyvmi-build clean --dry-run --cache
     """
-    from ..config.load import FILE_NAME
-    from ..paths import cache_root, is_own_cache
+    from tinyvmi_build.config.load import FILE_NAME
+    from tinyvmi_build.paths import cache_root, is_own_cache
 
     if not (folder / FILE_NAME).is_file() and not cache:
         raise UsageError(f"{folder / FILE_NAME}: no such file", hint="clean works beside a tinyvmi.toml")

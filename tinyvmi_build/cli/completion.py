@@ -17,7 +17,7 @@ def command(shell: str) -> None:
       tinyvmi-build completion zsh > ~/.zfunc/_tinyvmi-build
       tinyvmi-build completion fish > ~/.config/fish/completions/tinyvmi-build.fish
     """
-    from .main import root
+    from tinyvmi_build.cli.main import root
 
     completion = get_completion_class(shell)
     assert completion is not None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from .options import project_options
+from tinyvmi_build.cli.options import project_options
 
 
 @click.group("config")
@@ -30,7 +30,7 @@ def check(project: Path | None, sets: tuple[str, ...]) -> None:
     Example:
       tinyvmi-build config check
     """
-    from ..config.load import load
+    from tinyvmi_build.config.load import load
 
     loaded = load(project, sets)
     click.echo(f"{loaded.file}: good; checks: {', '.join(loaded.config.checks_made)}")
@@ -48,8 +48,8 @@ def show(project: Path | None, sets: tuple[str, ...], origin: bool, as_json: boo
       tinyvmi-build config show
       tinyvmi-build config show --origin --set monitor.jitter=0
     """
-    from ..config.load import load
-    from ..config.model import KEYS
+    from tinyvmi_build.config.load import load
+    from tinyvmi_build.config.model import KEYS
 
     loaded = load(project, sets)
     rows = []
@@ -85,7 +85,7 @@ def schema() -> None:
     Example:
       tinyvmi-build config schema > tinyvmi.schema.json
     """
-    from ..config.schema import schema_text
+    from tinyvmi_build.config.schema import schema_text
 
     click.echo(schema_text(), nl=False)
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import click
 
-from ..errors import Exit
+from tinyvmi_build.errors import Exit
 
 _MARKS = {"ok": ("✓", "green"), "missing": ("✗", "red"), "absent": ("–", "yellow")}
 
@@ -25,7 +25,7 @@ def command(as_json: bool) -> int:
       tinyvmi-build doctor
       tinyvmi-build doctor --json | jq -r '.rows[] | select(.status == "missing").fix'
     """
-    from ..doctor.checks import rows
+    from tinyvmi_build.doctor.checks import rows
 
     found = rows()
     missing = [row for row in found if row.status == "missing"]

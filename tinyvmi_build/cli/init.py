@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from ..errors import UsageError
-from ..progress import Progress
+from tinyvmi_build.errors import UsageError
+from tinyvmi_build.progress import Progress
 
 
 @click.command("init")
@@ -39,11 +39,11 @@ def command(
       tinyvmi-build init --kernel linux-image-6.1.0-42-cloud-amd64_*.deb
       tinyvmi-build init --kernel /boot/vmlinuz-6.1.0-42-amd64 --name web --target web-1 monitors/web
     """
-    from ..config.load import FILE_NAME
-    from ..config.model import KEYS, NAME
-    from ..config.schema import SCHEMA_FILE, schema_text
-    from ..config.write import commented
-    from ..render.tree import write
+    from tinyvmi_build.config.load import FILE_NAME
+    from tinyvmi_build.config.model import KEYS, NAME
+    from tinyvmi_build.config.schema import SCHEMA_FILE, schema_text
+    from tinyvmi_build.config.write import commented
+    from tinyvmi_build.render.tree import write
 
     file = folder / FILE_NAME
     if file.exists() and not force:
@@ -65,7 +65,7 @@ def command(
 
 def _kernel(path: Path) -> Path:
     """`path`, if there is a kernel in it: better said now than at the first build."""
-    from ..kernel.package import kernel_in, kernel_path, read_bytes
+    from tinyvmi_build.kernel.package import kernel_in, kernel_path, read_bytes
 
     found = kernel_path(path)
     kernel_in(read_bytes(found), found)

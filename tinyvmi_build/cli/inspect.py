@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from ..image.inspect import Inspection
+    from tinyvmi_build.image.inspect import Inspection
 
 
 @click.command("inspect")
@@ -23,14 +23,14 @@ def command(image: Path, as_json: bool) -> None:
       tinyvmi-build inspect build/guest/tinyvmi-guest.gz
       tinyvmi-build inspect build/guest/tinyvmi-guest.elf --json
     """
-    from ..image.inspect import inspect
+    from tinyvmi_build.image.inspect import inspect
 
     found = inspect(image)
     click.echo(json.dumps(found.as_json(), indent=2) if as_json else "\n".join(_table(found)))
 
 
 def _table(image: Inspection) -> list[str]:
-    from ..verdict.protocol import safe
+    from tinyvmi_build.records.protocol import safe
 
     packed = f" ({image.elf_size:,} unpacked)" if image.compressed else ""
     lines = [

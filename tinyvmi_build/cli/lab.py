@@ -9,13 +9,13 @@ from typing import Any
 
 import click
 
-from ..progress import Progress
-from .options import project_options
+from tinyvmi_build.cli.options import project_options
+from tinyvmi_build.progress import Progress
 
 
 def xen_suite(function: Callable[..., Any]) -> Callable[..., Any]:
     """The option that names another Xen."""
-    from ..lab.packages import SUITE, XEN_VERSIONS
+    from tinyvmi_build.lab.machine.packages import SUITE, XEN_VERSIONS
 
     versions = ", ".join(f"{version} ({suite})" for suite, version in XEN_VERSIONS.items())
     return click.option(
@@ -84,9 +84,9 @@ def run_(
       tinyvmi-build lab run --xen-suite trixie
       tinyvmi-build lab run --xsm --scenario tampers
     """
-    from ..lab.play import run
-    from ..lab.project import loaded_project
-    from ..lab.scenario import scenario
+    from tinyvmi_build.lab.project import loaded_project
+    from tinyvmi_build.lab.runner import run
+    from tinyvmi_build.lab.scenario import scenario
 
     chosen = [scenario(name) for name in names or ("first-light",)]
     if xsm:
@@ -110,7 +110,7 @@ def run_(
 @command.command("list")
 def list_() -> None:
     """List the scenarios: what each does and what has to come out."""
-    from ..lab.scenario import scenarios
+    from tinyvmi_build.lab.scenario import scenarios
 
     for scenario in scenarios().values():
         click.echo(f"{scenario.name:<14} {scenario.description}\n{'':<14} expected: {scenario.expectation}")
@@ -132,12 +132,12 @@ def shell(progress: Progress, kvm: bool, xen_suite: str, project: Path | None, s
       tinyvmi-build launch /lab/monitor --scans 1
       python3 -m tinyvmi_build.lab.memory read 1 0x1000000 16
     """
-    from ..image.build import build_monitor
-    from ..lab.play import monitor_files, policy_modules
-    from ..lab.project import kernel_to_boot, loaded_project
-    from ..lab.session import Lab
-    from ..lab.shell import attach
-    from ..render.plan import seclabel
+    from tinyvmi_build.image.build import build_monitor
+    from tinyvmi_build.lab.project import kernel_to_boot, loaded_project
+    from tinyvmi_build.lab.runner import monitor_files, policy_modules
+    from tinyvmi_build.lab.session import Lab
+    from tinyvmi_build.lab.shell import attach
+    from tinyvmi_build.render.plan import seclabel
 
     loaded = loaded_project(project, sets, progress)
     built = build_monitor(loaded, progress)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from ..progress import Progress
+from tinyvmi_build.progress import Progress
 
 _PERIOD = re.compile(r"(\d+(?:\.\d+)?)(ms|s|min|m|h)?")
 _UNITS = {"ms": 1, "s": 1000, "min": 60_000, "m": 60_000, "h": 3_600_000, None: 1000}
@@ -68,12 +68,12 @@ def command(
       tinyvmi-build launch build/guest --target 7 --scans 1
       tinyvmi-build launch build/guest --period 500ms --json | jq .
     """
-    from ..verdict.collector import Collector, exit_of_runs
-    from ..verdict.explain import Explainer
-    from ..verdict.report import JsonLines, Terminal
-    from ..xen.folder import read_manifest
-    from ..xen.follow import launch
-    from ..xen.launch import Options
+    from tinyvmi_build.explain.explainer import Explainer
+    from tinyvmi_build.records.collector import Collector, exit_of_runs
+    from tinyvmi_build.report.report import JsonLines, Terminal
+    from tinyvmi_build.xen.folder import read_manifest
+    from tinyvmi_build.xen.follow import launch
+    from tinyvmi_build.xen.launch import Options
 
     manifest = read_manifest(folder)
     explainer = Explainer(_profiles(manifest.profile, progress))
@@ -91,8 +91,8 @@ def command(
 
 def _profiles(path: Path, progress: Progress):  # type: ignore[no-untyped-def]
     """The profile beside the image: it only names symbols, so the run does without a broken one."""
-    from ..errors import TinyVMIError
-    from ..profile.profile import ProfileFile
+    from tinyvmi_build.errors import TinyVMIError
+    from tinyvmi_build.profile.profile import ProfileFile
 
     try:
         return ProfileFile.load(path)

@@ -15,9 +15,9 @@ import traceback
 
 import click
 
-from .. import __version__
-from ..errors import Exit, TinyVMIError
-from ..progress import Progress
+from tinyvmi_build import __version__
+from tinyvmi_build.errors import Exit, TinyVMIError
+from tinyvmi_build.progress import Progress
 
 # In the order of use.  The short help stands here so that `--help` imports no verb.
 VERBS = {

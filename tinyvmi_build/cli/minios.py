@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from ..progress import Progress
-from .options import project_options
+from tinyvmi_build.cli.options import project_options
+from tinyvmi_build.progress import Progress
 
 
 @click.group("minios")
@@ -35,10 +35,10 @@ def fetch(progress: Progress, project: Path | None, sets: tuple[str, ...]) -> No
       tinyvmi-build minios fetch
       tinyvmi-build minios fetch -c web/
     """
-    from ..config.kinds import GitTree
-    from ..config.load import load
-    from ..errors import UsageError
-    from ..minios import git
+    from tinyvmi_build.config.kinds import GitTree
+    from tinyvmi_build.config.load import load
+    from tinyvmi_build.errors import UsageError
+    from tinyvmi_build.minios import git
 
     tree = load(project, sets).config.minios.tree
     if not isinstance(tree, GitTree):
@@ -60,8 +60,8 @@ def show(project: Path | None, sets: tuple[str, ...]) -> None:
     Example:
       tinyvmi-build minios show --set minios.tree=../mini-os
     """
-    from ..config.load import load
-    from ..render.descriptor import base_of
+    from tinyvmi_build.config.load import load
+    from tinyvmi_build.render.descriptor import base_of
 
     base, rev = base_of(load(project, sets).config)
     click.echo(f"{base} {rev}")

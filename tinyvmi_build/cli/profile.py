@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from ..progress import Progress
+from tinyvmi_build.progress import Progress
 
 
 @click.group("profile")
@@ -30,7 +30,7 @@ def command() -> None:
     "--include",
     metavar="PATTERN",
     multiple=True,
-    help="Modules to make tables of (default: @usual, what guests usually load; '*' for all).",
+    help="Modules to make tables of (default: @common, what guests usually load; '*' for all).",
 )
 @click.option(
     "--modules",
@@ -61,10 +61,10 @@ def build(
       tinyvmi-build profile build linux-binary-7*.deb linux-modules-7*.deb -o guest.profile
       tinyvmi-build profile build linux-image-6*.deb --modules dkms/ -o guest.profile
     """
-    from ..profile.build import Wanted
-    from ..profile.build import build as build_profiles
+    from tinyvmi_build.profile.build import Wanted
+    from tinyvmi_build.profile.build import build as build_profiles
 
-    wanted = None if no_modules else Wanted(include or ("@usual",), modules)
+    wanted = None if no_modules else Wanted(include or ("@common",), modules)
     profiles = build_profiles(kernels, progress, wanted)
     profiles.save(output)
     for kernel in profiles.kernels:
@@ -85,7 +85,7 @@ def show(file: Path, as_json: bool, symbol: str | None) -> None:
       tinyvmi-build profile show guest.profile --symbol 0xffffffff81000040
       tinyvmi-build profile show guest.profile --json | jq '.kernels[].release'
     """
-    from ..profile.profile import ProfileFile
+    from tinyvmi_build.profile.profile import ProfileFile
 
     profiles = ProfileFile.load(file)
     if symbol:
@@ -122,9 +122,9 @@ def import_(kernel: Path, output: Path, symbols: Path | None, types: Path | None
       tinyvmi-build profile import vmlinuz --types vmlinux.debug -o guest.profile
       tinyvmi-build profile import vmlinuz --symbols System.map --types guest.json.xz -o guest.profile
     """
-    from ..errors import UsageError
-    from ..profile.isf_import import import_kernel
-    from ..profile.profile import ProfileFile
+    from tinyvmi_build.errors import UsageError
+    from tinyvmi_build.profile.isf_import import import_kernel
+    from tinyvmi_build.profile.profile import ProfileFile
 
     if symbols is None and types is None:
         raise UsageError("nothing to import: give --symbols or --types", hint="else `profile build` does it")
@@ -153,8 +153,8 @@ def export(file: Path, isf: Path, kernel: str | None) -> None:
       tinyvmi-build profile export guest.profile --isf symbols/guest.json.xz
       vol -s symbols/ -f memory.raw linux.pslist
     """
-    from ..profile.isf import save_isf
-    from ..profile.profile import ProfileFile
+    from tinyvmi_build.profile.isf import save_isf
+    from tinyvmi_build.profile.profile import ProfileFile
 
     chosen = _chosen(ProfileFile.load(file), kernel)
     size = save_isf(chosen, isf)
@@ -163,7 +163,7 @@ def export(file: Path, isf: Path, kernel: str | None) -> None:
 
 def _chosen(profiles: Any, kernel: str | None) -> Any:
     """The kernel that is meant, by release or build-id."""
-    from ..errors import UsageError
+    from tinyvmi_build.errors import UsageError
 
     if kernel is None and len(profiles.kernels) > 1:
         known = ", ".join(k.release for k in profiles.kernels)
@@ -244,7 +244,7 @@ def _summary(value: Any) -> str:
 
 
 def _show_symbol(profiles: Any, wanted: str, as_json: bool) -> None:
-    from ..errors import UsageError
+    from tinyvmi_build.errors import UsageError
 
     found = []
     for kernel in profiles.kernels:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from ..progress import Progress
-from .options import project_options
+from tinyvmi_build.cli.options import project_options
+from tinyvmi_build.progress import Progress
 
 
 @click.command("render")
@@ -26,9 +26,9 @@ def command(progress: Progress, project: Path | None, sets: tuple[str, ...]) -> 
       tinyvmi-build render -c web/tinyvmi.toml --set monitor.period=500ms
       tinyvmi-build render --set privilege.mode=flask
     """
-    from ..config.load import load
-    from ..image.build import build_folder, profiles_of, render_monitor
-    from ..render.plan import artifact
+    from tinyvmi_build.config.load import load
+    from tinyvmi_build.image.build import build_folder, profiles_of, render_monitor
+    from tinyvmi_build.render.plan import artifact
 
     loaded = load(project, sets)
     profiles = profiles_of(loaded.config, progress)
@@ -39,7 +39,7 @@ def command(progress: Progress, project: Path | None, sets: tuple[str, ...]) -> 
 
 
 def _policy_commands(folder: Path, name: str) -> str:
-    return f"""to build and load the policy module, with the source of the Xen that runs (docs/privilege.md):
+    return f"""to build and load the policy module, with the source of the Xen that runs (docs/design/privilege.md):
   cp {folder / name}.te XEN/tools/flask/policy/modules/
   echo '{name} = on' >> XEN/tools/flask/policy/modules/modules.conf
   make -C XEN/tools/flask/policy -f Makefile.common FLASK_BUILD_DIR=/tmp/policy XEN_FULLVERSION=4.17

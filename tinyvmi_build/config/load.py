@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import UsageError
-from .locate import line_of
-from .model import KEYS, Config
+from tinyvmi_build.config.locate import line_of
+from tinyvmi_build.config.model import KEYS, Config
+from tinyvmi_build.errors import UsageError
 
 FILE_NAME = "tinyvmi.toml"
 ENV_PREFIX = "TINYVMI_"  # TINYVMI_MONITOR__PERIOD=2s: two underscores between table and key

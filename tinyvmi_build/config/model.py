@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .kinds import (
+from tinyvmi_build.config.kinds import (
     BUILT_IN,
     Bool,
     Choice,
@@ -40,17 +40,17 @@ class Monitor:
     period: int = _key(
         Duration(10, 86_400_000), 60_000, "From the start of one scan of everything to the next."
     )
-    look: int = _key(
+    poll: int = _key(
         Duration(0, 60_000),
         100,
-        "From one look to the next, between scans: at what the target has written, "
-        "and at whatever costs little. 0ms: none.",
+        "From one incremental check to the next, between scans: of what the target has written, "
+        "and of whatever costs little. 0ms: none.",
     )
-    slice: int = _key(
+    time_budget: int = _key(
         Int(0, 1_000_000, "microseconds"),
         0,
-        "How long a scan may keep the processor before it rests, "
-        "so that it is spread over half a period; 0: no rest.",
+        "How long a scan may work before it yields the processor, "
+        "so that it is spread over half a period; 0: it does not yield.",
     )
     jitter: int = _key(
         Int(0, 50, "percent"),
@@ -116,13 +116,13 @@ class Checks:
 class Golden:
     """How the target's pages are compared with the package's."""
 
-    compare: str = _key(
+    comparison: str = _key(
         Choice(("bytes", "digest")),
         "bytes",
         "`bytes`: a page whose digest was right is kept, and compared from then on, for as much memory "
         "as the kernel's code and constants take. `digest`: each is digested in each scan: a smaller domain.",
     )
-    digest: str = _key(
+    hash: str = _key(
         Choice(("blake3", "sha256")),
         "blake3",
         "What pages are digested by. Both are as secure; BLAKE3 is the faster one.",
@@ -163,8 +163,8 @@ class Modules:
 
     include: tuple[str, ...] = _key(
         Strings(128),
-        ("@usual",),
-        "Names or patterns; what they depend on comes by itself. `@usual`: what guests usually load.",
+        ("@common",),
+        "Names or patterns; what they depend on comes by itself. `@common`: what guests usually load.",
     )
     unknown: str = _key(
         Choice(("unverifiable", "tampered")),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from .model import KEYS, sections
+from tinyvmi_build.config.model import KEYS, sections
 
 SCHEMA_FILE = "tinyvmi.schema.json"
 

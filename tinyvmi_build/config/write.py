@@ -5,8 +5,8 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from .model import KEYS, sections
-from .schema import SCHEMA_FILE
+from tinyvmi_build.config.model import KEYS, sections
+from tinyvmi_build.config.schema import SCHEMA_FILE
 
 
 def commented(values: dict[tuple[str, ...], Any]) -> str:

@@ -11,9 +11,9 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..image.toolchain import XEN_HEADER
-from ..paths import cache_dir
-from . import probe
+from tinyvmi_build.doctor import probe
+from tinyvmi_build.image.toolchain import XEN_HEADER
+from tinyvmi_build.paths import cache_dir
 
 _DISK_GIB = 3  # packages, unpacked kernels and initramfs of the lab
 _MEMORY_GIB = 4  # the lab's machine has 3, and a little for QEMU

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from .recognise import mapped
+from tinyvmi_build.dump.recognise import mapped
 
 _PREFIX = b"Linux version "
 # linux_banner (init/version.c) ends in a newline and a NUL, as copies in the log and format strings do not.

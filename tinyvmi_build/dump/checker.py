@@ -10,16 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import tinyvmi_build
-
-from ..config.load import Loaded
-from ..image.build import CHECKER_TARGET, DOM0_TARGET, build_host_checker
-from ..paths import cache_dir, data_dir
-from ..profile.profile import ProfileFile
-from ..progress import Progress
+from tinyvmi_build.config.load import Loaded
+from tinyvmi_build.image.build import CHECKER_TARGET, DOM0_TARGET, build_host_checker
+from tinyvmi_build.paths import cache_dir, data_dir
+from tinyvmi_build.profile.profile import ProfileFile
+from tinyvmi_build.progress import Progress
 
 _CORE = ("include", "introspect", "checks", "monitor", "platform/host")  # of minios_app: what is compiled
 _DOM0 = (*_CORE, "platform/dom0", "platform/xen")
-_TOOL = ("golden", "render", "image")  # of this package: what decides what is compiled, and how
+_TOOL = ("checks", "render", "image")  # of this package: what decides what is compiled, and how
 
 
 def checker(loaded: Loaded, profiles: ProfileFile, progress: Progress) -> Path:

@@ -16,9 +16,9 @@ from array import array
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..errors import UsageError
-from .ranges import DAMAGED, PAGE, Image, Range, merged, whole_pages
-from .registers import qemu_registers
+from tinyvmi_build.dump.ranges import DAMAGED, PAGE, Image, Range, merged, whole_pages
+from tinyvmi_build.dump.registers import qemu_registers
+from tinyvmi_build.errors import UsageError
 
 MAGIC = b"\x7fELF"
 _EHDR = struct.Struct("<16sHHIQQQIHHHHHH")

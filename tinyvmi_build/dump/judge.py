@@ -8,13 +8,13 @@ import tempfile
 from pathlib import Path
 from typing import Protocol
 
-from ..errors import MissingEnvironment
-from ..verdict.collector import Collector, Event
-from .ranges import Image, map_text
+from tinyvmi_build.dump.ranges import Image, map_text
+from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.records.collector import Collector, Event
 
 
 class Reporter(Protocol):
-    """`tinyvmi_build.verdict.report` has those that people use."""
+    """`tinyvmi_build.report.report` has those that people use."""
 
     def events(self, events: list[Event], /) -> None: ...
 

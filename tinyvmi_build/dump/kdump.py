@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
-from ..errors import MissingEnvironment, UsageError
-from .ranges import DAMAGED, MAX_GFN, PAGE, Image, Range, merged
+from tinyvmi_build.dump.ranges import DAMAGED, MAX_GFN, PAGE, Image, Range, merged
+from tinyvmi_build.errors import MissingEnvironment, UsageError
 
 FLATTENED = b"makedumpfile\0"
 MAGICS = (b"KDUMP   ", b"DISKDUMP", FLATTENED)

@@ -9,8 +9,8 @@ import mmap
 import struct
 from pathlib import Path
 
-from ..errors import UsageError
-from .ranges import DAMAGED, MAX_RANGES, Image, Range, merged, whole_pages
+from tinyvmi_build.dump.ranges import DAMAGED, MAX_RANGES, Image, Range, merged, whole_pages
+from tinyvmi_build.errors import UsageError
 
 MAGIC = b"EMiL"
 _HEADER = struct.Struct("<4sIQQ8x")

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import UsageError
+from tinyvmi_build.errors import UsageError
 
 PAGE = 4096
 MAX_GFN = 1 << 34  # 64 TiB, as IMAGE_MAX_GFN of minios_app/platform/host/guest_mem.h

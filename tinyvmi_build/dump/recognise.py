@@ -8,9 +8,9 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ..errors import UsageError
-from . import elf, kdump, lime
-from .ranges import PAGE, Image, Range, merged
+from tinyvmi_build.dump import elf, kdump, lime
+from tinyvmi_build.dump.ranges import PAGE, Image, Range, merged
+from tinyvmi_build.errors import UsageError
 
 _HEADED: dict[str, tuple[bytes, Callable[[Path, mmap.mmap], Image]]] = {
     "elf": (elf.MAGIC, elf.read),

@@ -1,4 +1,4 @@
-"""A build: profiles, rendered files, compilation, build folder (docs/architecture.md, "Build folder")."""
+"""A build: profiles, rendered files, compilation, build folder (docs/design/architecture.md, "Build folder")."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..config.load import Loaded
-from ..config.model import Config
-from ..errors import MissingEnvironment
-from ..minios.source import source
-from ..profile.profile import ProfileFile
-from ..progress import Progress
-from ..render.descriptor import image_id
-from ..render.plan import artifact, plan, rendered
-from ..render.tree import Change, write, write_tree
-from .inspect import inspect
-from .meson import Compiled, compile_target, run_tool
-from .toolchain import require_toolchain, require_xen_libraries
-from .tree import build_on_tree
+from tinyvmi_build.config.load import Loaded
+from tinyvmi_build.config.model import Config
+from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.image.inspect import inspect
+from tinyvmi_build.image.meson import Compiled, compile_target, run_tool
+from tinyvmi_build.image.toolchain import require_toolchain, require_xen_libraries
+from tinyvmi_build.image.tree import build_on_tree
+from tinyvmi_build.minios.source import source
+from tinyvmi_build.profile.profile import ProfileFile
+from tinyvmi_build.progress import Progress
+from tinyvmi_build.render.descriptor import image_id
+from tinyvmi_build.render.plan import artifact, plan, rendered
+from tinyvmi_build.render.tree import Change, write, write_tree
 
 MANIFEST_VERSION = 1
-ELF_TARGET = "base/tinyvmi.elf"
-LIMIT_TARGET = "base/limit.elf"
+ELF_TARGET = "kernel/tinyvmi.elf"
+LIMIT_TARGET = "kernel/limit.elf"
 CHECKER_TARGET = "tinyvmi-check"
 DOM0_TARGET = "tinyvmi-dom0"
 
@@ -53,7 +53,7 @@ def profiles_of(config: Config, progress: Progress) -> ProfileFile:
     """The profiles that the configuration names: loaded, or built from the packages."""
     if config.kernel.profile is not None:
         return ProfileFile.load(config.kernel.profile)
-    from ..profile.build import Wanted, build
+    from tinyvmi_build.profile.build import Wanted, build
 
     wanted = Wanted(config.modules.include, config.kernel.modules) if config.checks.modules else None
     return build(config.kernel.packages, progress, wanted)
@@ -173,9 +173,9 @@ def manifest(config: Config, profiles: ProfileFile, note: dict[str, Any]) -> byt
         "period_ms": config.monitor.period,
         "jitter_pct": config.monitor.jitter,
         "heartbeat_ms": config.monitor.heartbeat,
-        "look_ms": config.monitor.look,
-        "slice_us": config.monitor.slice,
-        "compare": config.golden.compare,
+        "poll_ms": config.monitor.poll,
+        "time_budget_us": config.monitor.time_budget,
+        "comparison": config.golden.comparison,
         "checks": list(config.checks_made),
         "kernels": [{"build_id": k.build_id, "release": k.release} for k in profiles.kernels],
     }

@@ -12,9 +12,9 @@ from typing import Any
 
 from elftools.elf.elffile import ELFFile
 
-from ..errors import UsageError
-from ..render.descriptor import image_id
-from . import notes
+from tinyvmi_build.errors import UsageError
+from tinyvmi_build.image import notes
+from tinyvmi_build.render.descriptor import image_id
 
 _MAX_IMAGE = 256 << 20  # a gzip file says nothing reliable about its size
 _ALLOC, _WRITE, _EXEC = 2, 1, 4

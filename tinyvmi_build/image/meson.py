@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import MissingEnvironment
-from ..paths import data_dir
-from ..render.tree import write
-from .workshop import SOURCES, copy, workshop
+from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.image.build_directory import SOURCES, copy, workshop
+from tinyvmi_build.paths import data_dir
+from tinyvmi_build.render.tree import write
 
 CROSS_FILE = "x86_64-tinyvmi.cross"
 WHERE = "where.json"  # beside what was made: the sources, and the workshop

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ..render.descriptor import NOTE_OWNER, NOTE_TYPE
+from tinyvmi_build.render.descriptor import NOTE_OWNER, NOTE_TYPE
 
 # xen/include/public/elfnote.h: number → (name, is a string)
 XEN_NOTES = {

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from ..errors import MissingEnvironment
+from tinyvmi_build.errors import MissingEnvironment
 
 XEN_HEADER = Path("/usr/include/xen/xen.h")
 _PROGRAMS = {"gcc": "gcc", "ld": "binutils", "strip": "binutils"}

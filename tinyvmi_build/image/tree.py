@@ -1,6 +1,6 @@
 """The monitor on a tree of the Xen Project's Mini-OS: a copy of it, its own make, our one object.
 
-What of that tree's makefiles this relies on is listed in docs/minios-tree.md.
+What of that tree's makefiles this relies on is listed in docs/guide/minios-tree.md.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from pathlib import Path
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import Symbol, SymbolTableSection
 
-from ..errors import MissingEnvironment, UsageError
-from ..minios.source import Source
-from ..render.tree import write
-from .meson import TAIL, Compiled, Tree, compile_target, run_tool
+from tinyvmi_build.errors import MissingEnvironment, UsageError
+from tinyvmi_build.image.meson import TAIL, Compiled, Tree, compile_target, run_tool
+from tinyvmi_build.minios.source import Source
+from tinyvmi_build.render.tree import write
 
 APP_TARGET = "tree/monitor.o"
 _STAMP = "tree.json"
@@ -73,7 +73,7 @@ def build_on_tree(source: Source, folder: Path, kernels: Sequence[str]) -> Compi
     linked = next((p for p in (obj / "mini-os-debug", obj / "mini-os") if p.is_file()), None)
     if linked is None:
         raise MissingEnvironment(
-            f"{src}: its make leaves no mini-os", hint="docs/minios-tree.md says what is needed"
+            f"{src}: its make leaves no mini-os", hint="docs/guide/minios-tree.md says what is needed"
         )
     _require_one_app_main(linked)
     image = room / "image.elf"
@@ -118,7 +118,7 @@ def _require_one_app_main(image: Path) -> None:
     if len(found) != 1:
         raise MissingEnvironment(
             f"{image}: {len(found)} functions app_main, so this tree would not start the monitor",
-            hint="docs/minios-tree.md says what a tree must offer",
+            hint="docs/guide/minios-tree.md says what a tree must offer",
         )
 
 
@@ -154,5 +154,5 @@ def _make(src: Path, arguments: list[str], config: Path) -> None:
                     f"(command: {shlex.join(command)})",
                 ]
             ),
-            hint="docs/minios-tree.md says which trees do, and with which compilers",
+            hint="docs/guide/minios-tree.md says which trees do, and with which compilers",
         )

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
 
-from ..errors import UsageError
-from .missing import MissingFact
+from tinyvmi_build.errors import UsageError
+from tinyvmi_build.kernel.missing import MissingFact
 
 _HEADER = struct.Struct("<HBBIIIII")
 _TYPE = struct.Struct("<III")

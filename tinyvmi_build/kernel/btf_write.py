@@ -9,7 +9,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .btf import Kind
+from tinyvmi_build.kernel.btf import Kind
 
 _MAX_VLEN = 0xFFFF
 _SIGNED = 1  # BTF_INT_SIGNED

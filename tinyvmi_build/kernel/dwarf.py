@@ -10,9 +10,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..errors import UsageError
-from .btf import Btf, Kind
-from .btf_write import BtfWriter, Field
+from tinyvmi_build.errors import UsageError
+from tinyvmi_build.kernel.btf import Btf, Kind
+from tinyvmi_build.kernel.btf_write import BtfWriter, Field
 
 _COMPOUND = {"DW_TAG_structure_type": False, "DW_TAG_union_type": True, "DW_TAG_class_type": False}
 _ENUM = "DW_TAG_enumeration_type"

@@ -13,8 +13,8 @@ from bisect import bisect_right
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from ..errors import UsageError
-from .missing import MissingFact
+from tinyvmi_build.errors import UsageError
+from tinyvmi_build.kernel.missing import MissingFact
 
 _EHDR = struct.Struct("<16sHHIQQQIHHHHHH")
 _PHDR = struct.Struct("<IIQQQQQQ")

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
-from ..errors import UsageError
-from .btf import Btf
-from .bzimage import unpack_bzimage
-from .elf import ElfFile, Section
-from .kallsyms import parse_kallsyms
-from .package import KernelFile, read_kernel
-from .relocs import Relocations, RelocKind, parse_relocations
-from .symbols import SymbolTable
+from tinyvmi_build.errors import UsageError
+from tinyvmi_build.kernel.btf import Btf
+from tinyvmi_build.kernel.bzimage import unpack_bzimage
+from tinyvmi_build.kernel.elf import ElfFile, Section
+from tinyvmi_build.kernel.kallsyms import parse_kallsyms
+from tinyvmi_build.kernel.package import KernelFile, read_kernel
+from tinyvmi_build.kernel.relocs import Relocations, RelocKind, parse_relocations
+from tinyvmi_build.kernel.symbols import SymbolTable
 
 _BANNER = re.compile(r"Linux version (\S+) ")
 _MAX_CSTR = 4096

@@ -21,8 +21,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from ..errors import UsageError
-from .symbols import SymbolTable
+from tinyvmi_build.errors import UsageError
+from tinyvmi_build.kernel.symbols import SymbolTable
 
 _DIGITS = b"\0".join(str(d).encode() for d in range(10)) + b"\0"
 _MIN_SYMBOLS = 256

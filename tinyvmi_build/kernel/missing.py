@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import UsageError
+from tinyvmi_build.errors import UsageError
 
 
 class MissingFact(UsageError, KeyError):

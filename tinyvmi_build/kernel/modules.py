@@ -6,8 +6,8 @@ import re
 import tarfile
 from pathlib import Path
 
-from .ko import plain_name
-from .package import is_package, package_entries, read_bytes
+from tinyvmi_build.kernel.ko import plain_name
+from tinyvmi_build.kernel.package import is_package, package_entries, read_bytes
 
 _KO = re.compile(r"([^/]+)\.ko(\.(xz|zst|gz))?$")
 _IN_PACKAGE = re.compile(r"^(?:\./)?(?:usr/)?lib/modules/([^/]+)/.*\.ko(\.(xz|zst|gz))?$")

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import UsageError
+from tinyvmi_build.errors import UsageError
 
 _AR_MAGIC = b"!<arch>\n"
 # Debian: boot/vmlinuz-RELEASE; since 7.x, and elsewhere, usr/lib/modules/RELEASE/vmlinuz.

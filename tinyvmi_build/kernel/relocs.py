@@ -14,7 +14,7 @@ from array import array
 from bisect import bisect_left
 from dataclasses import dataclass
 
-from ..errors import UsageError
+from tinyvmi_build.errors import UsageError
 
 
 class RelocKind(enum.StrEnum):

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from ..errors import UsageError
-from .missing import MissingFact
+from tinyvmi_build.errors import UsageError
+from tinyvmi_build.kernel.missing import MissingFact
 
 # Labels of linker scripts and compilers, which name a place and not an object.
 _MARKER_PREFIXES = ("__start_", "__stop_", "__end_", "__pfx_", "__cfi_", ".L", "__ksymtab_", "__kstrtab")

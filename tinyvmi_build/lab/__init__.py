@@ -1,1 +1,1 @@
-"""Nested Xen under QEMU: packages, dom0, target, scenarios (see docs/lab.md)."""
+"""Nested Xen under QEMU: packages, dom0, target, scenarios (see docs/guide/lab.md)."""

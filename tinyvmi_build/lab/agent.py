@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from ..errors import MissingEnvironment
-from ..xen.patience import timeout
+from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.timeouts import timeout
 
 _PIECE = 1536  # bytes of a file in one message; the serial port of dom0 has a small buffer
 

@@ -14,8 +14,8 @@ import mmap
 import os
 import sys
 
-from ..errors import MissingEnvironment, TinyVMIError, UsageError
-from ..xen.privilege import find_library
+from tinyvmi_build.errors import MissingEnvironment, TinyVMIError, UsageError
+from tinyvmi_build.xen.privilege import find_library
 
 _PAGE = 4096
 

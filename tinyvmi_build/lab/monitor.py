@@ -10,19 +10,19 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import Exit, MissingEnvironment, MonitorLost
-from ..profile.profile import KernelProfile, ProfileFile
-from ..verdict.collector import Event, Finished, Lost, Received, ScanDone
-from ..verdict.model import Verdict
-from ..verdict.protocol import Broken, Record, Text
-from ..verdict.rhythm import Worst, WorstTimes
-from ..xen.launch import Reporter
-from ..xen.patience import VARIABLE, timeout
-from .tamper.walk import physical
-from .target import Target
+from tinyvmi_build.checks.lib.walk import physical
+from tinyvmi_build.errors import Exit, MissingEnvironment, MonitorLost
+from tinyvmi_build.lab.target import Target
+from tinyvmi_build.profile.profile import KernelProfile, ProfileFile
+from tinyvmi_build.records.collector import Event, Finished, Lost, Received, ScanDone
+from tinyvmi_build.records.protocol import Broken, Record, Text
+from tinyvmi_build.records.verdict import Verdict
+from tinyvmi_build.report.latency import Worst, WorstTimes
+from tinyvmi_build.timeouts import VARIABLE, timeout
+from tinyvmi_build.xen.launch import Reporter
 
 if TYPE_CHECKING:
-    from .session import Lab
+    from tinyvmi_build.lab.session import Lab
 
 _HEARTBEAT = re.compile(r'"t":"heartbeat","scan":(\d+)')
 FILES = "/lab/monitor"  # the build folder, in dom0
@@ -207,7 +207,7 @@ def event_of(line: str) -> list[Event]:
 
 
 class LiveGuest:
-    """A target's kernel memory by link address (lab.tamper.Guest), where a monitor found it."""
+    """A target's kernel memory by link address (checks.Guest), where a monitor found it."""
 
     def __init__(self, target: Target, kernel: dict[str, Any], profiles: ProfileFile):
         self.profile: KernelProfile = profiles.by_build_id(kernel["build_id"])

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ..config.load import FILE_NAME, Loaded, load
-from ..paths import cache_dir
-from ..progress import Progress
-from .packages import fetch_kernel
-from .tamper.policy_globals import ALLOWED_CORE_PATTERN
+from tinyvmi_build.checks.policy_globals.tamper import ALLOWED_CORE_PATTERN
+from tinyvmi_build.config.load import FILE_NAME, Loaded, load
+from tinyvmi_build.lab.machine.packages import fetch_kernel
+from tinyvmi_build.paths import cache_dir
+from tinyvmi_build.progress import Progress
 
 _TEMPLATE = """\
 # The lab's own project, written by `tinyvmi-build lab` when it is given none.

@@ -14,8 +14,8 @@ import os
 import struct
 import sys
 
-from ..errors import MissingEnvironment, TinyVMIError, UsageError
-from ..xen.privilege import find_library
+from tinyvmi_build.errors import MissingEnvironment, TinyVMIError, UsageError
+from tinyvmi_build.xen.privilege import find_library
 
 _CPU = 2  # HVM_SAVE_TYPE(CPU)
 #: Name → (offset in struct hvm_hw_cpu, its size).

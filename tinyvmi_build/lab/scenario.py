@@ -14,11 +14,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import Exit, MonitorLost, UsageError
-from ..verdict.model import Verdict, exit_of
-from .monitor import LiveGuest, Monitor
-from .tamper import Change
-from .target import Target
+from tinyvmi_build.checks.tamper import Change
+from tinyvmi_build.errors import Exit, MonitorLost, UsageError
+from tinyvmi_build.lab.monitor import LiveGuest, Monitor
+from tinyvmi_build.lab.target import Target
+from tinyvmi_build.records.verdict import Verdict, exit_of
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class Scenario:
 
 def scenarios() -> dict[str, Scenario]:
     """All scenarios by name."""
-    from . import scenarios as package
+    from tinyvmi_build.lab import scenarios as package
 
     found = {}
     for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda info: info.name):

@@ -9,15 +9,22 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from ..errors import MissingEnvironment, UsageError
-from ..progress import Progress
-from ..xen.patience import timeout
-from . import device_model, grub, guest, initramfs, target
-from .agent import Client, Remote, Result
-from .guest.modules import in_order
-from .hypervisor import xsm_hypervisor, xsm_policy
-from .packages import SUITE, fetch_kernel, unpacked_kernel, vmlinuz_of, xen_hypervisor
-from .qemu import Qemu
+from tinyvmi_build.errors import MissingEnvironment, UsageError
+from tinyvmi_build.lab import guest, target
+from tinyvmi_build.lab.agent import Client, Remote, Result
+from tinyvmi_build.lab.guest.modules import in_order
+from tinyvmi_build.lab.machine import device_model, grub, initramfs
+from tinyvmi_build.lab.machine.hypervisor import xsm_hypervisor, xsm_policy
+from tinyvmi_build.lab.machine.packages import (
+    SUITE,
+    fetch_kernel,
+    unpacked_kernel,
+    vmlinuz_of,
+    xen_hypervisor,
+)
+from tinyvmi_build.lab.machine.qemu import Qemu
+from tinyvmi_build.progress import Progress
+from tinyvmi_build.timeouts import timeout
 
 # A PV dom0 faults early under QEMU's -cpu max and EPYC (SMAP); SVM and NPT are what PVH guests need.
 PLAIN_CPU = "qemu64,+svm,+npt"

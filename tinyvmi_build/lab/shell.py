@@ -10,7 +10,7 @@ import termios
 import tty
 from pathlib import Path
 
-from ..errors import MissingEnvironment, UsageError
+from tinyvmi_build.errors import MissingEnvironment, UsageError
 
 ESCAPE = b"\x1d"  # Ctrl-]
 

@@ -7,14 +7,14 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..errors import MissingEnvironment
-from ..xen.patience import timeout
-from ..xen.xl import parse_list
-from . import guest
-from .agent import Result
+from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.lab import guest
+from tinyvmi_build.lab.agent import Result
+from tinyvmi_build.timeouts import timeout
+from tinyvmi_build.xen.xl import parse_list
 
 if TYPE_CHECKING:
-    from .session import Lab
+    from tinyvmi_build.lab.session import Lab
 
 FILES = "/lab/target"  # vmlinuz and initramfs, in dom0
 MODULES = ("nf_tables", "veth")  # that it loads as it starts, with what they need

@@ -13,8 +13,8 @@ import tarfile
 import tempfile
 from pathlib import Path, PurePosixPath
 
-from ..errors import MissingEnvironment, UsageError
-from ..paths import cache_dir, cache_root
+from tinyvmi_build.errors import MissingEnvironment, UsageError
+from tinyvmi_build.paths import cache_dir, cache_root
 
 _FETCHED = "minios"  # folder in the cache
 _ENVIRONMENT = {

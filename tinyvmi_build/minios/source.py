@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..config.kinds import BUILT_IN, GitTree
-from ..errors import MissingEnvironment, UsageError
-from . import git
+from tinyvmi_build.config.kinds import BUILT_IN, GitTree
+from tinyvmi_build.errors import MissingEnvironment, UsageError
+from tinyvmi_build.minios import git
 
 NAME = "mini-os"  # what note, manifest and hello call any tree of the Xen Project's
 # What a build leaves in a tree that is no git work tree; none of it is source.
@@ -23,7 +23,7 @@ _PRODUCT_NAMES = {
     "mini-os-debug.gz",
     "minios-config.mk",
 }  # a link, too
-# What a build sets or relies on, where it has to be (docs/minios-tree.md).
+# What a build sets or relies on, where it has to be (docs/guide/minios-tree.md).
 _VARIABLES = {
     "Makefile": ("APP_OBJS", "CONFIG_FILE", "GLOBAL_PREFIX"),
     "Config.mk": ("MINIOS_CONFIG", "MINIOS_ROOT"),

@@ -16,17 +16,23 @@ from pathlib import Path
 from typing import Any
 
 import tinyvmi_build
+from tinyvmi_build.errors import UsageError
+from tinyvmi_build.kernel.image import KernelImage
+from tinyvmi_build.kernel.modules import module_of, modules_in
+from tinyvmi_build.kernel.package import (
+    NoKernel,
+    is_package,
+    kernel_in,
+    kernel_path,
+    package_entries,
+    read_bytes,
+)
+from tinyvmi_build.paths import cache_dir
+from tinyvmi_build.profile.container import PackedSection
+from tinyvmi_build.profile.profile import KernelProfile, ProfileFile
+from tinyvmi_build.progress import Progress
 
-from ..errors import UsageError
-from ..kernel.image import KernelImage
-from ..kernel.modules import module_of, modules_in
-from ..kernel.package import NoKernel, is_package, kernel_in, kernel_path, package_entries, read_bytes
-from ..paths import cache_dir
-from ..progress import Progress
-from .container import PackedSection
-from .profile import KernelProfile, ProfileFile
-
-_TOOL_PARTS = ("kernel", "profile", "golden")  # what a profile's content depends on
+_TOOL_PARTS = ("kernel", "profile", "checks")  # what a profile's content depends on
 
 
 @dataclass(frozen=True)
@@ -177,8 +183,9 @@ def with_modules(
     image: KernelImage, wanted: Wanted, places: list[Path], bare: Callable[[], KernelProfile]
 ) -> KernelProfile:
     """The profile that `bare` makes, with the tables of the modules in `places` that are `wanted`."""
-    from ..golden.modules import collect, usual
-    from ..golden.unknown import Unknown
+    from tinyvmi_build.checks.lib.unknown import Unknown
+    from tinyvmi_build.checks.modules import collect
+    from tinyvmi_build.checks.modules import common as usual
 
     files: dict[str, bytes] = {}
     for place in places:
@@ -240,7 +247,7 @@ def _cached(path: Path) -> KernelProfile | None:
 def profile_of(image: KernelImage) -> KernelProfile:
     """The profile of one kernel, golden values included."""
     # Here, so that a build that the cache answers loads none of it.
-    from .. import golden
+    from tinyvmi_build import checks as golden
 
     values, blobs = golden.compute(image)
     facts = {

@@ -28,7 +28,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import UsageError
+from tinyvmi_build.errors import UsageError
 
 MAGIC = b"TVMIPROF"
 VERSION = 1

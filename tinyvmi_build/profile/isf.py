@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import tinyvmi_build
-
-from ..errors import UsageError
-from ..kernel.btf import Btf
-from ..kernel.kallsyms import kallsyms_tables
-from .isf_globals import global_types
-from .isf_types import VOID, isf_types
-from .profile import KernelProfile
+from tinyvmi_build.errors import UsageError
+from tinyvmi_build.kernel.btf import Btf
+from tinyvmi_build.kernel.kallsyms import kallsyms_tables
+from tinyvmi_build.profile.isf_globals import global_types
+from tinyvmi_build.profile.isf_types import VOID, isf_types
+from tinyvmi_build.profile.profile import KernelProfile
 
 SCHEMA = "6.2.0"
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .isf_types import Descriptor, IsfTypes
+from tinyvmi_build.profile.isf_types import Descriptor, IsfTypes
 
 _DECLARED = """
 init/init_task.c                struct task_struct init_task

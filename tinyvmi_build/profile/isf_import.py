@@ -5,14 +5,14 @@ from __future__ import annotations
 from bisect import bisect_right
 from pathlib import Path
 
-from ..errors import UsageError
-from ..kernel.btf import Btf
-from ..kernel.image import KernelImage
-from ..kernel.package import read_bytes, read_kernel
-from ..kernel.symbols import Symbol, SymbolTable
-from .build import profile_of
-from .isf_read import isf_btf, isf_symbols, read_isf
-from .profile import KernelProfile
+from tinyvmi_build.errors import UsageError
+from tinyvmi_build.kernel.btf import Btf
+from tinyvmi_build.kernel.image import KernelImage
+from tinyvmi_build.kernel.package import read_bytes, read_kernel
+from tinyvmi_build.kernel.symbols import Symbol, SymbolTable
+from tinyvmi_build.profile.build import profile_of
+from tinyvmi_build.profile.isf_read import isf_btf, isf_symbols, read_isf
+from tinyvmi_build.profile.profile import KernelProfile
 
 _SHF_WRITE, _SHF_EXECINSTR = 1, 4  # elf(5)
 _MAX_SYMBOLS = 4 << 20
@@ -80,8 +80,8 @@ def system_map(data: bytes, where: str) -> SymbolTable:
 
 
 def _types(path: Path) -> Btf:
-    from ..kernel.dwarf import dwarf_btf
-    from ..kernel.elf import ElfFile
+    from tinyvmi_build.kernel.dwarf import dwarf_btf
+    from tinyvmi_build.kernel.elf import ElfFile
 
     data = read_bytes(path)
     if data[:4] != b"\x7fELF":

@@ -11,11 +11,11 @@ import lzma
 from pathlib import Path
 from typing import Any
 
-from ..errors import UsageError
-from ..kernel.btf import Btf, Kind
-from ..kernel.btf_write import BtfWriter, Field
-from ..kernel.package import read_bytes
-from ..kernel.symbols import SymbolTable
+from tinyvmi_build.errors import UsageError
+from tinyvmi_build.kernel.btf import Btf, Kind
+from tinyvmi_build.kernel.btf_write import BtfWriter, Field
+from tinyvmi_build.kernel.package import read_bytes
+from tinyvmi_build.kernel.symbols import SymbolTable
 
 _XZ = b"\xfd7zXZ\0"
 _MAX_BYTES = 1 << 30

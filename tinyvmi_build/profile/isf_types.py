@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..kernel.btf import _MAX_DEPTH, _MODIFIERS, Btf, Kind, Member
+from tinyvmi_build.kernel.btf import _MAX_DEPTH, _MODIFIERS, Btf, Kind, Member
 
 Descriptor = dict[str, Any]
 

@@ -12,9 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..errors import UsageError
-from ..kernel.symbols import SymbolTable
-from .container import PackedSection, read_container, write_container
+from tinyvmi_build.errors import UsageError
+from tinyvmi_build.kernel.symbols import SymbolTable
+from tinyvmi_build.profile.container import PackedSection, read_container, write_container
 
 _SYMBOL_PARTS = ("addresses", "types", "names", "name_starts", "by_name")
 
@@ -91,7 +91,7 @@ class KernelProfile:
 
     @cached_property
     def golden(self) -> dict[str, Any]:
-        """Golden values by check name, as `tinyvmi_build.golden` computed them."""
+        """Golden values by check name, as `tinyvmi_build.checks` computed them."""
         return self._json("golden")
 
     @property

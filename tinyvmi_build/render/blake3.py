@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import sha256
+from tinyvmi_build.render import sha256
 
 #: Table 2: how the words of a block are permuted after each round.
 _PERMUTATION = (2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8)

@@ -8,11 +8,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from .. import __version__
-from ..config.kinds import BUILT_IN
-from ..config.model import Config
-from ..minios.source import NAME, source
-from ..paths import data_dir
+from tinyvmi_build import __version__
+from tinyvmi_build.config.kinds import BUILT_IN
+from tinyvmi_build.config.model import Config
+from tinyvmi_build.minios.source import NAME, source
+from tinyvmi_build.paths import data_dir
+from tinyvmi_build.render.env import CHECKS
 
 ABI = 1
 NOTE_OWNER = "TinyVMI"
@@ -29,7 +30,7 @@ def descriptor(config: Config, build_ids: Iterable[str]) -> dict[str, Any]:
         "version": __version__,
         "name": config.monitor.name,
         "config": config.digest(),
-        "templates": tree_hash(data_dir("templates")),
+        "templates": tree_hash(data_dir("templates"), CHECKS),
         "base": base,
         "base_rev": base_rev,
         **core,

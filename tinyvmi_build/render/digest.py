@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..golden.digests import ALGORITHMS
-from . import blake3, sha256
+from tinyvmi_build.checks.lib.digests import ALGORITHMS
+from tinyvmi_build.render import blake3, sha256
 
 #: Of the self-test's message, as of BLAKE3's own test vectors: bytes count up to here and begin again.
 _MODULUS = 251

@@ -6,12 +6,12 @@ import struct
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from ..golden.modules.layout import Area
-from ..golden.modules.packed import unpacked
-from ..golden.modules.usual import wanted
+from tinyvmi_build.checks.modules.common import wanted
+from tinyvmi_build.checks.modules.layout import Area
+from tinyvmi_build.checks.modules.packed import unpacked
 
 if TYPE_CHECKING:
-    from ..profile.profile import KernelProfile
+    from tinyvmi_build.profile.profile import KernelProfile
 
 PAGE = 4096
 _LINES = 32  # of a page, each with a sum
@@ -85,7 +85,7 @@ class _Shapes:
 
 
 def modules(kernel: KernelProfile, include: Iterable[str], digest: str) -> dict[str, Any]:
-    """Values of `templates/checks/modules.c.j2`."""
+    """Values of `tinyvmi_build/checks/modules/table.c.j2`."""
     names = chosen(kernel, include)
     numbers = {name: i for i, name in enumerate(names)}
     pools = {name: _Pool() for name in (*_CODE, "reloc_index", "relocs", "order", "needs")}

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..config.kinds import BUILT_IN
-from ..config.model import Config
-from ..paths import data_dir
-from . import digest
-from .descriptor import NOTE_OWNER, NOTE_TYPE, canonical, descriptor, image_id
-from .env import environment, render
-from .tables import kernel_context, table_contexts
+from tinyvmi_build.config.kinds import BUILT_IN
+from tinyvmi_build.config.model import Config
+from tinyvmi_build.paths import data_dir
+from tinyvmi_build.render import digest
+from tinyvmi_build.render.descriptor import NOTE_OWNER, NOTE_TYPE, canonical, descriptor, image_id
+from tinyvmi_build.render.env import environment, render
+from tinyvmi_build.render.tables import kernel_context, table_contexts
 
 if TYPE_CHECKING:
-    from ..profile.profile import KernelProfile
+    from tinyvmi_build.profile.profile import KernelProfile
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,8 @@ def check_items(config: Config) -> list[Item]:
         Item("c/checks.c.j2", "generated/checks.c", {"checks": config.checks_made}),
         *(
             Item(f"c/{name}.c.j2", f"generated/{name}.c", context)
-            # Nothing shows that a tree's handlers leave vector registers alone (docs/digests.md).
-            for name, context in digest.files(config.golden.digest, vectors=config.minios.tree == BUILT_IN)
+            # Nothing shows that a tree's handlers leave vector registers alone (docs/design/digests.md).
+            for name, context in digest.files(config.golden.hash, vectors=config.minios.tree == BUILT_IN)
         ),
     ]
 
@@ -121,7 +121,7 @@ def kernel_items(config: Config, kernels: Sequence[KernelProfile]) -> list[Item]
         for check, values in table_contexts(config, kernel).items():
             name = check.replace("-", "_")
             items.append(
-                Item(f"checks/{name}.c.j2", f"generated/{name}_{index}.c", {"index": index, **values})
+                Item(f"checks/{name}/table.c.j2", f"generated/{name}_{index}.c", {"index": index, **values})
             )
     return items
 

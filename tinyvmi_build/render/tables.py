@@ -6,11 +6,11 @@ import struct
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from ..config.model import ALL_CHECKS, Config
-from .modules import modules
+from tinyvmi_build.config.model import ALL_CHECKS, Config
+from tinyvmi_build.render.modules import modules
 
 if TYPE_CHECKING:
-    from ..profile.profile import KernelProfile
+    from tinyvmi_build.profile.profile import KernelProfile
 
 PAGE = 4096
 LINES_PER_PAGE = 64
@@ -46,7 +46,7 @@ def table_contexts(config: Config, kernel: KernelProfile) -> dict[str, dict[str,
         "function-pointers": lambda: _function_pointers(kernel),
         "page-tables": lambda: _page_tables(kernel),
         "ro-after-init": lambda: _ro_after_init(config, kernel),
-        "modules": lambda: modules(kernel, config.modules.include, config.golden.digest),
+        "modules": lambda: modules(kernel, config.modules.include, config.golden.hash),
         "registers": lambda: _registers(kernel),
     }
     return {check: make() for check, make in makers.items() if "unknown" not in kernel.golden[check]}
@@ -140,7 +140,7 @@ def _rodata(config: Config, kernel: KernelProfile) -> dict[str, Any]:
 
 def _pages(config: Config, kernel: KernelProfile, check: str) -> dict[str, Any]:
     """What stands in struct tv_digest_range."""
-    digests = kernel.blob(f"{check}.{config.golden.digest}")
+    digests = kernel.blob(f"{check}.{config.golden.hash}")
     lines = _numbers("H", kernel.blob(f"{check}.lines"))
     return {
         "digests": [digests[at : at + 32] for at in range(0, len(digests), 32)],

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import MissingEnvironment
-from .env import GENERATED
+from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.render.env import GENERATED
 
 
 @dataclass(frozen=True)

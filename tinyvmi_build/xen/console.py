@@ -12,9 +12,9 @@ import select
 import threading
 import tty
 
-from ..errors import MissingEnvironment
-from . import store
-from .patience import timeout
+from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.timeouts import timeout
+from tinyvmi_build.xen import store
 
 _PTY_S = 10.0  # xenconsoled opens the pty when it notices the domain
 HELD = 1 << 20  # bytes that are read ahead; a guest that floods its console has to wait then

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import UsageError
-from ..verdict.rhythm import GROUP, Rhythm
+from tinyvmi_build.errors import UsageError
+from tinyvmi_build.report.latency import GROUP, Rhythm
 
 _IMAGE_ID = re.compile(r"[0-9a-f]{16}")
 
@@ -26,9 +26,9 @@ class Manifest:
     period_ms: int
     jitter_pct: int
     heartbeat_ms: int
-    look_ms: int
-    slice_us: int
-    compare: str
+    poll_ms: int
+    time_budget_us: int
+    comparison: str
     checks: tuple[str, ...]
     image_id: str
     privilege: str
@@ -38,9 +38,9 @@ class Manifest:
         return Rhythm(
             period_s=(period_ms or self.period_ms) / 1000,
             jitter_pct=self.jitter_pct,
-            look_s=self.look_ms / 1000,
-            slice_s=self.slice_us / 1e6,
-            compare=self.compare,
+            poll_s=self.poll_ms / 1000,
+            time_budget_s=self.time_budget_us / 1e6,
+            comparison=self.comparison,
         )
 
 
@@ -89,9 +89,9 @@ def read_manifest(folder: Path) -> Manifest:
         period_ms=number("period_ms"),
         jitter_pct=number("jitter_pct", 0),
         heartbeat_ms=number("heartbeat_ms"),
-        look_ms=number("look_ms", 0),
-        slice_us=number("slice_us", 0),
-        compare=_among(path, text("compare"), *GROUP),
+        poll_ms=number("poll_ms", 0),
+        time_budget_us=number("time_budget_us", 0),
+        comparison=_among(path, text("comparison"), *GROUP),
         checks=tuple(str(name) for name in _field(path, data, "checks", list)),
         image_id=image_id,
         privilege=text("privilege"),

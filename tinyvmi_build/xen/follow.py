@@ -10,13 +10,13 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from ..errors import MissingEnvironment
-from ..progress import Progress
-from ..verdict.collector import Collector
-from . import xl
-from .folder import Manifest
-from .launch import Options, RunReporter, find_target, run_once
-from .watch import Hint
+from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.progress import Progress
+from tinyvmi_build.records.collector import Collector
+from tinyvmi_build.xen import xl
+from tinyvmi_build.xen.folder import Manifest
+from tinyvmi_build.xen.launch import Options, RunReporter, find_target, run_once
+from tinyvmi_build.xen.watch import Hint
 
 _LOOK_S = 5.0  # between two looks for a domain whose coming xenstored did not tell
 _TARGET_ENDED = ("target-gone", "no-target")  # reasons of a bye

@@ -8,16 +8,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..errors import MissingEnvironment, UsageError
-from ..progress import Progress
-from ..verdict.collector import Collector, Event
-from ..verdict.protocol import LineSplitter
-from . import store, xl
-from .console import Console
-from .folder import Manifest
-from .patience import timeout
-from .privilege import set_target
-from .watch import Watch
+from tinyvmi_build.errors import MissingEnvironment, UsageError
+from tinyvmi_build.progress import Progress
+from tinyvmi_build.records.collector import Collector, Event
+from tinyvmi_build.records.protocol import LineSplitter
+from tinyvmi_build.timeouts import timeout
+from tinyvmi_build.xen import store, xl
+from tinyvmi_build.xen.console import Console
+from tinyvmi_build.xen.folder import Manifest
+from tinyvmi_build.xen.privilege import set_target
+from tinyvmi_build.xen.watch import Watch
 
 _START_S = 30.0  # until the monitor's first record
 _SILENCE_LEAST_S = 20.0  # a scan may take longer than a heartbeat, most of all under emulation
@@ -138,7 +138,7 @@ def _create(manifest: Manifest, running: list[xl.Domain]) -> int:
 
 
 def _tell(domid: int, manifest: Manifest, options: Options, target: int, nonce: str) -> None:
-    """What docs/architecture.md calls "What launch tells a monitor"."""
+    """What docs/design/architecture.md calls "What launch tells a monitor"."""
     values = {
         "run": nonce,
         "period-ms": str(options.period_ms or manifest.period_ms),

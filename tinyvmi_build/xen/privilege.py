@@ -11,7 +11,7 @@ import errno
 import os
 from pathlib import Path
 
-from ..errors import MissingEnvironment
+from tinyvmi_build.errors import MissingEnvironment
 
 _FOLDERS = (
     "usr/lib/x86_64-linux-gnu", "usr/lib64", "usr/lib", "usr/local/lib", "usr/local/lib64",

@@ -6,8 +6,8 @@ import subprocess
 import time
 from collections.abc import Mapping
 
-from ..errors import MissingEnvironment
-from .xl import find_tool
+from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.xen.xl import find_tool
 
 
 def write(values: Mapping[str, str]) -> None:

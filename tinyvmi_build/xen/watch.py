@@ -8,7 +8,7 @@ import select
 import subprocess
 import time
 
-from .xl import find_domain, find_tool
+from tinyvmi_build.xen.xl import find_domain, find_tool
 
 
 class Hint:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import MissingEnvironment
+from tinyvmi_build.errors import MissingEnvironment
 
 CAPABILITIES = Path("/proc/xen/capabilities")
 # Where distributions keep the tools when they are not on the PATH of the caller.

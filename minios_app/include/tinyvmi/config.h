@@ -12,8 +12,8 @@ struct tv_config {
     uint32_t period_ms;   /* from the start of one scan to the next */
     uint32_t jitter_pct;  /* each period varies by up to this much, either way */
     uint32_t heartbeat_ms;
-    uint32_t look_ms;     /* from one look at what was written to the next; 0: none between scans */
-    uint32_t slice_us;    /* work of a scan in one go, before it rests; 0: all of it */
+    uint32_t poll_ms;     /* from one look at what was written to the next; 0: none between scans */
+    uint32_t time_budget_us;    /* work of a scan in one go, before it rests; 0: all of it */
     bool keep_bytes;      /* pages that were right are kept, and compared instead of digested */
     /* What changes the kernel's code by the kernel's own means: told as notices, not as findings. */
     bool allow_kprobes, allow_bpf, allow_livepatch;

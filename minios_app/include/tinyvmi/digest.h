@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The digest of pages, of one algorithm for each image (`[golden] digest`), computed by that one of its
- * variants that is the fastest of those that the processor and the platform allow.  The code is generated (docs/digests.md).
+ * variants that is the fastest of those that the processor and the platform allow.  The code is generated (docs/design/digests.md).
  */
 #ifndef TINYVMI_DIGEST_H
 #define TINYVMI_DIGEST_H

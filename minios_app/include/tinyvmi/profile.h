@@ -85,7 +85,7 @@ struct tv_policy_string { /* a string in the kernel's data that an attacker woul
  * .text: its pages' digests are of the file with zeros at every place that the
  * kernel patches, and each such place is compared with the encoding that the
  * running kernel's state asks for among those that the package allows.
- * Offsets are from _text, modulo 2^32.  docs/text-check.md tells the whole.
+ * Offsets are from _text, modulo 2^32.  docs/design/checks/text.md tells the whole.
  */
 enum tv_text_kind { /* of a place; in bits 15..12 of `sites` */
     TV_TEXT_ALTERNATIVE = 0,   /* argument: shape */
@@ -185,7 +185,7 @@ struct tv_text_code {
     const struct tv_text_jump *jumps;
     const uint32_t *jump_keys, *call_keys; /* struct static_key, struct static_call_key */
     const uint32_t *call_index; /* [npages + 1] into call_gaps */
-    const uint8_t *call_gaps;   /* from a call that the accounting leads elsewhere to the next (golden/text/calls.py) */
+    const uint8_t *call_gaps;   /* from a call that the accounting leads elsewhere to the next (checks/text/calls.py) */
     const uint32_t *function_index;        /* [npages + 1] into functions */
     const uint16_t *functions; /* entries of functions: enum tv_text_pad << 12 | offset in the page */
     const struct tv_text_shape *shapes;
@@ -301,7 +301,7 @@ struct tv_ro_after_init {
 /*
  * Kernel modules.  Link addresses of a module's memory are from a space of its
  * own; everything is an offset from _text, modulo 2^32, as in struct tv_text.
- * docs/modules-check.md tells the whole.
+ * docs/design/checks/modules.md tells the whole.
  */
 enum tv_module_area { /* a kind of a module's memory */
     TV_MODULE_TEXT = 0,
@@ -350,7 +350,7 @@ struct tv_module_pages { /* of one area, at link addresses, with zeros at patche
     const uint16_t *order; /* [2][npages] entries, for each order of the tables that the loader sorts; NULL: as they are */
     const uint8_t (*digests)[32];
     const uint8_t (*sums)[TV_PAGE_SIZE / TV_MODULE_LINE]; /* low byte of the CRC-32 of each line: where, not whether */
-    const uint32_t *reloc_index; /* into relocs, which golden/modules/pages.py describes */
+    const uint32_t *reloc_index; /* into relocs, which checks/modules/pages.py describes */
     const uint8_t *relocs;
 };
 

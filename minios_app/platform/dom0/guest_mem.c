@@ -7,7 +7,7 @@
 #include <tinyvmi/cost.h>
 
 #include "guest_mem.h"
-#include "kept.h"
+#include "mapping_cache.h"
 
 #define NO_CALL UINT32_MAX
 

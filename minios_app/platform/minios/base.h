@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the two bases do differently: base_built_in.c is linked with minios_app/base/,
- * base_tree.c with a tree of the Xen Project's Mini-OS (docs/minios-tree.md).
+ * What the two bases do differently: base_built_in.c is linked with minios_app/kernel/,
+ * base_tree.c with a tree of the Xen Project's Mini-OS (docs/guide/minios-tree.md).
  */
 #ifndef TINYVMI_MINIOS_BASE_H
 #define TINYVMI_MINIOS_BASE_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What launch tells this monitor through xenstore (docs/architecture.md). */
+/* What launch tells this monitor through xenstore (docs/design/architecture.md). */
 #ifndef TINYVMI_MINIOS_PARAMS_H
 #define TINYVMI_MINIOS_PARAMS_H
 

@@ -8,19 +8,18 @@ from typing import Any
 
 import pytest
 
+from tests.lab.misbehave.build import build_reach
+from tests.lab.reaching import IMAGE
+from tinyvmi_build.checks.tamper import Change
 from tinyvmi_build.config.load import Loaded, load
 from tinyvmi_build.image.build import BuildResult, build_monitor
-from tinyvmi_build.lab.play import monitor_files, policy_modules
 from tinyvmi_build.lab.project import own_project
+from tinyvmi_build.lab.runner import monitor_files, policy_modules
 from tinyvmi_build.lab.session import Lab
-from tinyvmi_build.lab.tamper import Change
 from tinyvmi_build.lab.target import Target
 from tinyvmi_build.profile.profile import ProfileFile
 from tinyvmi_build.progress import Progress
 from tinyvmi_build.render.plan import seclabel
-
-from ..misbehave.build import build_reach
-from ..reaching import IMAGE
 
 #: The changes that every test run tries, one a mechanism; the others take --long.
 USUAL = {

@@ -9,20 +9,19 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.lab.flask.conftest import BARE, tried
+from tests.lab.reaching import EACCES, Answers, reach, reached, said_by
+from tinyvmi_build.checks.tamper import Change, change, register_changes
 from tinyvmi_build.config.load import Loaded
+from tinyvmi_build.explain.explainer import Explainer
 from tinyvmi_build.lab.monitor import LiveGuest, Monitor
 from tinyvmi_build.lab.scenario import Stage, exit_status
 from tinyvmi_build.lab.session import Lab
-from tinyvmi_build.lab.tamper import Change, change, register_changes
 from tinyvmi_build.lab.target import Target, domid_of
 from tinyvmi_build.profile.profile import ProfileFile
 from tinyvmi_build.render.plan import artifact, seclabel
-from tinyvmi_build.verdict.explain import Explainer
-from tinyvmi_build.verdict.report import Terminal
-from tinyvmi_build.xen.patience import VARIABLE
-
-from ..reaching import EACCES, Answers, reach, reached, said_by
-from .conftest import BARE, tried
+from tinyvmi_build.report.report import Terminal
+from tinyvmi_build.timeouts import VARIABLE
 
 
 def test_xen_enforces_the_policy(flask_lab: Lab) -> None:

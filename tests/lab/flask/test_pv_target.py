@@ -7,19 +7,19 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.lab.flask.conftest import BARE, tried
+from tests.lab.reaching import said_by
+from tinyvmi_build.checks.page_tables import tamper as page_tables
+from tinyvmi_build.checks.tamper import Change, changes, register_changes
 from tinyvmi_build.config.load import Loaded
+from tinyvmi_build.explain.explainer import Explainer
 from tinyvmi_build.lab.monitor import LiveGuest, Monitor
 from tinyvmi_build.lab.scenario import Stage, exit_status
 from tinyvmi_build.lab.session import Lab
-from tinyvmi_build.lab.tamper import Change, changes, page_tables, register_changes
 from tinyvmi_build.lab.target import Target, domid_of
 from tinyvmi_build.profile.profile import ProfileFile
 from tinyvmi_build.render.plan import artifact, seclabel
-from tinyvmi_build.verdict.explain import Explainer
-from tinyvmi_build.verdict.report import Terminal
-
-from ..reaching import said_by
-from .conftest import BARE, tried
+from tinyvmi_build.report.report import Terminal
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ NINJA = str(Path(ninja.BIN_DIR) / "ninja")
 def build_images(folder: Path) -> tuple[Path, Path, Path]:
     """The misbehaving image, the base's test image, and that of reach.c; ELF all, built in `folder`."""
     _set_up(folder)
-    return _build(folder, SOURCE), folder / "base/smoke.elf", _build(folder, REACH)
+    return _build(folder, SOURCE), folder / "kernel/smoke.elf", _build(folder, REACH)
 
 
 def build_reach(folder: Path) -> Path:
@@ -42,12 +42,12 @@ def _set_up(folder: Path) -> None:
     cross = data_dir("toolchain") / "x86_64-tinyvmi.cross"
     setup = [sys.executable, "-m", "mesonbuild.mesonmain", "setup", str(folder), str(data_dir("minios_app"))]
     _run([*setup, "--cross-file", str(cross), "-Dsmoke=true"], folder)
-    _run([NINJA, "base/smoke.elf"], folder)
+    _run([NINJA, "kernel/smoke.elf"], folder)
 
 
 def _build(folder: Path, source: Path) -> Path:
     name = source.stem
-    link = shlex.split(_run([NINJA, "-t", "commands", "base/smoke-bare.elf"], folder).splitlines()[-1])
+    link = shlex.split(_run([NINJA, "-t", "commands", "kernel/smoke-bare.elf"], folder).splitlines()[-1])
     commands = json.loads((folder / "compile_commands.json").read_text())
     entry = next(c for c in commands if "libapp.a.p" in c["output"])
     compile_ = shlex.split(entry["command"])

@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from .build import SOURCE
+from tests.lab.misbehave.build import SOURCE
 
 IMAGE_ID = "0123456789abcdef"  # what misbehave.c says of itself
 
@@ -32,8 +32,8 @@ def files(image: Path, root: str) -> dict[str, Path | bytes]:
             "period_ms": 1000,
             "jitter_pct": 0,
             "heartbeat_ms": 1000,
-            "look_ms": 100,
-            "slice_us": 0,
+            "poll_ms": 100,
+            "time_budget_us": 0,
             "compare": "bytes",
             "checks": ["identity"],
             "image_id": IMAGE_ID,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.bench.reported import line, lines, result, told
 from tinyvmi_build.bench.document import document, plot
 from tinyvmi_build.bench.report import FOOT, tables
 from tinyvmi_build.bench.result import ICOUNT, Result, Run
@@ -15,8 +16,6 @@ from tinyvmi_build.bench.statistics import spread
 from tinyvmi_build.bench.table import Table
 from tinyvmi_build.cli.main import run
 from tinyvmi_build.errors import UsageError
-
-from .told import line, lines, result, told
 
 
 def rows(found: list[Table], title: str) -> dict[str, tuple[str, ...]]:

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from tests.unit.bench.reported import line, lines, told
 from tinyvmi_build.bench.plan import Plan
 from tinyvmi_build.bench.result import WALL, Run
 from tinyvmi_build.bench.run import finish
@@ -21,8 +22,6 @@ from tinyvmi_build.bench.samples import (
     pick,
 )
 from tinyvmi_build.errors import MissingEnvironment
-
-from .told import line, lines, told
 
 
 def median(who: str, what: str, scan: str = LATER, phase: str = WHOLE) -> float:

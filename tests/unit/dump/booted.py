@@ -11,11 +11,11 @@ from pathlib import Path
 
 from tinyvmi_build.lab import guest
 from tinyvmi_build.lab.guest.modules import in_order
-from tinyvmi_build.lab.packages import unpacked_kernel, vmlinuz_of
-from tinyvmi_build.lab.qemu import Qemu
+from tinyvmi_build.lab.machine.packages import unpacked_kernel, vmlinuz_of
+from tinyvmi_build.lab.machine.qemu import Qemu
 from tinyvmi_build.paths import cache_dir
 from tinyvmi_build.progress import Progress
-from tinyvmi_build.xen.patience import timeout
+from tinyvmi_build.timeouts import timeout
 
 MEMORY_MIB = 192
 #: File name → what dump-guest-memory is asked for; `raw` is pmemsave's.

@@ -4,11 +4,10 @@ import os
 
 import pytest
 
+from tests.unit.kernel import writers
 from tinyvmi_build.errors import MissingEnvironment
 from tinyvmi_build.kernel.image import KernelImage
 from tinyvmi_build.kernel.package import KernelFile
-
-from . import writers
 
 REAL = (
     ("linux-image-cloud-amd64", "bookworm"),
@@ -33,7 +32,7 @@ def small(request) -> tuple[str, KernelImage]:
 @pytest.fixture(scope="session", params=REAL, ids=lambda p: f"{p[1]}-{p[0].removeprefix('linux-image-')}")
 def real(request) -> KernelImage:
     """A kernel that Debian ships today."""
-    from tinyvmi_build.lab.packages import fetch_kernel
+    from tinyvmi_build.lab.machine.packages import fetch_kernel
 
     try:
         package = fetch_kernel(*request.param)

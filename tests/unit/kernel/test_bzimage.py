@@ -5,11 +5,10 @@ import subprocess
 
 import pytest
 
+from tests.unit.kernel import writers
 from tinyvmi_build.errors import Exit, UsageError
 from tinyvmi_build.kernel import bzimage
 from tinyvmi_build.kernel.bzimage import unpack_bzimage
-
-from . import writers
 
 PLAIN = bytes(i * i >> 3 & 0xFF for i in range(200_000))
 

@@ -4,12 +4,11 @@ import struct
 
 import pytest
 
+from tests.unit.kernel import writers
+from tests.unit.kernel.writers import RODATA, TEXT
 from tinyvmi_build.errors import UsageError
 from tinyvmi_build.kernel.elf import ElfFile
 from tinyvmi_build.kernel.missing import MissingFact
-
-from . import writers
-from .writers import RODATA, TEXT
 
 
 @pytest.fixture(scope="module")

@@ -4,14 +4,13 @@ import struct
 
 import pytest
 
+from tests.unit.kernel import writers
+from tests.unit.kernel.writers import RODATA, TEXT
 from tinyvmi_build.errors import UsageError
 from tinyvmi_build.kernel.btf import Btf
 from tinyvmi_build.kernel.kallsyms import parse_kallsyms
 from tinyvmi_build.kernel.missing import MissingFact
 from tinyvmi_build.kernel.relocs import RelocKind, parse_relocations
-
-from . import writers
-from .writers import RODATA, TEXT
 
 
 def test_identity(small):

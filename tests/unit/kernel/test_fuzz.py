@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.unit.kernel import writers
 from tinyvmi_build.errors import TinyVMIError
 from tinyvmi_build.kernel.btf import Btf
 from tinyvmi_build.kernel.bzimage import unpack_bzimage, unpack_payload
@@ -15,8 +16,6 @@ from tinyvmi_build.kernel.image import KernelImage
 from tinyvmi_build.kernel.kallsyms import parse_kallsyms
 from tinyvmi_build.kernel.package import KernelFile, kernel_in
 from tinyvmi_build.kernel.relocs import parse_relocations
-
-from . import writers
 
 SMALL = {layout: writers.vmlinux(layout) for layout in writers.LAYOUTS}
 TABLES = {

@@ -9,8 +9,8 @@ import struct
 import pytest
 
 from tests.unit.kernel.ko_writer import module
+from tinyvmi_build.checks.modules.layout import Area, Rules, lay_out
 from tinyvmi_build.errors import UsageError
-from tinyvmi_build.golden.modules.layout import Area, Rules, lay_out
 from tinyvmi_build.kernel.ko import KoFile, plain_name, unpacked
 
 BEFORE_6_4, SINCE_6_4 = Rules(False, False), Rules(True, False)

@@ -4,11 +4,10 @@ import os
 
 import pytest
 
+from tests.unit.kernel import writers
 from tinyvmi_build.errors import Exit, UsageError
 from tinyvmi_build.kernel.image import KernelImage
 from tinyvmi_build.kernel.package import read_kernel
-
-from . import writers
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinyvmi_build.lab import guest
-from tinyvmi_build.lab.cpio import Archive
+from tinyvmi_build.lab.machine.cpio import Archive
 
 
 def parse(data: bytes) -> dict[str, tuple[int, bytes]]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 
-from tests.unit.verdict import stream
+from tests.unit.records import stream
 from tinyvmi_build.errors import Exit
 from tinyvmi_build.lab.monitor import event_of
 from tinyvmi_build.lab.scenario import Step, exit_status
-from tinyvmi_build.verdict.collector import Collector, Event
-from tinyvmi_build.verdict.report import JsonLines
+from tinyvmi_build.records.collector import Collector, Event
+from tinyvmi_build.report.report import JsonLines
 
 
 def test_events_survive_json() -> None:

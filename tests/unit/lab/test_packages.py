@@ -9,7 +9,7 @@ import pytest
 
 from tinyvmi_build.errors import MissingEnvironment
 from tinyvmi_build.lab.guest.modules import in_order
-from tinyvmi_build.lab.packages import parts_of, unpack, vmlinuz_of
+from tinyvmi_build.lab.machine.packages import parts_of, unpack, vmlinuz_of
 
 
 def deb(folder: Path, name: str, files: dict[str, str]) -> Path:

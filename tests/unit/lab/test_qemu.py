@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tinyvmi_build.errors import MissingEnvironment
-from tinyvmi_build.lab.qemu import BINARY, Qemu
+from tinyvmi_build.lab.machine.qemu import BINARY, Qemu
 
 MACHINE = ["-machine", "pc", "-m", "16", "-S"]
 pytestmark = pytest.mark.skipif(shutil.which(BINARY) is None, reason=f"{BINARY} is missing")
@@ -41,7 +41,7 @@ def test_what_qemu_says_is_kept(tmp_path: Path) -> None:
 
 def test_qemu_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
     code = (
-        "import sys, time, pathlib; from tinyvmi_build.lab.qemu import Qemu\n"
+        "import sys, time, pathlib; from tinyvmi_build.lab.machine.qemu import Qemu\n"
         f"qemu = Qemu({MACHINE!r}, pathlib.Path(sys.argv[1])); qemu.start()\n"
         "print(qemu._process.pid, flush=True); time.sleep(100)"
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.targets.play import (
+from tests.experiments.targets.play import (
     FAILED,
     RAN,
     SCANS,
@@ -18,10 +18,10 @@ from tests.lab.targets.play import (
     tampered_of,
     xen_of,
 )
-from tests.lab.targets.rows import FLASK_MODE, NOT_RUN, ROWS, Row
-from tests.lab.targets.state import State
-from tests.lab.targets.table import good, markdown, terminal, words
-from tinyvmi_build.lab.tamper import change, changes
+from tests.experiments.targets.rows import FLASK_MODE, NOT_RUN, ROWS, Row
+from tests.experiments.targets.state import State
+from tests.experiments.targets.table import good, markdown, terminal, words
+from tinyvmi_build.checks.tamper import change, changes
 
 BASES = ("built-in", "mini-os")
 PVH = ROWS[0]
@@ -154,7 +154,7 @@ def _beat(scan: int, verdict: str) -> dict[str, Any]:
 
 def test_a_clean_run_is_compared_up_to_its_last_scan() -> None:
     first = [{"t": "hello", "image": "a", "base": "built-in", "abi": 1}, _beat(0, "unverifiable")]
-    first += [{"t": "check", "check": "text", "scan": 0, "us": 7, "verdict": "intact"}]
+    first += [{"t": "check", "check": "text", "scan": 0, "duration_us": 7, "verdict": "intact"}]
     scans = [_beat(scan, "intact") for scan in range(1, SCANS + 1)]
     late = [
         {"t": "check", "check": "text", "verdict": "tampered", "scan": SCANS},

@@ -2,11 +2,10 @@
 
 import pytest
 
+from tests.unit.kernel import writers
 from tinyvmi_build.kernel.image import KernelImage
 from tinyvmi_build.kernel.package import KernelFile
 from tinyvmi_build.profile.build import profile_of
-
-from ..kernel import writers
 
 OTHER_ID = bytes(range(20))
 

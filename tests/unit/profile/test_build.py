@@ -7,14 +7,13 @@ import time
 
 import pytest
 
+from tests.unit.kernel import writers
+from tests.unit.profile.conftest import OTHER_ID
 from tinyvmi_build.errors import MissingEnvironment, UsageError
 from tinyvmi_build.kernel.image import KernelImage
 from tinyvmi_build.profile import build as build_module
 from tinyvmi_build.profile.build import Wanted, build
 from tinyvmi_build.progress import Progress
-
-from ..kernel import writers
-from .conftest import OTHER_ID
 
 
 @pytest.fixture
@@ -115,7 +114,7 @@ def test_same_bytes_wherever_it_is_built(package, tmp_path):
 
 @pytest.mark.parametrize("metapackage", ("linux-image-cloud-amd64", "linux-image-amd64"))
 def test_real_kernel(metapackage, monkeypatch, tmp_path):
-    from tinyvmi_build.lab.packages import fetch_kernel
+    from tinyvmi_build.lab.machine.packages import fetch_kernel
 
     with monkeypatch.context() as outside:
         outside.delenv("TINYVMI_CACHE")

@@ -4,10 +4,9 @@ import json
 
 import pytest
 
+from tests.unit.kernel import writers
 from tinyvmi_build.cli.main import run
 from tinyvmi_build.errors import Exit
-
-from ..kernel import writers
 
 
 @pytest.fixture

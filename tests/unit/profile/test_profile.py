@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 
 import tinyvmi_build
+from tests.unit.kernel import writers
+from tests.unit.kernel.writers import RODATA, TEXT
 from tinyvmi_build.errors import UsageError
 from tinyvmi_build.profile.profile import ProfileFile
-
-from ..kernel import writers
-from ..kernel.writers import RODATA, TEXT
 
 
 @pytest.fixture
@@ -54,7 +53,7 @@ def test_symbols(path, image):
 
 
 def test_golden_and_blobs(path, image):
-    from tinyvmi_build import golden
+    from tinyvmi_build import checks as golden
 
     values, blobs = golden.compute(image)
     loaded = ProfileFile.load(path).by_release("9.9.9-test")
@@ -92,7 +91,7 @@ def test_read_under_plain_python(path):
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "sys.modules['lzma'] = sys.modules['_lzma'] = None\n"  # the lab's dom0 has none
         "from pathlib import Path\n"
-        "import tinyvmi_build.golden.modules.packed\n"
+        "import tinyvmi_build.checks.modules.packed\n"
         "from tinyvmi_build.profile.profile import ProfileFile\n"
         "p = ProfileFile.load(Path(sys.argv[2])).by_release('9.9.9-test')\n"
         "print(p.symbols.nearest(0xffffffff81000105), sorted(p.golden)[0])\n"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tinyvmi_build.errors import UsageError
-from tinyvmi_build.verdict.rhythm import Rhythm
+from tinyvmi_build.report.latency import Rhythm
 from tinyvmi_build.xen.folder import read_manifest
 
 GOOD: dict[str, Any] = {
@@ -19,9 +19,9 @@ GOOD: dict[str, Any] = {
     "period_ms": 1000,
     "jitter_pct": 0,
     "heartbeat_ms": 5000,
-    "look_ms": 100,
-    "slice_us": 2000,
-    "compare": "bytes",
+    "poll_ms": 100,
+    "time_budget_us": 2000,
+    "comparison": "bytes",
     "checks": ["identity"],
     "image_id": "0123456789abcdef",
     "privilege": "target",
@@ -54,9 +54,9 @@ def test_a_good_one(folder: Path) -> None:
         ("period_ms", True, "'period_ms' is True"),
         ("period_ms", "1s", "no proper 'period_ms'"),
         ("heartbeat_ms", 1 << 31, "'heartbeat_ms' is"),
-        ("look_ms", None, "no proper 'look_ms'"),
-        ("slice_us", -1, "'slice_us' is -1"),
-        ("compare", "hope", "'hope' is none of bytes, digest"),
+        ("poll_ms", None, "no proper 'poll_ms'"),
+        ("time_budget_us", -1, "'time_budget_us' is -1"),
+        ("comparison", "hope", "'hope' is none of bytes, digest"),
         ("checks", "identity", "no proper 'checks'"),
         ("image", "../../etc/passwd", "not beside it"),
         ("profile", "gone.profile", "names the profile 'gone.profile'"),

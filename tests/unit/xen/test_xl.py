@@ -4,13 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.xen.test_folder import folder  # noqa: F401
 from tinyvmi_build.cli.main import run
 from tinyvmi_build.errors import MissingEnvironment, UsageError
+from tinyvmi_build.timeouts import timeout
 from tinyvmi_build.xen import xl
-from tinyvmi_build.xen.patience import timeout
 from tinyvmi_build.xen.privilege import find_library
-
-from .test_folder import folder  # noqa: F401
 
 LIST = """\
 Name                                        ID   Mem VCPUs\tState\tTime(s)

@@ -24,7 +24,7 @@ import threading
 import tty
 from typing import IO, Any
 
-from ..memory import GuestMemory
+from tinyvmi_build.lab.memory import GuestMemory
 
 _PIECE = 1536  # bytes of a file in one message
 _LINE = 8192  # longer lines of output are sent in pieces

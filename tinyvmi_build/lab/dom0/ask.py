@@ -10,9 +10,9 @@ from __future__ import annotations
 import sys
 import time
 
-from ...errors import TinyVMIError
-from ...xen.console import Console
-from ...xen.patience import timeout
+from tinyvmi_build.errors import TinyVMIError
+from tinyvmi_build.timeouts import timeout
+from tinyvmi_build.xen.console import Console
 
 
 def main(argv: list[str]) -> int:

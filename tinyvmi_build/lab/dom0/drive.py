@@ -19,8 +19,8 @@ import sys
 import time
 from typing import Any
 
-from ...xen.console import Console
-from ...xen.patience import timeout
+from tinyvmi_build.timeouts import timeout
+from tinyvmi_build.xen.console import Console
 
 _POLL_S = 0.002
 _PAUSE_S = 0.3  # up to which two writes are apart by chance: some looks

@@ -13,10 +13,10 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from ...paths import cache_dir
-from ...progress import Progress
-from ..cpio import Archive
-from ..packages import fetch_packages, unpack
+from tinyvmi_build.lab.machine.cpio import Archive
+from tinyvmi_build.lab.machine.packages import fetch_packages, unpack
+from tinyvmi_build.paths import cache_dir
+from tinyvmi_build.progress import Progress
 
 READY = re.compile(r"TINYVMI-GUEST ready (\S+)")
 FAILED = re.compile(r"TINYVMI-GUEST failed (.*)")

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...errors import MissingEnvironment
+from tinyvmi_build.errors import MissingEnvironment
 
 _DEPENDS = re.compile(rb"\0depends=([^\0]*)\0")
 _SUFFIX = re.compile(r"\.ko(\.(xz|zst|gz))?$")

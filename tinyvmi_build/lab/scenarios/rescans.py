@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..scenario import Scenario, Stage
+from tinyvmi_build.lab.scenario import Scenario, Stage
 
 _SCANS = 100
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..scenario import Scenario, Stage
-from ..tamper import changes
+from tinyvmi_build.checks.tamper import changes
+from tinyvmi_build.lab.scenario import Scenario, Stage
 
 
 def _play(stage: Stage) -> None:

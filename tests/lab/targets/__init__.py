@@ -1,1 +1,0 @@
-"""Bases × kinds of targets, clean and tampered, in nested labs: `make targets`, docs/targets.md."""

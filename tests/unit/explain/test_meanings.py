@@ -1,0 +1,50 @@
+"""Every kind of finding says what it means and who could have made the change."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tinyvmi_build.explain.meanings import is_told, meaning
+
+CHECKS = Path(__file__).parents[3] / "minios_app/checks"
+
+
+def kinds() -> set[tuple[str, str]]:
+    """(check, kind) as the checks' sources report them."""
+    found = set()
+    for source in CHECKS.rglob("*.c"):
+        text = source.read_text()
+        family = source.parent.name
+        check = family if family in ("text", "modules") else source.stem.replace("_", "-")
+        calls = re.findall(r"tv_(?:find|tell)\(([^;]*?);", text, re.DOTALL)
+        calls += re.findall(r"foreign\(([^;]*?);", text, re.DOTALL)
+        for call in calls:
+            # The kind is the first text; one that is chosen has two.
+            before = call.partition('"_text"')[0]
+            found |= {(check, kind) for kind in re.findall(r'"([a-z]+(?:-[a-z]+)*)"', before)[:2]}
+        if source.stem == "kinds":
+            found |= {(check, kind) for kind in re.findall(r'= \{ "([a-z-]+)",', text)}
+    symbols = {"ftrace_trace_function", "ftrace_ops_list", "idt_table", "modules"}
+    return {(check, kind) for check, kind in found if kind not in symbols}
+
+
+def test_every_kind_of_the_monitor_has_a_meaning() -> None:
+    found = kinds()
+    assert {
+        ("text", "ftrace-trampoline"),
+        ("text", "bpf"),
+        ("text", "static-call"),
+        ("text", "kprobe-slot"),
+        ("text", "runtime-const"),
+        ("text", "jump-label"),
+        ("rodata", "bytes"),
+        ("idt", "gate"),
+    } <= found
+    assert not sorted(pair for pair in found if not is_told(*pair))
+    assert all(meaning(*pair).what and meaning(*pair).who for pair in found)
+
+
+def test_what_is_not_known_has_none() -> None:
+    assert meaning("text", "anything").what and not meaning("unheard-of", "x").what
+    assert not is_told("text", "anything")

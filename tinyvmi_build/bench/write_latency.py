@@ -1,0 +1,86 @@
+"""How long it takes from a target's own write to its code or constants to the record, by looks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinyvmi_build.bench.lab_measurements import Silent
+from tinyvmi_build.bench.result import Run
+from tinyvmi_build.bench.statistics import spread
+from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.image.build import BuildResult, build_monitor
+from tinyvmi_build.lab.code_writes import MODULE, drive, place, poke_module
+from tinyvmi_build.lab.monitor import LiveGuest, Monitor
+from tinyvmi_build.lab.project import kernel_to_boot, loaded_project
+from tinyvmi_build.lab.runner import monitor_files
+from tinyvmi_build.lab.session import Lab
+from tinyvmi_build.lab.target import Target
+from tinyvmi_build.profile.profile import ProfileFile
+from tinyvmi_build.progress import Progress
+from tinyvmi_build.records.collector import ScanDone
+from tinyvmi_build.records.verdict import Verdict
+from tinyvmi_build.render.plan import artifact
+
+CHECKS = ("text", "rodata")
+_FOLDER = "/lab/monitor-written"  # in dom0
+_SELDOM = "600s"  # between two scans: what is told meanwhile a look has told
+
+
+@dataclass(frozen=True)
+class Writing:
+    """A monitor to which the module is known by which the target writes, and the module."""
+
+    built: BuildResult
+    domain: str
+    module: Path
+
+    def files(self) -> dict[str, Path | bytes]:
+        """For dom0."""
+        return dict(monitor_files(self.built, _FOLDER))
+
+    def inside(self) -> dict[str, Path | bytes]:
+        """For the target."""
+        return {MODULE: self.module}
+
+
+def writing(project: Path | None, sets: tuple[str, ...], folder: Path, progress: Progress) -> Writing:
+    """Build both, the monitor in `folder`; MissingEnvironment if no module can be built for the kernel."""
+    loaded = loaded_project(project, sets, progress)
+    kernel = kernel_to_boot(loaded)
+    if kernel is None or kernel.suffix != ".deb":
+        raise MissingEnvironment("a module is built for kernels of Debian's packages only")
+    with progress.step("build the module by which the target writes"):
+        module = poke_module(kernel)
+    modules = [str(path) for path in (*loaded.config.kernel.modules, module)]
+    known = loaded_project(project, (*sets, f"kernel.modules={json.dumps(modules)}"), progress)
+    return Writing(build_monitor(known, progress, folder), artifact(known.config), module)
+
+
+def written(what: Writing, times: int, progress: Progress) -> Callable[[Lab, Target, Run], None]:
+    """An extra: `times` writes to code, and as many to constants, each told and undone."""
+
+    def measure(lab: Lab, target: Target, run: Run) -> None:
+        target.run(f"insmod /{MODULE}").check()
+        watching = Monitor(lab, target, Silent(), folder=_FOLDER, period=_SELDOM, domain=what.domain)
+        try:
+            kernel = watching.wait_kernel()
+            done = watching.until(lambda event: event if isinstance(event, ScanDone) else None, 120, "a scan")
+            if done.verdict is not Verdict.INTACT:
+                raise MissingEnvironment(f"the target is {done.verdict} before anything is written")
+            guest = LiveGuest(target, kernel, ProfileFile.load(what.built.profile))
+            for check in CHECKS:
+                with progress.step(f"time {times} writes by the target, {check}"):
+                    told = drive(lab, target, what.domain, "wp", place(guest, check), times)
+                wrong = {one["finding"]["check"] for one in told} - {check}
+                summary = spread(1000 * one["told"] for one in told)
+                if wrong or summary is None or summary.n != times:
+                    raise MissingEnvironment(f"of {times} writes to {check}, {len(told)} were told, {wrong}")
+                run.written_ms[check] = summary
+        finally:
+            watching.stop()
+            target.run("rmmod poke").check()
+
+    return measure

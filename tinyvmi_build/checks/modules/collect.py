@@ -1,0 +1,145 @@
+"""The tables of those modules that are wanted and of what they depend on, computed by several processes."""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tinyvmi_build.checks.lib.unknown import Unknown
+from tinyvmi_build.checks.modules.golden import rules
+from tinyvmi_build.checks.modules.layout import Rules
+from tinyvmi_build.checks.modules.link import Module, Names
+from tinyvmi_build.checks.modules.tables import make
+from tinyvmi_build.checks.text.facts import Facts, pv_pointers
+from tinyvmi_build.checks.text.series import Series, series_of
+from tinyvmi_build.checks.text.sites import read_sites
+from tinyvmi_build.errors import UsageError
+from tinyvmi_build.kernel.ko import KoFile, unpacked
+
+if TYPE_CHECKING:
+    from tinyvmi_build.kernel.image import KernelImage
+
+_WORKERS = 2
+Cache = Callable[[str, Callable[[], bytes]], bytes]  # key, maker → what was made now or before
+
+
+@dataclass
+class Collected:
+    """Packed tables by module, and why others have none."""
+
+    tables: dict[str, bytes] = field(default_factory=dict)
+    unknown: dict[str, str] = field(default_factory=dict)
+
+
+class Loader:
+    """Modules by name, each read and linked at most once."""
+
+    def __init__(self, image: KernelImage, files: Mapping[str, bytes]):
+        self.files = files
+        self.image = image
+        self.series: Series = series_of(image)
+        self.rules: Rules = rules(image, self.series)
+        self.names = Names(image)
+        self._kos: dict[str, KoFile] = {}
+        self._modules: dict[str, Module] = {}
+
+    def ko(self, name: str) -> KoFile:
+        if name not in self._kos:
+            if name not in self.files:
+                raise Unknown(f"{name}, which it depends on, is not among the modules given")
+            ko = KoFile(unpacked(self.files[name], name), name)
+            if ko.release != self.image.release:
+                raise Unknown(f"{name} is for Linux {ko.release or 'of no name'}")
+            self._kos[name] = ko
+        return self._kos[name]
+
+    def closure(self, names: Iterable[str]) -> list[str]:
+        """`names` and all that they depend on, sorted."""
+        found: set[str] = set()
+        queue = list(names)
+        while queue:
+            name = queue.pop()
+            if name in found:
+                continue
+            found.add(name)
+            try:
+                queue += self.ko(name).depends
+            except (Unknown, UsageError):
+                continue  # whoever computes it says why
+        return sorted(found)
+
+    def module(self, name: str, above: tuple[str, ...] = ()) -> Module:
+        if name in above:
+            raise Unknown(f"{name} depends on itself")
+        if name not in self._modules:
+            ko = self.ko(name)
+            needs = [self.module(other, (*above, name)) for other in ko.depends]
+            self._modules[name] = Module(ko, self.rules, needs, self.names)
+        return self._modules[name]
+
+    def key(self, name: str) -> str:
+        """A hash of all that the module's tables depend on, but for the kernel."""
+        own = hashlib.sha256(self.files.get(name, b"")).hexdigest()
+        return " ".join([own, *(self.key_of_file(other) for other in self.ko(name).depends)])
+
+    def key_of_file(self, name: str) -> str:
+        return hashlib.sha256(self.files.get(name, b"")).hexdigest()
+
+
+class Collection:
+    """The computation of `names`, under way; `result()` waits for it.
+
+    A process dies silently only if it is killed; then RuntimeError tells.
+    """
+
+    def __init__(self, image: KernelImage, files: Mapping[str, bytes], names: list[str], cache: Cache):
+        global _work
+        loader = Loader(image, files)
+        self._names = loader.closure(names)
+        self._futures: dict[str, Future[tuple[bytes, str]]] = {}
+        facts = Facts(image, loader.series)
+        pointers = pv_pointers(facts, read_sites(image, loader.series))
+        _work = partial(_compute, loader, pointers, cache)
+        # The large ones first, so that none of them is alone at the end.
+        order = sorted(self._names, key=lambda name: -len(files.get(name, b"")))
+        # Forked, so that the kernel and the files need not be sent.
+        self._pool = ProcessPoolExecutor(
+            min(_WORKERS, os.cpu_count() or 1), mp_context=multiprocessing.get_context("fork")
+        )
+        for name in order:
+            self._futures[name] = self._pool.submit(_in_worker, name)
+
+    def result(self) -> Collected:
+        found = Collected()
+        with self._pool:
+            for name in self._names:
+                tables, why = self._futures[name].result()
+                if why:
+                    found.unknown[name] = why
+                else:
+                    found.tables[name] = tables
+        return found
+
+
+_work: Callable[[str], tuple[bytes, str]] | None = None
+
+
+def _in_worker(name: str) -> tuple[bytes, str]:
+    assert _work is not None
+    return _work(name)
+
+
+def _compute(loader: Loader, pointers: list[int], cache: Cache, name: str) -> tuple[bytes, str]:
+    try:
+        key = loader.key(name)
+        return cache(key, lambda: make(loader.module(name), loader.series, pointers)), ""
+    except Unknown as why:
+        return b"", str(why)
+    except UsageError as error:
+        return b"", error.message

@@ -1,0 +1,138 @@
+"""A whole run of the lab: build the monitor, boot, play scenarios, tell how they came out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TextIO
+
+from tinyvmi_build.checks.tamper import register_changes
+from tinyvmi_build.config.load import Loaded
+from tinyvmi_build.config.model import Config
+from tinyvmi_build.errors import Exit, UsageError
+from tinyvmi_build.explain.explainer import Explainer
+from tinyvmi_build.image.build import BuildResult, build_monitor
+from tinyvmi_build.lab import monitor
+from tinyvmi_build.lab.machine.packages import SUITE
+from tinyvmi_build.lab.monitor import LiveGuest, Monitor
+from tinyvmi_build.lab.project import kernel_to_boot
+from tinyvmi_build.lab.scenario import Scenario, Stage, Step, exit_status, play
+from tinyvmi_build.lab.session import Lab
+from tinyvmi_build.profile.profile import ProfileFile
+from tinyvmi_build.progress import Progress
+from tinyvmi_build.records.collector import Event
+from tinyvmi_build.render.plan import artifact, monitor_items, rendered, seclabel
+from tinyvmi_build.report.report import JsonLines, Terminal
+from tinyvmi_build.xen.launch import Reporter
+
+
+class Teller:
+    """Tells a run as it goes: the monitor's events and the scenario's steps, as text or JSON Lines."""
+
+    def __init__(self, stream: TextIO, as_json: bool, profiles: ProfileFile):
+        explainer = Explainer(profiles)
+        self._stream = stream
+        self._json = as_json
+        self._reporter: Reporter = JsonLines(stream, explainer) if as_json else Terminal(stream, explainer)
+
+    def events(self, events: Iterable[Event]) -> None:
+        self._reporter.events(events)
+
+    def scenario(self, chosen: Scenario) -> None:
+        if self._json:
+            self._write("scenario", name=chosen.name, description=chosen.description)
+        else:
+            self._line(f"\n== {chosen.name}: {chosen.description}")
+
+    def step(self, what: str, text: str) -> None:
+        if not self._json:
+            self._line(f"-> {text}" if what == "begin" else f"   {text}")
+
+    def close(self, results: dict[str, list[Step]], status: Exit) -> None:
+        """The closing table."""
+        if self._json:
+            scenarios = {name: [asdict(step) for step in steps] for name, steps in results.items()}
+            self._write("lab", exit=int(status), scenarios=scenarios)
+            return
+        rows = [(name, step) for name, steps in results.items() for step in steps]
+        width = max([4, *(len(step.title) for _, step in rows)])
+        self._line("")
+        for name, step in rows:
+            mark = "ok  " if step.ok else "FAIL"
+            expected = "" if step.ok else f" (expected {step.expected})"
+            text = f"  {mark} {name:<12} {step.title:<{width}}  {step.got}{expected}  {step.note}"
+            self._line(text.rstrip())
+        failed = sum(not step.ok for _, step in rows)
+        self._line(f"\n{len(rows)} steps, {failed} not as expected")
+
+    def _line(self, text: str) -> None:
+        self._stream.write(text + "\n")
+        self._stream.flush()
+
+    def _write(self, event: str, **fields: object) -> None:
+        self._line(json.dumps({"v": 1, "event": event, **fields}, ensure_ascii=True))
+
+
+def monitor_files(built: BuildResult, folder: str = monitor.FILES) -> dict[str, Path | bytes]:
+    """What a dom0 needs of a build, as files for the lab."""
+    files = (built.image, built.xl_config, built.profile, built.manifest)
+    return {f"{folder}/{path.name}": path for path in files}
+
+
+def policy_modules(*configs: Config) -> dict[str, str]:
+    """The FLASK modules that `render` writes for `configs`, by name."""
+    return {
+        artifact(config): rendered(monitor_items(config, []))[f"{artifact(config)}.te"] for config in configs
+    }
+
+
+def run(
+    loaded: Loaded,
+    chosen: list[Scenario],
+    *,
+    as_json: bool,
+    stream: TextIO,
+    progress: Progress,
+    keep: bool = False,
+    kvm: bool = False,
+    suite: str = SUITE,
+    guest_kind: str = "pvh",
+) -> Exit:
+    """Play `chosen` in one lab; the exit status by the documented codes."""
+    if guest_kind == "pv" and loaded.config.privilege.mode != "flask":
+        raise UsageError("target mode cannot watch a PV guest", hint="lab run --xsm --guest pv")
+    with progress.step(f"build the monitor '{loaded.config.monitor.name}'"):
+        built = build_monitor(loaded, progress)
+    profiles = ProfileFile.load(built.profile)
+    teller = Teller(stream, as_json, profiles)
+    flask = loaded.config.privilege.mode == "flask"
+    lab = Lab(
+        monitor_files(built),
+        target_kernel=kernel_to_boot(loaded),
+        kvm=kvm,
+        suite=suite,
+        policy=policy_modules(loaded.config) if flask else None,
+        progress=progress,
+        keep=keep,
+    )
+    results: dict[str, list[Step]] = {}
+    with lab:
+        label = seclabel(loaded.config, "target") if flask else ""
+        target = lab.create_target(kind=guest_kind, label=label)
+        watching = Monitor(lab, target, teller, domain=artifact(loaded.config))
+        guest = LiveGuest(target, watching.wait_kernel(), profiles)
+        registers = register_changes(guest_kind) if "registers" in loaded.config.checks_made else []
+        for scenario in chosen:
+            teller.scenario(scenario)
+            results[scenario.name] = play(scenario, Stage(target, watching, guest, teller.step, registers))
+            if watching.status is not None:
+                break
+        if watching.status is None:
+            watching.stop()
+    status = exit_status([step for steps in results.values() for step in steps])
+    teller.close(results, status)
+    if keep:
+        progress.note(f"the lab's logs are in {lab.folder}")
+    return status
