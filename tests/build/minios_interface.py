@@ -1,4 +1,4 @@
-"""The declarations of docs/guide/minios-tree.md: headers to compile against, and claims about real headers."""
+"""The declarations of docs/guide/minios-tree.md: headers to compile against, claims about real headers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.build.conftest import ROOT
 
-DOCUMENT = ROOT / "docs" / "minios-tree.md"
+DOCUMENT = ROOT / "docs" / "guide" / "minios-tree.md"
 _PRELUDE = "#include <stddef.h>\n#include <stdint.h>\n#include <xen/xen.h>\n#include <xen/sched.h>\n"
 _FUNCTION = re.compile(r"(?P<type>[\w ]+[ *])(?P<name>\w+)\((?P<parameters>.*)\);")
 

@@ -70,7 +70,8 @@ def test_what_is_not_declared_is_noticed(declared: str) -> None:
 @pytest.mark.parametrize("header", interface.declarations())
 def test_the_built_in_base_declares_it(header: str) -> None:
     text = interface.claims(header, interface.declarations()[header])
-    flags = [f"-I{APP / 'kernel/include'}", "-D__XEN_INTERFACE_VERSION__=0x00040e00", "-Wno-missing-prototypes"]
+    include = f"-I{APP / 'kernel/include'}"
+    flags = [include, "-D__XEN_INTERFACE_VERSION__=0x00040e00", "-Wno-missing-prototypes"]
     assert compile_c(text, *flags) == ""
 
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.dump.test_text_changes import Target
-from tests.experiments.mutations import target
 from tests.experiments.mutations.campaign import Change, Tally, _judge, batches, random_changes, try_bytes
+from tests.experiments.mutations.subject import target
 
 
 @pytest.fixture(scope="module")

@@ -54,7 +54,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> BuildResult:
 
 
 def _by_xl(lab: Lab, *words: str) -> None:
-    """Under lazy switching dom0's own programs die now and then, whatever runs beside them (docs/guide/lab.md)."""
+    """Under lazy switching dom0's own programs die now and then (docs/guide/lab.md)."""
     for _ in range(5):
         done = lab.run(["env", _PLAIN_LIBC, "xl", *words], 60)
         if not done.status or "already exists" in done.err:

@@ -19,7 +19,7 @@ from tinyvmi_build.paths import data_dir
 from tinyvmi_build.timeouts import timeout
 
 PLAIN_CPU = "qemu64,+svm,+npt"
-AVX2_CPU = "max,-smap,-rdtscp"  # with SMAP a PV domain in the place of dom0 does not start (docs/guide/lab.md)
+AVX2_CPU = "max,-smap,-rdtscp"  # with SMAP a PV domain in place of dom0 does not start (docs/guide/lab.md)
 
 # Xen's verdict about the hardware domain (xen/common/shutdown.c): how a boot ends.
 _END = re.compile(r"\(XEN\) Hardware Dom0 (?P<how>shutdown|crashed|halted)")

@@ -152,8 +152,9 @@ def _digests(run: Run) -> Table:
                 name = what if phase == WHOLE else f"{what}, {phase}"
                 rows.append((name, *(_cell(run, f) for f in figures)))
     notes = [
-        f'Medians (quartiles), {unit(run)}, of scans from the third on with `golden.comparison = "digest"`: each'
-        " digests every page in every scan, by the same code. No claim is made of it."
+        f"Medians (quartiles), {unit(run)}, of scans from the third on with"
+        ' `golden.comparison = "digest"`: each digests every page in every scan, by the same code.'
+        " No claim is made of it."
     ]
     return Table(f"A scan by digests, {run.clock}", ("check", *(NAMES[w] for w in who)), rows, notes)
 

@@ -1,4 +1,4 @@
-"""A build: profiles, rendered files, compilation, build folder (docs/design/architecture.md, "Build folder")."""
+"""A build: profiles, rendered files, compilation, build folder (docs/design/architecture.md)."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The Mini-OS underneath: which tree a configuration names, and that tree's sources (docs/guide/minios-tree.md)."""
+"""The Mini-OS underneath: which tree a configuration names, and its sources (docs/guide/minios-tree.md)."""

@@ -277,8 +277,8 @@ class Collector:
         assert ever is not None
         details = old.details if old else []
         self.checks[name] = CheckState(
-            verdict, ever, body["scan"], body["items"], body["findings"], body["duration_us"], reason, details,
-            body.get("notices", 0),
+            verdict, ever, body["scan"], body["items"], body["findings"], body["duration_us"], reason,
+            details, body.get("notices", 0),
         )  # fmt: skip
         return []
 

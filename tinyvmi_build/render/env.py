@@ -52,7 +52,7 @@ def finalize(value: Any) -> Any:
 
 
 def environment(templates: Path) -> jinja2.Environment:
-    """The environment over the folder `templates`, and over the tables of the checks as `checks/NAME/table.c.j2`."""
+    """The environment over `templates`, and over the tables of the checks as `checks/NAME/table.c.j2`."""
     env = jinja2.Environment(
         loader=jinja2.ChoiceLoader(
             [

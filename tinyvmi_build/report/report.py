@@ -124,7 +124,9 @@ class Terminal:
             self._line(f"the monitor ends: {safe(event.reason)}")
 
     def _worst_times(self, told: WorstTimes) -> None:
-        self._line(f"worst times to detection, with scans of {told.scan_s:.3g} s (docs/design/scheduling.md):")
+        self._line(
+            f"worst times to detection, with scans of {told.scan_s:.3g} s (docs/design/scheduling.md):"
+        )
         for row in told.rows:
             self._line(f"  {row.seconds:>8.3g} s  {row.change.replace('`', '')} ({safe(row.check)})")
 

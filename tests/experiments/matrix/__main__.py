@@ -1,4 +1,4 @@
-"""`python -m tests.experiments.matrix`: run what of the grid has no result yet, show it, write docs/results/matrix.md."""
+"""`python -m tests.experiments.matrix`: run the cells without a result, write docs/results/matrix.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m tests.experiments.targets`: run what of the rows has no result yet, show them, write docs/results/targets.md."""
+"""`python -m tests.experiments.targets`: run the rows without a result, write docs/results/targets.md."""
 
 from __future__ import annotations
 

@@ -75,7 +75,8 @@ class _Turn:
                 kernel = monitor.wait_kernel()
                 self.result["clean"] = self._intact(monitor, SCANS)
                 self.told["clean"] = [str(record) for record in clean_of(self._records)]
-                self.result |= {"find_us": kernel["duration_us"], "levels": kernel["levels"], "rev": self._rev()}
+                self.result |= {"find_us": kernel["duration_us"], "levels": kernel["levels"]}
+                self.result["rev"] = self._rev()
                 guest = LiveGuest(self._target, kernel, self._profiles)
                 for change in self._row.tampers:
                     self._tamper(monitor, guest, change)

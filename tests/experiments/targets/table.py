@@ -16,9 +16,9 @@ GOOD, BAD, NOT_THERE, NONE = "✓", "✗", "!", "–"
 
 _HEAD = """# Bases × targets
 
-Written by `make targets`. In nested Xen (`docs/guide/lab.md`) a target of each kind is started; a monitor on the
-built-in base and one on the Xen Project's Mini-OS (`docs/guide/minios-tree.md`) judge it in turns, as it booted and
-after a tamper of each check.
+Written by `make targets`. In nested Xen (`docs/guide/lab.md`) a target of each kind is started; a
+monitor on the built-in base and one on the Xen Project's Mini-OS (`docs/guide/minios-tree.md`) check
+it in turns, as it booted and after a tamper of each check.
 
 `✓` as it must be · `✗` not · `!` the lab did not get there · `–` not run, see below ·
 `°` run before something of it last changed (a monitor's image, the target's kernel, the row).

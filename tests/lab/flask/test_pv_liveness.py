@@ -1,7 +1,7 @@
 """The life of a PV target: one `launch` follows it; what can begin anew in its domain, and what cannot.
 
-Xen's soft reset refuses PV guests (docs/design/discovery.md): each kernel has a domain of its own.  That a kernel
-is put aside by its root and looked at again later is shown by its clock, which is stopped from outside.
+Xen's soft reset refuses PV guests (docs/design/discovery.md): each kernel has a domain of its own.  That a
+kernel is put aside by its root and checked again later is shown by its clock, stopped from outside.
 """
 
 from __future__ import annotations
