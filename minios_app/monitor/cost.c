@@ -86,7 +86,7 @@ void tv_cost_tell(void)
         tv_rec_uint("map_pages", c->map_pages);
         tv_rec_uint("map_calls", c->map_calls);
         if (c->look)
-            tv_rec_uint("look", 1);
+            tv_rec_uint("incremental", 1);
         tv_rec_end();
     }
     telling = false;

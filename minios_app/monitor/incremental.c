@@ -150,7 +150,7 @@ enum tv_scan_end tv_look(struct tv_kernel *k, uint32_t number, bool scanning)
         memset(bits, 0, sizeof(bits));
         dirty.any = false;
     }
-    tv_cost_note(number, "a look", tv_now_ns() - looked_ns, true);
+    tv_cost_note(number, "incremental", tv_now_ns() - looked_ns, true);
     if (!scanning)
         tv_cost_tell();
     return end;

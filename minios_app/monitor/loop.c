@@ -20,7 +20,7 @@ static uint64_t started_ns;
 static void hello(const struct tv_run *run)
 {
     tv_rec_begin("hello");
-    tv_rec_uint("abi", 1);
+    tv_rec_uint("abi", 2);
     tv_rec_str("image", tv_config.image_id);
     tv_rec_str("nonce", run->nonce);
     tv_rec_uint("target", run->target);

@@ -91,7 +91,7 @@ void tv_rec_begin(const char *type)
     full = false;
     comma = false;
     put("{", 1);
-    tv_rec_str("t", type);
+    tv_rec_str("type", type);
 }
 
 void tv_rec_str(const char *key, const char *s)
@@ -172,7 +172,7 @@ void tv_rec_end(void)
     put("}", 1);
     if (full) {
         used = 0;
-        put_text("{\"t\":\"error\",\"where\":\"record\",\"what\":\"a record was longer than its bound\"}");
+        put_text("{\"type\":\"error\",\"where\":\"record\",\"what\":\"a record was longer than its bound\"}");
     }
     crc = tv_crc32(tv_crc32(tv_crc32(0, seq, seq_size), " ", 1), json, used);
     memcpy(line, "TVMI1 ", 6);

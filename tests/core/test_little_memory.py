@@ -76,7 +76,7 @@ def test_too_little_is_told_once(bytewise: Ranges) -> None:
     bytewise.give(6 * MIB)
     bytewise.open(TEXT, RODATA)
     assert bytewise.scan(TEXT, RODATA) == [False, True]
-    assert bytewise.said() == [{"t": "memory", "kept": 900, "digested": 2000}]
+    assert bytewise.said() == [{"type": "memory", "cached": 900, "digested": 2000}]
     assert bytewise.scan(TEXT, RODATA) == [False, True]
     assert bytewise.said() == []
 
@@ -89,7 +89,7 @@ def test_a_module_that_comes_later_is_told_if_nothing_was_yet(bytewise: Ranges) 
     bytewise.give(MIB)
     bytewise.open(MODULE)
     assert bytewise.scan(TEXT, RODATA, MODULE) == [True, True, False]
-    assert bytewise.said() == [{"t": "memory", "kept": 2900, "digested": 100}]
+    assert bytewise.said() == [{"type": "memory", "cached": 2900, "digested": 100}]
     bytewise.close(MODULE)
     bytewise.open(MODULE)
     assert bytewise.scan(MODULE) == [False]
@@ -101,7 +101,7 @@ def test_another_kernel_is_told_anew(bytewise: Ranges) -> None:
         bytewise.give(6 * MIB)
         bytewise.open(TEXT, RODATA)
         bytewise.scan(TEXT, RODATA)
-        assert bytewise.said() == [{"t": "memory", "kept": 900, "digested": 2000}]
+        assert bytewise.said() == [{"type": "memory", "cached": 900, "digested": 2000}]
         bytewise.close(TEXT, RODATA)
     bytewise.give(PLENTY)
     bytewise.open(TEXT)

@@ -37,7 +37,7 @@ def test_hostile_text_stays_inside_its_string(record_library: ctypes.CDLL, text:
     lib.tv_rec_end()
     _, body = parse(lib.last())
     assert body == {
-        "t": "finding",
+        "type": "finding",
         "note": text.decode("latin-1"),
         "offset": number,
         "address": f"0x{number:016x}",
@@ -67,7 +67,7 @@ def test_arrays_and_objects(record_library: ctypes.CDLL) -> None:
     lib.tv_rec_str(b"base", b"x")
     lib.tv_rec_end()
     assert parse(lib.last())[1] == {
-        "t": "hello",
+        "type": "hello",
         "profiles": [{"release": "6.1", "n": 1}, {"release": "6.12", "n": 1}],
         "base": "x",
     }
@@ -77,4 +77,4 @@ def test_a_record_over_its_bound_becomes_an_error(record_library: ctypes.CDLL) -
     record_library.tv_rec_begin(b"finding")
     record_library.tv_rec_str(b"note", b"x" * 3000)
     record_library.tv_rec_end()
-    assert parse(record_library.last())[1]["t"] == "error"
+    assert parse(record_library.last())[1]["type"] == "error"

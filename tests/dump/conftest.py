@@ -45,7 +45,7 @@ class Checked:
     records: list[dict[str, object]]
 
     def findings(self, check: str) -> list[dict[str, object]]:
-        return [r for r in self.records if r["t"] == "finding" and r["check"] == check]
+        return [r for r in self.records if r["type"] == "finding" and r["check"] == check]
 
 
 class Memory:

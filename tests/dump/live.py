@@ -187,16 +187,16 @@ class Watcher:
 
     @property
     def kernels(self) -> list[dict[str, Any]]:
-        return [record for record in self.records if record["t"] == "kernel"]
+        return [record for record in self.records if record["type"] == "kernel"]
 
     @property
     def reasons(self) -> list[str]:
-        return [record["reason"] for record in self.records if record["t"] == "waiting"]
+        return [record["reason"] for record in self.records if record["type"] == "waiting"]
 
     @property
     def verdicts(self) -> set[str]:
         """Of all checks so far."""
-        return {record["verdict"] for record in self.records if record["t"] == "check"}
+        return {record["verdict"] for record in self.records if record["type"] == "check"}
 
     def _listen(self, seconds: float) -> None:
         assert self._process.stdout is not None

@@ -77,7 +77,7 @@ def test_a_copy_at_the_address_for_which_it_was_linked(memory: Memory) -> None:
     assert checked.collector.kernel is not None
     assert int(checked.collector.kernel["text_pa"], 16) == memory.text_pa
     assert alone.exit == 3
-    assert alone.records[-2] == {"t": "waiting", "reason": "the kernel is still booting"}
+    assert alone.records[-2] == {"type": "waiting", "reason": "the kernel is still booting"}
 
 
 def load_image(size: int) -> bytes:
@@ -95,7 +95,7 @@ def load_image(size: int) -> bytes:
 
 def test_a_forged_vmcoreinfo(memory: Memory) -> None:
     """Nothing in it is asked: the same records, byte for byte."""
-    before = [r for r in memory.check().records if r["t"] == "kernel"]
+    before = [r for r in memory.check().records if r["type"] == "kernel"]
     note = memory.bytes.find(b"OSRELEASE=")
     assert note > 0
     forged = (
@@ -106,9 +106,9 @@ def test_a_forged_vmcoreinfo(memory: Memory) -> None:
     after = memory.check()
     memory.bytes[note : note + len(forged)] = saved
     assert after.exit == 0
-    for record in (*before, *(r for r in after.records if r["t"] == "kernel")):
+    for record in (*before, *(r for r in after.records if r["type"] == "kernel")):
         record.pop("duration_us")
-    assert [r for r in after.records if r["t"] == "kernel"] == before
+    assert [r for r in after.records if r["type"] == "kernel"] == before
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +178,7 @@ def test_above_4_gib_in_96_gib_with_holes(subject: Subject, tmp_path: Path) -> N
         done = subprocess.run(argv, capture_output=True, text=True, timeout=300, check=False)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == 0, done.stdout
-    kernel = next(line for line in done.stdout.splitlines() if '"t":"kernel"' in line)
+    kernel = next(line for line in done.stdout.splitlines() if '"type":"kernel"' in line)
     text_pa = int(kernel.partition('"text_pa":"')[2][:18], 16)
     cpu = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
     print(f"found at {text_pa:#x}; {cpu:.2f} s of processor time for search and scan")

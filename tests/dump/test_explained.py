@@ -23,7 +23,7 @@ def explained(memory: Memory, checked: Checked) -> list[tuple[dict[str, Any], Ex
     found = []
     for record in checked.records:
         explainer.see(record)
-        if record["t"] == "finding":
+        if record["type"] == "finding":
             found.append((record, explainer.finding(record)))
     return found
 

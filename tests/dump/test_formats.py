@@ -105,7 +105,7 @@ def test_a_tamper_in_qemus_elf(
     copy = tmp_path / "copy"
     shutil.copyfile(qemu_dumps["elf"], copy)
     done = check("--dump", copy, "--profile", profile, "--json")
-    found = [json.loads(line)["record"] for line in done.stdout.splitlines() if '"t": "kernel"' in line]
+    found = [json.loads(line)["record"] for line in done.stdout.splitlines() if '"type": "kernel"' in line]
     pa = int(found[0]["text_pa"], 16) + execve_entry(subject.profile) - subject.profile.text_va
     place = next(r for r in read_image(copy).ranges if r.gfn <= pa // 4096 < r.gfn + r.count)
     with copy.open("r+b") as file:

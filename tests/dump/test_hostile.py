@@ -48,7 +48,7 @@ def test_no_kernel(memory: Memory, tmp_path: Path) -> None:
     os.truncate(empty, 64 << 20)
     checked = memory.check(empty)
     assert checked.exit == 3
-    assert [r["t"] for r in checked.records] == ["hello", "waiting", "bye"]
+    assert [r["type"] for r in checked.records] == ["hello", "waiting", "bye"]
 
 
 def test_a_truncated_image_holds_no_kernel(memory: Memory, tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_a_kernel_that_still_boots(memory: Memory) -> None:
     checked = memory.check()
     memory.write(va, old)
     assert checked.exit == 3
-    assert checked.records[-2] == {"t": "waiting", "reason": "the kernel is still booting"}
+    assert checked.records[-2] == {"type": "waiting", "reason": "the kernel is still booting"}
 
 
 def test_decoys_are_not_believed(memory: Memory) -> None:

@@ -41,7 +41,7 @@ class Watched:
         finally:
             for va, data in reversed(old):
                 self.memory.write(va, data)
-        found = [r for r in self.watcher.records[before:] if r["t"] == "finding" and r["check"] == check]
+        found = [r for r in self.watcher.records[before:] if r["type"] == "finding" and r["check"] == check]
         self.watcher.until(lambda: self.verdict(check) == "intact")
         return found
 
@@ -51,7 +51,7 @@ class Watched:
         for va, data in writes:
             self.memory.write(va, data)
         self.watcher.scans(scans)
-        assert [r for r in self.watcher.records[before:] if r["t"] == "finding"] == []
+        assert [r for r in self.watcher.records[before:] if r["type"] == "finding"] == []
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +62,9 @@ def watched(memory: Memory) -> Iterator[Watched]:
 
 
 def test_a_later_scan_costs_a_fraction_of_the_first(watched: Watched) -> None:
-    beats = [r["uptime_ms"] for r in watched.watcher.records if r["t"] == "heartbeat"]
+    beats = [r["uptime_ms"] for r in watched.watcher.records if r["type"] == "heartbeat"]
     watched.watcher.scans(5)
-    beats = [r["uptime_ms"] for r in watched.watcher.records if r["t"] == "heartbeat"]
+    beats = [r["uptime_ms"] for r in watched.watcher.records if r["type"] == "heartbeat"]
     later = min(b - a for a, b in zip(beats, beats[1:], strict=False))
     assert later * 2 < beats[0], beats
 
@@ -149,7 +149,7 @@ def test_a_change_of_place_and_key_that_do_not_agree(watched: Watched) -> None:
 
 
 def _memory_records(watcher: Watcher) -> list[dict[str, object]]:
-    return [record for record in watcher.records if record["t"] == "memory"]
+    return [record for record in watcher.records if record["type"] == "memory"]
 
 
 def test_too_little_memory_for_all_copies(memory: Memory) -> None:
@@ -161,7 +161,7 @@ def test_too_little_memory_for_all_copies(memory: Memory) -> None:
     with Watcher(memory.checker, memory.path, period_ms=10, address_space=needs - (4 << 20)) as watcher:
         watcher.scans(3)
         (told,) = _memory_records(watcher)
-        assert told["digested"] and told["kept"]
+        assert told["digested"] and told["cached"]
         watched = Watched(memory, watcher)
         for change in (c for c in TAMPERS if c.caught_by in ("text", "rodata")):
             assert change.caught_by

@@ -238,5 +238,5 @@ def test_noise(memory: Memory, sanitized: Path) -> None:
 
 def test_a_scan_costs_milliseconds(subject: Subject) -> None:
     checked = run_checker(subject.checker, subject.dump)
-    times = {r["check"]: float(str(r["duration_us"])) for r in checked.records if r["t"] == "check"}
+    times = {r["check"]: float(str(r["duration_us"])) for r in checked.records if r["type"] == "check"}
     assert all(times[check] < 500_000 for check in (POINTERS, "page-tables", BOOT))

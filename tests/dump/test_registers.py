@@ -38,7 +38,7 @@ class Machine:
         for line in done.stdout.splitlines():
             for event in collector.feed(line):
                 record = getattr(event, "record", None)
-                if record is not None and record.body["t"] == "finding":
+                if record is not None and record.body["type"] == "finding":
                     self.findings.append(record.body)
         collector.end()
         return collector

@@ -55,5 +55,5 @@ def test_the_places_cover_every_kind(subjects) -> None:
 def test_a_scan_takes_less_than_a_second(subjects) -> None:
     subject = subjects("linux-image-amd64", "bookworm")
     checked = subject.check(subject.dump(named("plain")))
-    times = [r["duration_us"] for r in checked.records if r["t"] == "check" and r["check"] == "text"]
+    times = [r["duration_us"] for r in checked.records if r["type"] == "check" and r["check"] == "text"]
     assert times and float(str(times[0])) < 1_000_000

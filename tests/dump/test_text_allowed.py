@@ -35,7 +35,7 @@ def lax(tmp_path_factory: pytest.TempPathFactory) -> TextSubject:
 
 
 def notices(checked: Checked) -> list[dict[str, object]]:
-    return [r for r in checked.records if r["t"] == "notice"]
+    return [r for r in checked.records if r["type"] == "notice"]
 
 
 @pytest.fixture(scope="module")

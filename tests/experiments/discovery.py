@@ -58,12 +58,12 @@ def one_run(lab: Lab, target: str) -> dict[str, float]:
             continue
         record = event["record"]
         since = (now - attached) * 1000
-        if record["t"] == "kernel":
+        if record["type"] == "kernel":
             found["find"] = record["duration_us"] / 1000
             found["kernel"] = since
-        elif record["t"] == "check":
+        elif record["type"] == "check":
             found.setdefault("check", since)
-        elif record["t"] == "heartbeat" and record["scan"] == 1:
+        elif record["type"] == "heartbeat" and record["scan"] == 1:
             if record["verdict"] != "intact":
                 raise SystemExit(f"the target is {record['verdict']}: {line}")
             found["scan"] = float(record["uptime_ms"])

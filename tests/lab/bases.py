@@ -87,10 +87,10 @@ def _measure(lab: Lab, runs: int = 4, scans: int = 5) -> dict[str, dict[str, flo
         for base in BASES:
             status, records = launch(lab, base, "--scans", str(scans), "--period", "10ms")
             assert status == 0, records
-            beats = [r["uptime_ms"] for r in records if r["t"] == "heartbeat"]
+            beats = [r["uptime_ms"] for r in records if r["type"] == "heartbeat"]
             take = {
-                "find": [r["duration_us"] / 1000 for r in records if r["t"] == "kernel"],
-                "first": [sum(r["duration_us"] for r in records if r["t"] == "check") / 1000],
+                "find": [r["duration_us"] / 1000 for r in records if r["type"] == "kernel"],
+                "first": [sum(r["duration_us"] for r in records if r["type"] == "check") / 1000],
                 "scan": [b - a for a, b in zip(beats, beats[1:], strict=False)],
             }
             for name, values in take.items():

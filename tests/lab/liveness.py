@@ -149,7 +149,7 @@ class Follower:
     def kernel(self, seconds: float = 180) -> dict[str, Any]:
         """The record of the kernel that is found next."""
         found = self.until(
-            lambda event: event["event"] == "record" and event["record"]["t"] == "kernel", seconds, "a kernel"
+            lambda event: event.get("record", {}).get("type") == "kernel", seconds, "a kernel"
         )
         record: dict[str, Any] = found["record"]
         return record
@@ -165,7 +165,7 @@ class Follower:
         """The next `number` scans have to find nothing."""
         verdicts = self.scans(number)
         told = [e["record"] for e in self.events if e["event"] == "record"][-40:]
-        bad = [r for r in told if r["t"] == "finding" or r.get("verdict") not in (None, "intact")]
+        bad = [r for r in told if r["type"] == "finding" or r.get("verdict") not in (None, "intact")]
         assert verdicts == ["intact"] * number, bad
 
     def settled(self, seconds: float = 120) -> None:
@@ -199,7 +199,7 @@ class Follower:
     def checks(self) -> list[tuple[str, str]]:
         """(check, verdict) of all that was said."""
         records = [event["record"] for event in self.events if event["event"] == "record"]
-        return [(record["check"], record["verdict"]) for record in records if record["t"] == "check"]
+        return [(record["check"], record["verdict"]) for record in records if record["type"] == "check"]
 
 
 def hotplug(follower: Follower, life: Life) -> None:

@@ -53,13 +53,15 @@ def test_a_monitor_without_privilege_sees_nothing(lab: Lab, target: Target) -> N
         domid = domid_of(lab, name)
         path = f"/local/domain/{domid}/data/tinyvmi"
         lab.run(["xenstore-write", f"{path}/run", "without", f"{path}/target", str(target.domid)]).check()
-        text = console_of(lab, name, lambda text: '"t":"bye"' in text.rpartition('"nonce":"without"')[2], 90)
+        text = console_of(
+            lab, name, lambda text: '"type":"bye"' in text.rpartition('"nonce":"without"')[2], 90
+        )
     finally:
         lab.run(["sh", "-c", f"xl destroy {name} 2>/dev/null; true"])
     told = text[text.rindex('"nonce":"without"') :]
     assert (
-        '"t":"error","where":"target","what":"the hypervisor does not let this domain read the target"'
+        '"type":"error","where":"target","what":"the hypervisor does not let this domain read the target"'
         in told
     )
     assert '"verdict":"error","reason":"no-privilege"' in told
-    assert '"t":"kernel"' not in told
+    assert '"type":"kernel"' not in told

@@ -28,7 +28,7 @@ def comparable(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
         {name: value for name, value in record.items() if name not in OWN}
         for record in records
-        if record["t"] != "waiting" and not (record["t"] == "heartbeat" and record["scan"] == 0)
+        if record["type"] != "waiting" and not (record["type"] == "heartbeat" and record["scan"] == 0)
     ]
 
 
@@ -69,14 +69,14 @@ def test_a_clean_target(clean: Said, way: str) -> None:
 
 
 def test_a_tampered_target(lab: Lab, target: Target, profiles: ProfileFile, clean: Said) -> None:
-    kernel = next(record for record in clean["monitor"][1] if record["t"] == "kernel")
+    kernel = next(record for record in clean["monitor"][1] if record["type"] == "kernel")
     undo = change(TAMPER).apply(LiveGuest(target, kernel, profiles))
     try:
         said = judged(lab, target, ["--batched"])
     finally:
         undo()
     assert said["monitor"][0] == 5, said
-    assert {r["check"] for r in said["monitor"][1] if r["t"] == "finding"} == {"syscall-table", "rodata"}
+    assert {r["check"] for r in said["monitor"][1] if r["type"] == "finding"} == {"syscall-table", "rodata"}
     assert said["--batched"] == said["monitor"]
 
 

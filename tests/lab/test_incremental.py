@@ -37,7 +37,7 @@ def test_it_says_that_writes_are_tracked(watch: Watch) -> None:
     """All of the kernel's code and constants: the frames from _text to the end of rodata."""
     golden = watch.guest.profile.golden["rodata"]
     pages = -(-(golden["va"] + golden["size"] - watch.guest.profile.text_va) // 4096)
-    assert watch.monitor.tracking == {"t": "tracking", "frames": pages}
+    assert watch.monitor.tracking == {"type": "tracking", "frames": pages}
 
 
 USUAL = {("text", "wp"), ("rodata", "vmap"), ("text", "frame")}

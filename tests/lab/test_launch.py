@@ -57,7 +57,7 @@ def test_json_ends_with_the_result(lab: Lab, target: Target) -> None:
     lines = [json.loads(line) for line in result.out.splitlines()]
     assert result.status == 5
     assert (lines[0]["event"], lines[0]["target"]) == ("attached", target.domid)
-    assert (lines[1]["event"], lines[1]["record"]["t"]) == ("record", "hello")
+    assert (lines[1]["event"], lines[1]["record"]["type"]) == ("record", "hello")
     assert (lines[-1]["event"], lines[-1]["exit"], lines[-1]["verdict"]) == ("result", 5, "tampered")
 
 

@@ -40,7 +40,7 @@ def test_the_monitor_was_there_first(follower: Follower, life: Life) -> None:
     target = life.up(1)
     follower.intact(3)
     assert target.domid == first["target"]
-    reasons = [e["record"]["reason"] for e in follower.events if e.get("record", {}).get("t") == "waiting"]
+    reasons = [e["record"]["reason"] for e in follower.events if e.get("record", {}).get("type") == "waiting"]
     assert reasons, "the target had booted before it was watched; the test shows nothing"
 
 

@@ -36,7 +36,7 @@ def scanned(lab: Lab, target: Target, name: str, scans: int = 2) -> tuple[int, l
 
 def told(events: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
     records = [event["record"] for event in events if event["event"] == "record"]
-    return [record for record in records if record["t"] == kind]
+    return [record for record in records if record["type"] == kind]
 
 
 def test_too_little_memory_is_told(lab: Lab, poked: Target) -> None:

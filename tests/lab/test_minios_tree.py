@@ -58,7 +58,7 @@ def test_a_clean_target(stage: tuple[Lab, Target]) -> None:
     runs = [bases.launch(lab, base, "--scans", "3", "--period", "100ms") for base in bases.BASES]
     assert [status for status, _ in runs] == [0, 0]
     ours, theirs = (bases.comparable(records) for _, records in runs)
-    assert [r["t"] for r in ours if r["t"] != "check"] == [
+    assert [r["type"] for r in ours if r["type"] != "check"] == [
         *("hello", "kernel", "tracking"),
         *["heartbeat"] * 3,
         "bye",
@@ -70,7 +70,7 @@ def test_a_clean_target(stage: tuple[Lab, Target]) -> None:
 def test_the_same_findings(stage: tuple[Lab, Target], built: dict[str, BuildResult], tamper: Change) -> None:
     lab, target = stage
     _, clean = bases.launch(lab, "built-in", "--scans", "1")
-    kernel = next(r for r in clean if r["t"] == "kernel")
+    kernel = next(r for r in clean if r["type"] == "kernel")
     guest = LiveGuest(target, kernel, ProfileFile.load(built["built-in"].profile))
     target.pause()
     undo = tamper.apply(guest)
@@ -81,14 +81,14 @@ def test_the_same_findings(stage: tuple[Lab, Target], built: dict[str, BuildResu
         target.unpause()
     assert [status for status, _ in runs] == [5, 5]
     ours, theirs = (bases.comparable(records) for _, records in runs)
-    assert tamper.caught_by in {r["check"] for r in ours if r["t"] == "finding"}
+    assert tamper.caught_by in {r["check"] for r in ours if r["type"] == "finding"}
     assert theirs == ours
 
 
 def heartbeat(remote: Remote, seconds: float = 120) -> None:
     """Wait until the monitor has done a scan."""
     for _, line in remote.messages(seconds):
-        if '"t": "heartbeat"' in line:
+        if '"type": "heartbeat"' in line:
             return
     raise AssertionError(f"launch ended with {remote.status} before the first heartbeat")
 
@@ -129,7 +129,7 @@ def test_the_target_goes(stage: tuple[Lab, Target]) -> None:
     lab.run(["xl", "destroy", target.name]).check()
     result = remote.wait(60)
     assert [t["record"] for t in map(json.loads, result.out.splitlines()) if "record" in t][-1] == {
-        "t": "bye",
+        "type": "bye",
         "scan": ANY,
         "verdict": "intact",
         "reason": "target-gone",

@@ -50,7 +50,7 @@ def _rests(watch: Watch, finding: dict[str, Any]) -> bool:
     said = watch.lab.guest_console(domain_of(watch.name)).splitlines()
     records = [item.body for line in said for item in parse_line(line) if isinstance(item, Record)]
     after = records[records.index(finding) :]
-    return bool(next(r["scan"] for r in after if r["t"] == "heartbeat") == finding["scan"])
+    return bool(next(r["scan"] for r in after if r["type"] == "heartbeat") == finding["scan"])
 
 
 def test_a_scan_takes_half_a_period(sliced: Watch) -> None:

@@ -1,9 +1,9 @@
 """The dom0 side of a comparison: `python3 -m tinyvmi_build.bench.dom0_side PLAN` prints JSON Lines.
 
-{"who", "round", "t": "cost", "scan", "check", "took_ns", "map_ns", "map_pages", "map_calls", …}
-{"who", "round", "t": "timing", "hello", "kernel", "first-check", "first-scan"}   s from the start
-{"who", "round", "t": "kernel" | "check", …}                        these records
-{"who", "round", "t": "failed", "what"}
+{"who", "round", "type": "cost", "scan", "check", "took_ns", "map_ns", "map_pages", "map_calls", …}
+{"who", "round", "type": "timing", "hello", "kernel", "first-check", "first-scan"}   s from the start
+{"who", "round", "type": "kernel" | "check", …}                        these records
+{"who", "round", "type": "failed", "what"}
 """
 
 from __future__ import annotations
@@ -105,13 +105,13 @@ class Bench:
             try:
                 step(who, number)
             except TinyVMIError as error:
-                self._tell({"who": who, "round": number, "t": "failed", "what": error.message})
+                self._tell({"who": who, "round": number, "type": "failed", "what": error.message})
 
     def _said(self, who: str, number: int) -> Tell:
         def said(body: dict[str, Any]) -> None:
-            if body["t"] == "kernel" and who == MONITOR:
+            if body["type"] == "kernel" and who == MONITOR:
                 self._kernel = body
-            if body["t"] == "check" and body["check"] in _LIMIT_OVER and who == MONITOR:
+            if body["type"] == "check" and body["check"] in _LIMIT_OVER and who == MONITOR:
                 self._pages[body["check"]] = body["items"]
             self._tell({"who": who, "round": number, **body})
 
@@ -130,7 +130,7 @@ class Bench:
         if collector.lost_reason or not collector.scans:
             reason = collector.lost_reason or collector.waiting or "it made no scan"
             raise MissingEnvironment(reason)
-        self._tell({"who": who, "round": number, "t": "timing", **collector.timings})
+        self._tell({"who": who, "round": number, "type": "timing", **collector.timings})
 
     def _looks(self, who: str, number: int) -> None:
         """What is done between two scans of everything, of a target at rest."""
@@ -138,7 +138,7 @@ class Bench:
 
         def said(body: dict[str, Any]) -> None:
             nonlocal left
-            if body["t"] == "cost" and body.get("look"):
+            if body["type"] == "cost" and body.get("incremental"):
                 self._tell({"who": who, "round": number, **body})
                 if body["check"] == WHOLE_LOOK:
                     left -= 1
@@ -171,7 +171,7 @@ class Bench:
             process.wait()
         if not collector.scans:
             raise MissingEnvironment(error or collector.waiting or f"it ended with {status}")
-        self._tell({"who": who, "round": number, "t": "timing", **collector.timings})
+        self._tell({"who": who, "round": number, "type": "timing", **collector.timings})
 
     def _limit(self, who: str, number: int) -> None:
         if self._kernel is None or not self._pages:
@@ -198,7 +198,7 @@ class Bench:
             with Console(domain.domid) as console:
                 xl.unpause(domain.domid)
                 for body in _records(console, timeout(120)):
-                    if body["t"] == "error":
+                    if body["type"] == "error":
                         raise MissingEnvironment(str(body["what"]))
                     self._tell({"who": who, "round": number, **body})
         finally:
@@ -219,7 +219,7 @@ class Bench:
             raise MissingEnvironment((done.stderr or done.stdout).strip()[-300:])
         for line in done.stdout.splitlines():
             what, scan, took_ns, pages = line.rsplit(" ", 3)
-            cost = {"t": "cost", "scan": int(scan), "check": what, "took_ns": int(took_ns)}
+            cost = {"type": "cost", "scan": int(scan), "check": what, "took_ns": int(took_ns)}
             more = {"map_ns": 0, "map_pages": int(pages), "map_calls": int(pages)}
             self._tell({"who": who, "round": number, **cost, **more})
 

@@ -12,7 +12,7 @@ WAYS = {
     "dom0-revalidate": "--revalidate",
 }
 STEADY = 2  # the number of the first scan that is as all later ones are
-WHOLE_LOOK = "a look"  # in the place of a check's name
+WHOLE_LOOK = "incremental"  # in the place of a check's name
 ANSWER = "tracking"  # of a look: what the target has written
 MONITOR, LIMIT, LIBVMI = "monitor", "limit", "libvmi"
 DIGESTS = ", digests"  # behind the name of who has `golden.comparison = "digest"`

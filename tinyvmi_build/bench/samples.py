@@ -51,7 +51,7 @@ class Told:
         """One line; what is no JSON object with a known `t` is ignored."""
         try:
             body = json.loads(line)
-            kind, who = body["t"], body["who"]
+            kind, who = body["type"], body["who"]
         except (ValueError, KeyError, TypeError):
             return
         if body["round"] == 0 and kind != "failed":  # it warmed what was cold
@@ -100,7 +100,7 @@ def _phases(body: dict[str, Any]) -> dict[str, float]:
 
 
 def _kind(body: dict[str, Any]) -> str:
-    if body.get("look"):
+    if body.get("incremental"):
         return LOOK
     if body["who"] in (LIMIT, LIBVMI) or body["scan"] >= STEADY:
         return LATER

@@ -81,7 +81,7 @@ def command(
 
             def events(self, events: Iterable[Event]) -> None:
                 super().events(
-                    e for e in events if not (isinstance(e, Received) and e.record.body["t"] == "hello")
+                    e for e in events if not (isinstance(e, Received) and e.record.body["type"] == "hello")
                 )
 
         reporter = JsonLines(sys.stdout, explainer) if as_json else Told(sys.stdout, explainer)

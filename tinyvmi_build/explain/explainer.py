@@ -87,7 +87,7 @@ class Explainer:
 
     def see(self, body: dict[str, Any]) -> None:
         """Take note of a `kernel` record (its build-id and delta); other records are ignored."""
-        if body.get("t") != "kernel" or self._profiles is None:
+        if body.get("type") != "kernel" or self._profiles is None:
             return
         try:
             self._kernel = self._profiles.by_build_id(body["build_id"])

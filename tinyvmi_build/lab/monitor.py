@@ -24,7 +24,7 @@ from tinyvmi_build.xen.launch import Reporter
 if TYPE_CHECKING:
     from tinyvmi_build.lab.session import Lab
 
-_HEARTBEAT = re.compile(r'"t":"heartbeat","scan":(\d+)')
+_HEARTBEAT = re.compile(r'"type":"heartbeat","scan":(\d+)')
 FILES = "/lab/monitor"  # the build folder, in dom0
 # A scan under way when memory changes may have passed the place, and the end of the one before it may still
 # be in the console ring: the third scan from the last that dom0 has heard of has surely seen the change.
@@ -170,15 +170,15 @@ class Monitor:
             self.worst = event
         elif isinstance(event, Received):
             body = event.record.body
-            if body["t"] == "hello":
+            if body["type"] == "hello":
                 self.hello = body
-            elif body["t"] == "kernel":
+            elif body["type"] == "kernel":
                 self.kernel = body
-            elif body["t"] == "tracking":
+            elif body["type"] == "tracking":
                 self.tracking = body
-            elif body["t"] == "memory":
+            elif body["type"] == "memory":
                 self.memory = body
-            elif body["t"] == "finding":
+            elif body["type"] == "finding":
                 self.findings.append(body)
 
 

@@ -27,14 +27,14 @@ _HEX = re.compile(r"([0-9a-f]{2})*", re.ASCII)
 
 @dataclass(frozen=True)
 class Record:
-    """One good record; `body` is the JSON object, `body["t"]` its type."""
+    """One good record; `body` is the JSON object, `body["type"]` its type."""
 
     seq: int
     body: dict[str, Any] = field(hash=False)
 
     @property
     def type(self) -> str:
-        return self.body["t"]
+        return self.body["type"]
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def _record(text: str) -> Record | Broken:
         body = json.loads(payload, parse_constant=_refuse, object_pairs_hook=_unique)
     except (ValueError, RecursionError):
         return broken("the record's JSON is broken")
-    if not isinstance(body, dict) or not isinstance(body.get("t"), str):
+    if not isinstance(body, dict) or not isinstance(body.get("type"), str):
         return broken("the record has no type")
     problem = shape_error(body)
     return broken(problem) if problem else Record(seq, body)
@@ -185,7 +185,7 @@ _verdict = _among(*_VERDICTS)
 
 SHAPES: dict[str, dict[str, Callable[[Any], bool]]] = {
     "hello": {
-        "abi": _among(1),
+        "abi": _among(2),
         "image": _matches(re.compile(r"[0-9a-f]{16}", re.ASCII)),
         "nonce": _matches(re.compile(r"[0-9a-f]{0,32}", re.ASCII)),
         "target": _count,
@@ -242,7 +242,7 @@ SHAPES: dict[str, dict[str, Callable[[Any], bool]]] = {
     },
     "heartbeat": {"scan": _count, "verdict": _verdict, "uptime_ms": _count},
     "tracking": {"frames": _count},
-    "memory": {"kept": _count, "digested": _count},
+    "memory": {"cached": _count, "digested": _count},
     "waiting": {"reason": _text},
     "error": {"where": _text, "what": _text},
     "bye": {"scan": _count, "verdict": _verdict, "reason": _text},
@@ -251,7 +251,8 @@ OPTIONAL: dict[str, dict[str, Callable[[Any], bool]]] = {
     "hello": {"base_rev": _text, "digest": _text},
     "kernel": {"pv": _among(1)},
     "check": {"reason": _text, "notices": _count},
-    "cost": {"look": _among(1)} | dict.fromkeys(("read_ns", "sites_ns", "hash_ns", "report_ns"), _count),
+    "cost": {"incremental": _among(1)}
+    | dict.fromkeys(("read_ns", "sites_ns", "hash_ns", "report_ns"), _count),
     "finding": {"note": _text, "owner": _text, "target": _address},
     "notice": {"note": _text, "owner": _text, "target": _address},
     "tracking": {"reason": _text},
@@ -261,7 +262,7 @@ OPTIONAL: dict[str, dict[str, Callable[[Any], bool]]] = {
 
 def shape_error(body: dict[str, Any]) -> str | None:
     """What is wrong with the fields of a record of a known type; None if nothing (or the type is unknown)."""
-    kind = body["t"]
+    kind = body["type"]
     for name, good in SHAPES.get(kind, {}).items():
         if name not in body:
             return f"the {kind} record has no '{name}'"

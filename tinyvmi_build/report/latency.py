@@ -156,7 +156,7 @@ class Measuring:
 
     def take(self, body: Mapping[str, Any]) -> WorstTimes | None:
         """What a record (docs/design/architecture.md) makes known, if it is new."""
-        kind = body["t"]
+        kind = body["type"]
         if kind == "kernel":
             self._forget()
         elif kind == "check" and not self._scanned:

@@ -131,7 +131,7 @@ class Terminal:
             self._line(f"  {row.seconds:>8.3g} s  {row.change.replace('`', '')} ({safe(row.check)})")
 
     def _record(self, body: dict[str, Any]) -> None:
-        kind = body["t"]
+        kind = body["type"]
         self._explain.see(body)
         if kind == "hello":
             kernels = ", ".join(safe(p["release"]) for p in body["profiles"]) or "no kernel"
@@ -175,7 +175,7 @@ class Terminal:
         elif kind == "memory":
             lack = (body["digested"] * 4096 >> 20) + 1
             self._line(
-                f"too little memory to keep {body['digested']} of {body['kept'] + body['digested']} pages:"
+                f"too little memory to keep {body['digested']} of {body['cached'] + body['digested']} pages:"
                 f" those are digested in each scan; about {lack} MiB more (monitor.memory) would do"
             )
         elif kind == "waiting":
@@ -192,8 +192,8 @@ class Terminal:
         near = (
             f" [{safe(known.symbol)}]" if known.symbol and known.symbol not in (body["symbol"], place) else ""
         )
-        told = "  FINDING" if body["t"] == "finding" else "  NOTICE"
-        colour = "1;31" if body["t"] == "finding" else "33"
+        told = "  FINDING" if body["type"] == "finding" else "  NOTICE"
+        colour = "1;31" if body["type"] == "finding" else "33"
         self._line(
             self._paint(colour, f"{told} {safe(body['check'])}: {safe(body['kind'])} at {place}")
             + f" = {known.address or body['address']}{near}"
@@ -282,7 +282,7 @@ class JsonLines:
         body = event.record.body
         self._explain.see(body)
         extra: dict[str, Any] = {}
-        if body["t"] in ("finding", "notice"):
+        if body["type"] in ("finding", "notice"):
             known = {k: v for k, v in vars(self._explain.finding(body)).items() if v}
             if known:
                 extra["explained"] = known

@@ -90,7 +90,7 @@ void tv_kept_tell(void)
         return;
     told = true;
     tv_rec_begin("memory");
-    tv_rec_uint("kept", kept_pages);
+    tv_rec_uint("cached", kept_pages);
     tv_rec_uint("digested", digested_pages);
     tv_rec_end();
 }

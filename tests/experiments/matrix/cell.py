@@ -201,5 +201,5 @@ class _Kept:
     def events(self, events: list[Any], /) -> None:
         for event in events:
             record = getattr(event, "record", None)
-            if record is not None and record.body["t"] == "finding":
+            if record is not None and record.body["type"] == "finding":
                 self.findings.append(record.body)

@@ -89,7 +89,7 @@ class _Turn:
 
     def place(self, said: int) -> dict[str, Any]:
         """Where the kernel was found, held against the guest's own word for `_text`."""
-        kernel = next((r for r in self._records if r["t"] == "kernel"), None)
+        kernel = next((r for r in self._records if r["type"] == "kernel"), None)
         if kernel is None:
             return {"where_it_says": False, "moved": False}
         # One boot in 500 puts it where it was linked.
@@ -109,7 +109,7 @@ class _Turn:
         try:
             verdict, took = monitor.expect(Verdict.TAMPERED, change.caught_by)
             monitor.steady(Verdict.TAMPERED, _MORE)
-            found = [r for r in self._records[start:] if r["t"] == "finding"]
+            found = [r for r in self._records[start:] if r["type"] == "finding"]
         finally:
             undo()
             self._target.unpause()
@@ -127,16 +127,16 @@ class _Turn:
         return lambda record: explainer.finding(record).symbol or str(record["symbol"])
 
     def _rev(self) -> str:
-        return next((str(r.get("base_rev", "")) for r in self._records if r["t"] == "hello"), "")
+        return next((str(r.get("base_rev", "")) for r in self._records if r["type"] == "hello"), "")
 
 
 def clean_of(records: Records) -> Records:
     """What a run over a clean target says, to be compared: all of it up to the end of the SCANS-th scan."""
-    until = next((i for i, r in enumerate(records) if r["t"] == "heartbeat" and r["scan"] >= SCANS), None)
+    until = next((i for i, r in enumerate(records) if r["type"] == "heartbeat" and r["scan"] >= SCANS), None)
     # How often a monitor says that it lives within a scan depends on how long that takes.
-    within = {(r["scan"], r["verdict"]) for r in records if r["t"] == "heartbeat"}
-    told = [r for r in records[:until] if r["t"] != "heartbeat"]
-    beats = [{"t": "heartbeat", "scan": s, "verdict": v} for s, v in sorted(within) if 0 < s <= SCANS]
+    within = {(r["scan"], r["verdict"]) for r in records if r["type"] == "heartbeat"}
+    told = [r for r in records[:until] if r["type"] != "heartbeat"]
+    beats = [{"type": "heartbeat", "scan": s, "verdict": v} for s, v in sorted(within) if 0 < s <= SCANS]
     return bases.comparable(told) + beats
 
 

@@ -68,7 +68,7 @@ def test_registers_and_all_else_are_intact(stage: Stage) -> None:
 def test_writes_are_not_tracked(stage: Stage) -> None:
     """The right to ask for it would be one to change the target: the policy does not give it."""
     assert stage.monitor.tracking == {
-        "t": "tracking", "frames": 0, "reason": "the hypervisor does not allow it",
+        "type": "tracking", "frames": 0, "reason": "the hypervisor does not allow it",
     }  # fmt: skip
 
 
@@ -96,11 +96,11 @@ def test_plain_xl_create_is_enough(flask_lab: Lab, target: Target, bare: Loaded)
     command = f"cd {BARE} && xl create {name}.cfg 'extra=\"target={other.domid}\"'"
     flask_lab.run(["sh", "-c", command], 60).check()
     try:
-        said = said_by(flask_lab, name, '"t":"heartbeat","scan":3')
+        said = said_by(flask_lab, name, '"type":"heartbeat","scan":3')
         assert '"verdict":"intact"' in said
         assert '"check":"registers"' not in said
         other.destroy()
-        assert '"reason":"target-gone"' in said_by(flask_lab, name, '"t":"bye"')
+        assert '"reason":"target-gone"' in said_by(flask_lab, name, '"type":"bye"')
     finally:
         if domid_of(flask_lab, name) >= 0:
             flask_lab.run(["xl", "destroy", name])

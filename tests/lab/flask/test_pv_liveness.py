@@ -98,7 +98,7 @@ def test_damage_while_its_clock_stands(
     follower.waiting(STOPPED)
     undo = change("syscall-table-getdents64").apply(memory)
     told = follower.until(
-        lambda event: event.get("record", {}).get("t") == "finding", 120, "the finding of a stopped kernel"
+        lambda event: event.get("record", {}).get("type") == "finding", 120, "the finding of a stopped kernel"
     )
     assert told["record"]["check"] == "syscall-table"
     undo()
@@ -167,6 +167,6 @@ def stop_clock(memory: LiveGuest, stop: bool) -> None:
 
 
 def verdicts(events: list[dict[str, Any]]) -> set[str]:
-    return {e["record"]["verdict"] for e in events if e.get("record", {}).get("t") == "check"} | {
+    return {e["record"]["verdict"] for e in events if e.get("record", {}).get("type") == "check"} | {
         e["verdict"] for e in events if e["event"] == "scan"
     }

@@ -42,7 +42,7 @@ def test_a_clean_pv_guest_is_intact(stage: Stage) -> None:
     stage.steps.clear()
     stage.intact("clean", scans=6)
     assert exit_status(stage.steps) == 0, stage.steps
-    assert stage.monitor.tracking == {"t": "tracking", "frames": 0, "reason": "Xen tracks no PV guest"}
+    assert stage.monitor.tracking == {"type": "tracking", "frames": 0, "reason": "Xen tracks no PV guest"}
 
 
 @pytest.mark.parametrize("tamper", tried([*(c for c in changes() if c.caught_by), page_tables.TASK]))
@@ -70,7 +70,7 @@ def test_the_right_to_map_is_enough(flask_lab: Lab, bare: Loaded) -> None:
     command = f"cd {BARE} && xl create {name}.cfg 'extra=\"target={other.domid}\"'"
     flask_lab.run(["sh", "-c", command], 60).check()
     try:
-        said = said_by(flask_lab, name, '"t":"heartbeat","scan":3')
+        said = said_by(flask_lab, name, '"type":"heartbeat","scan":3')
         assert '"verdict":"intact"' in said
         assert flask_lab.console_log.count("avc:") - before < 32
     finally:

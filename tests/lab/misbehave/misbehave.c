@@ -41,7 +41,7 @@ static void hello(const char *run)
     if (err)
         BUG();
     snprintf(json, sizeof(json),
-             "{\"t\":\"hello\",\"abi\":1,\"image\":\"0123456789abcdef\",\"run\":\"%s\",\"target\":%s,"
+             "{\"type\":\"hello\",\"abi\":2,\"image\":\"0123456789abcdef\",\"nonce\":\"%s\",\"target\":%s,"
              "\"base\":\"test\",\"profiles\":[],\"period_ms\":1000}",
              run, target);
     free(target);
@@ -53,11 +53,11 @@ static void scan(int number, const char *verdict, int findings)
     static char json[256];
 
     snprintf(json, sizeof(json),
-             "{\"t\":\"check\",\"scan\":%d,\"check\":\"identity\",\"verdict\":\"%s\",\"units\":1,\"findings\":%d,"
-             "\"us\":10}",
+             "{\"type\":\"check\",\"scan\":%d,\"check\":\"identity\",\"verdict\":\"%s\",\"items\":1,\"findings\":%d,"
+             "\"duration_us\":10}",
              number, verdict, findings);
     record(json, 0);
-    snprintf(json, sizeof(json), "{\"t\":\"heartbeat\",\"scan\":%d,\"verdict\":\"%s\",\"uptime_ms\":10}", number + 1,
+    snprintf(json, sizeof(json), "{\"type\":\"heartbeat\",\"scan\":%d,\"verdict\":\"%s\",\"uptime_ms\":10}", number + 1,
              verdict);
     record(json, 0);
 }
@@ -66,7 +66,7 @@ static void bye(const char *verdict, const char *reason)
 {
     static char json[256];
 
-    snprintf(json, sizeof(json), "{\"t\":\"bye\",\"scan\":1,\"verdict\":\"%s\",\"reason\":\"%s\"}", verdict, reason);
+    snprintf(json, sizeof(json), "{\"type\":\"bye\",\"scan\":1,\"verdict\":\"%s\",\"reason\":\"%s\"}", verdict, reason);
     record(json, 0);
 }
 
@@ -94,7 +94,7 @@ static void unverifiable(void)
 static void no_privilege(void)
 {
     hello(nonce);
-    record("{\"t\":\"error\",\"where\":\"target\",\"what\":\"no privilege\"}", 0);
+    record("{\"type\":\"error\",\"where\":\"target\",\"what\":\"no privilege\"}", 0);
     bye("error", "no-privilege");
 }
 
@@ -143,7 +143,7 @@ static void half_record(void)
 static void bad_crc(void)
 {
     hello(nonce);
-    record("{\"t\":\"heartbeat\",\"scan\":0,\"verdict\":\"intact\",\"uptime_ms\":10}", 1);
+    record("{\"type\":\"heartbeat\",\"scan\":0,\"verdict\":\"intact\",\"uptime_ms\":10}", 1);
     silent();
 }
 

@@ -19,7 +19,7 @@ COSTS = {
 
 
 def line(who: str, number: int, kind: str, **fields: Any) -> str:
-    return json.dumps({"who": who, "round": number, "t": kind, **fields})
+    return json.dumps({"who": who, "round": number, "type": kind, **fields})
 
 
 def lines(rounds: int = 2, scans: int = 4) -> list[str]:

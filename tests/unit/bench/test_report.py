@@ -54,11 +54,11 @@ def test_digests_are_held_against_digests_alone() -> None:
 
 def test_looks_are_told_in_phases() -> None:
     told_lines = lines()
-    cost = {"scan": 1, "map_ns": 100, "map_pages": 1, "map_calls": 1, "look": 1}
+    cost = {"scan": 1, "map_ns": 100, "map_pages": 1, "map_calls": 1, "incremental": 1}
     cost |= {"read_ns": 200, "sites_ns": 0, "hash_ns": 0, "report_ns": 0}
     told_lines += [
         line("monitor", 1, "cost", check=c, took_ns=ns, **cost)
-        for c, ns in (("tracking", 890), ("text", 500), ("a look", 900))
+        for c, ns in (("tracking", 890), ("text", 500), ("incremental", 900))
     ]
     run = Run(ICOUNT)
     finish(run, told(told_lines))
@@ -69,7 +69,7 @@ def test_looks_are_told_in_phases() -> None:
     assert met["the same but for Xen's own answer"] == ("≤ 2 %", "0.94 %", "yes")
     found = rows(all_tables, "Between scans")
     assert found["text"] == ("0.5", "46.95 %", "0.1", "0.2", "0", "0", "0.2")
-    assert found["a look"] == ("0.9", "84.51 %", "–", "–", "–", "–", "–")
+    assert found["incremental"] == ("0.9", "84.51 %", "–", "–", "–", "–", "–")
 
 
 def test_goals_of_time_are_met_or_not() -> None:

@@ -46,7 +46,8 @@ def test_groups_are_summed_scan_by_scan() -> None:
 
 
 def test_looks_are_no_scans() -> None:
-    look = {"scan": 1, "check": "text", "took_ns": 3, "map_ns": 0, "map_pages": 0, "map_calls": 0, "look": 1}
+    look = {"scan": 1, "check": "text", "took_ns": 3, "map_ns": 0, "map_pages": 0, "map_calls": 0}
+    look |= {"incremental": 1}
     found = figures(told([*lines(), line("monitor", 1, "cost", **look)]))
     assert median("monitor", "text + rodata") == 1010
     kinds = {(f.scan, f.ns.median) for f in found if (f.who, f.what, f.phase) == ("monitor", "text", WHOLE)}
@@ -81,7 +82,7 @@ def test_pages_are_what_is_compared() -> None:
     assert limit is not None and (limit.pages, limit.ns.median) == (20, 400)
 
 
-@pytest.mark.parametrize("junk", ["", "{", "[]", "1", '{"t":"cost"}', '{"who":"monitor"}'])
+@pytest.mark.parametrize("junk", ["", "{", "[]", "1", '{"type":"cost"}', '{"who":"monitor"}'])
 def test_what_is_no_line_is_ignored(junk: str) -> None:
     assert told([junk]).costs == []
 

@@ -149,21 +149,21 @@ def test_a_run_goes_on_where_it_was(tmp_path: Path) -> None:
 
 
 def _beat(scan: int, verdict: str) -> dict[str, Any]:
-    return {"t": "heartbeat", "scan": scan, "verdict": verdict}
+    return {"type": "heartbeat", "scan": scan, "verdict": verdict}
 
 
 def test_a_clean_run_is_compared_up_to_its_last_scan() -> None:
-    first = [{"t": "hello", "image": "a", "base": "built-in", "abi": 1}, _beat(0, "unverifiable")]
-    first += [{"t": "check", "check": "text", "scan": 0, "duration_us": 7, "verdict": "intact"}]
+    first = [{"type": "hello", "image": "a", "base": "built-in", "abi": 2}, _beat(0, "unverifiable")]
+    first += [{"type": "check", "check": "text", "scan": 0, "duration_us": 7, "verdict": "intact"}]
     scans = [_beat(scan, "intact") for scan in range(1, SCANS + 1)]
     late = [
-        {"t": "check", "check": "text", "verdict": "tampered", "scan": SCANS},
+        {"type": "check", "check": "text", "verdict": "tampered", "scan": SCANS},
         _beat(SCANS + 1, "tampered"),
     ]
     told = clean_of([*first, *scans, *late])
     assert told[:2] == [
-        {"t": "hello", "abi": 1},
-        {"t": "check", "check": "text", "scan": 0, "verdict": "intact"},
+        {"type": "hello", "abi": 2},
+        {"type": "check", "check": "text", "scan": 0, "verdict": "intact"},
     ]
     assert [(one["scan"], one["verdict"]) for one in told[2:]] == [(n, "intact") for n in range(1, SCANS + 1)]
     # A slower one tells more often that it lives, and of itself.

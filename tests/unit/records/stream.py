@@ -9,8 +9,8 @@ BUILD_ID = "ab" * 20
 
 def hello(**change: Any) -> dict[str, Any]:
     return {
-        "t": "hello",
-        "abi": 1,
+        "type": "hello",
+        "abi": 2,
         "image": "0123456789abcdef",
         "nonce": "feedfacefeedface",
         "target": 2,
@@ -22,7 +22,7 @@ def hello(**change: Any) -> dict[str, Any]:
 
 def kernel(delta: int = 0) -> dict[str, Any]:
     return {
-        "t": "kernel",
+        "type": "kernel",
         "profile": 0,
         "build_id": BUILD_ID,
         "release": "6.1.0-test",
@@ -38,7 +38,7 @@ def kernel(delta: int = 0) -> dict[str, Any]:
 def check(name: str, verdict: str = "intact", scan: int = 1, **change: Any) -> dict[str, Any]:
     findings = 1 if verdict == "tampered" else 0
     return {
-        "t": "check",
+        "type": "check",
         "scan": scan,
         "check": name,
         "verdict": verdict,
@@ -50,7 +50,7 @@ def check(name: str, verdict: str = "intact", scan: int = 1, **change: Any) -> d
 
 def finding(name: str, scan: int = 1, **change: Any) -> dict[str, Any]:
     return {
-        "t": "finding",
+        "type": "finding",
         "scan": scan,
         "check": name,
         "kind": "pointer",
@@ -64,16 +64,16 @@ def finding(name: str, scan: int = 1, **change: Any) -> dict[str, Any]:
 
 def notice(name: str, scan: int = 1, **change: Any) -> dict[str, Any]:
     return finding(name, scan, **({"kind": "kprobe", "target": "0xffffffff81000010"} | change)) | {
-        "t": "notice"
+        "type": "notice"
     }
 
 
 def beat(scan: int, verdict: str = "intact") -> dict[str, Any]:
-    return {"t": "heartbeat", "scan": scan, "verdict": verdict, "uptime_ms": scan * 1000}
+    return {"type": "heartbeat", "scan": scan, "verdict": verdict, "uptime_ms": scan * 1000}
 
 
 def bye(scan: int, verdict: str = "intact", reason: str = "scans-done") -> dict[str, Any]:
-    return {"t": "bye", "scan": scan, "verdict": verdict, "reason": reason}
+    return {"type": "bye", "scan": scan, "verdict": verdict, "reason": reason}
 
 
 def lines(*bodies: dict[str, Any]) -> list[str]:

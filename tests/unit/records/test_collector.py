@@ -103,7 +103,7 @@ def test_a_check_that_never_reports_is_missed():
 
 
 def test_an_error_before_any_check_is_the_environments():
-    trouble = {"t": "error", "where": "map", "what": "no privilege"}
+    trouble = {"type": "error", "where": "map", "what": "no privilege"}
     collector, _ = collect(lines(hello(), trouble, bye(0, "error", "no-privilege")))
     assert collector.exit_code() is Exit.ENVIRONMENT
     assert collector.errors == [trouble]
@@ -144,7 +144,7 @@ def test_a_recording_may_be_cut_off_but_not_be_empty():
         ((hello(), check("idt"), beat(2), beat(1), bye(1)), {}, "backwards"),
         ((hello(), check("idt", findings=2), beat(1), bye(1)), {}, "counts findings"),
         ((hello(), *(check(f"c{i}") for i in range(65)), beat(1), bye(1)), {}, "more checks"),
-        ((hello(abi=2), *CLEAN[1:]), {}, "'abi'"),
+        ((hello(abi=1), *CLEAN[1:]), {}, "'abi'"),
     ],
 )
 def test_what_does_not_fit_loses_the_monitor(bodies, options, reason):
@@ -198,7 +198,7 @@ def test_how_long_it_took_is_measured_from_the_start():
 
 def test_who_was_watched_and_is_no_more_is_unverifiable():
     """kexec to a kernel that nobody knows: scans were intact, and then there was nothing to scan."""
-    waiting = {"t": "waiting", "reason": "gone", "banner": "Linux version 0.01"}
+    waiting = {"type": "waiting", "reason": "gone", "banner": "Linux version 0.01"}
     collector, _ = collect(lines(*CLEAN[:-1], waiting, bye(2, "unverifiable", "target-gone")))
     assert (collector.verdict, collector.exit_code()) == (Verdict.UNVERIFIABLE, Exit.UNVERIFIABLE)
     assert collector.waiting == "gone; its memory says: Linux version 0.01"

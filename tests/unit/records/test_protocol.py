@@ -18,7 +18,7 @@ from tinyvmi_build.records.protocol import (
     safe,
 )
 
-BEAT = {"t": "heartbeat", "scan": 3, "verdict": "intact", "uptime_ms": 99}
+BEAT = {"type": "heartbeat", "scan": 3, "verdict": "intact", "uptime_ms": 99}
 
 
 def framed(payload: str, seq: int = 0) -> str:
@@ -32,9 +32,9 @@ def reason_of(line) -> str:
 
 
 def test_a_known_line_is_what_the_contract_says():
-    line = format_record(7, {"t": "error", "where": "map", "what": "x"})
-    assert line == 'TVMI1 7 f1f43166 {"t":"error","where":"map","what":"x"}'
-    assert parse_line(line) == [Record(7, {"t": "error", "where": "map", "what": "x"})]
+    line = format_record(7, {"type": "error", "where": "map", "what": "x"})
+    assert line == 'TVMI1 7 b45d1cd0 {"type":"error","where":"map","what":"x"}'
+    assert parse_line(line) == [Record(7, {"type": "error", "where": "map", "what": "x"})]
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n", "\r\r\n"])
@@ -65,17 +65,17 @@ def test_a_record_after_text_without_a_line_end():
         ("TVMI1 \u0661 12345678 {}".encode(), "not ASCII"),
         ("TVMI1 0 00000000 {}", "CRC"),
         (framed("{"), "JSON"),
-        (framed('{"t":NaN}'), "JSON"),
-        (framed('{"t":"x","t":"y"}'), "JSON"),
+        (framed('{"type":NaN}'), "JSON"),
+        (framed('{"type":"x","type":"y"}'), "JSON"),
         (framed("[" * 1900), "JSON"),
         (framed("[]"), "no type"),
         (framed("{}"), "no type"),
-        (framed('{"t":1}'), "no type"),
-        (framed('{"t":"heartbeat"}'), "no 'scan'"),
-        (framed('{"t":"heartbeat","scan":true,"verdict":"intact","uptime_ms":1}'), "'scan' is not"),
-        (framed('{"t":"heartbeat","scan":1,"verdict":"fine","uptime_ms":1}'), "'verdict' is not"),
-        (framed('{"t":"heartbeat","scan":1,"verdict":[],"uptime_ms":1}'), "'verdict' is not"),
-        (framed('{"t":"' + "x" * MAX_JSON + '"}'), "over-long"),
+        (framed('{"type":1}'), "no type"),
+        (framed('{"type":"heartbeat"}'), "no 'scan'"),
+        (framed('{"type":"heartbeat","scan":true,"verdict":"intact","uptime_ms":1}'), "'scan' is not"),
+        (framed('{"type":"heartbeat","scan":1,"verdict":"fine","uptime_ms":1}'), "'verdict' is not"),
+        (framed('{"type":"heartbeat","scan":1,"verdict":[],"uptime_ms":1}'), "'verdict' is not"),
+        (framed('{"type":"' + "x" * MAX_JSON + '"}'), "over-long"),
     ],
 )
 def test_a_broken_record_says_why(line, reason):
@@ -91,13 +91,13 @@ def test_each_single_bit_error_in_a_record_is_seen():
 
 
 def test_unknown_types_and_fields_are_records():
-    assert parse_line(framed('{"t":"weather","sun":1}')) == [Record(0, {"t": "weather", "sun": 1})]
+    assert parse_line(framed('{"type":"weather","sun":1}')) == [Record(0, {"type": "weather", "sun": 1})]
     assert isinstance(parse_line(format_record(0, BEAT | {"extra": [1]}))[0], Record)
 
 
 def test_format_refuses_what_is_over_long():
     with pytest.raises(ValueError, match="2000 bytes"):
-        format_record(0, {"t": "x" * MAX_JSON})
+        format_record(0, {"type": "x" * MAX_JSON})
 
 
 def test_safe_lets_no_control_character_through():

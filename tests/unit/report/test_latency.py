@@ -131,15 +131,15 @@ def test_what_is_measured_and_when_it_is_told() -> None:
     assert measuring.scanned() is None
     for name, us in (("text", 1_000_000), ("rodata", 300_000), ("idt", 2000), ("page-tables", 50_000)):
         assert measuring.take(check(name, duration_us=us, items=SEEN.units.get(name, 1))) is None
-    assert measuring.take({"t": "tracking", "frames": 4508}) is None
+    assert measuring.take({"type": "tracking", "frames": 4508}) is None
     told = measuring.scanned()
     assert told and told.scan_s == S
     assert {row.change: row.seconds for row in told.rows} == seconds()
     assert measuring.scanned() is None
     assert measuring.take(check("text", "tampered", duration_us=9)) is None  # of a look, or of a later scan
-    less = measuring.take({"t": "memory", "kept": 900, "digested": 2000})
+    less = measuring.take({"type": "memory", "cached": 900, "digested": 2000})
     assert less and {row.change: row.seconds for row in less.rows} == seconds(digested=True)
-    none = measuring.take({"t": "tracking", "frames": 0})
+    none = measuring.take({"type": "tracking", "frames": 0})
     assert none and {row.change: row.seconds for row in none.rows} == seconds(tracked=False)
 
 

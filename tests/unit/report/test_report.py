@@ -129,7 +129,7 @@ def test_a_notice_is_told_and_changes_no_verdict():
     out = [
         json.loads(line) for line in told(JsonLines, allowed(), explain=Explainer(Profiles())).splitlines()
     ]
-    assert out[2]["record"]["t"] == "notice" and out[2]["explained"]["target"] == "good_fn"
+    assert out[2]["record"]["type"] == "notice" and out[2]["explained"]["target"] == "good_fn"
     assert out[-1]["exit"] == 0 and out[-1]["checks"]["text"]["notices"] == 1
 
 
@@ -148,7 +148,7 @@ def test_a_lost_monitor_is_told():
 
 
 def test_waiting_is_told_until_a_scan():
-    waiting = {"t": "waiting", "reason": "no known kernel\x1b"}
+    waiting = {"type": "waiting", "reason": "no known kernel\x1b"}
     text = told(Terminal, lines(hello(), waiting, bye(0, "unverifiable", "target-gone")))
     assert "waiting: no known kernel\\x1b\n" in text
     assert text.endswith("nothing was checked: no known kernel\\x1b (0 scans)\n")
@@ -190,8 +190,8 @@ def test_no_control_character_reaches_a_terminal(soup, text, raw):
         hello(base=text),
         check(text, "unverifiable", reason=text),
         finding(text, symbol=text, kind="string", actual=raw.hex(), note=text),
-        {"t": text or "?", "x": text},
-        {"t": "error", "where": text, "what": text},
+        {"type": text or "?", "x": text},
+        {"type": "error", "where": text, "what": text},
         bye(0, reason=text),
     )
     for out in (told(Terminal, [*hostile, *soup]), told(JsonLines, [*hostile, *soup])):
@@ -202,12 +202,12 @@ RHYTHM = Rhythm(period_s=60, jitter_pct=10, poll_s=0.1, time_budget_s=0, compari
 SCANNED = (
     hello(),
     kernel(),
-    {"t": "tracking", "frames": 4508},
+    {"type": "tracking", "frames": 4508},
     check("text", duration_us=1_000_000, items=2000),
     check("idt", duration_us=2000),
-    {"t": "memory", "kept": 900, "digested": 2000},
+    {"type": "memory", "cached": 900, "digested": 2000},
     beat(1),
-    {"t": "tracking", "frames": 0, "reason": "why not"},
+    {"type": "tracking", "frames": 0, "reason": "why not"},
     beat(2),
     bye(2),
 )
@@ -244,7 +244,7 @@ def test_without_a_rhythm_nothing_is_said_of_times():
 
 
 def test_costs_are_told_with_the_phases_that_there_are():
-    cost = {"t": "cost", "scan": 0, "check": "text", "took_ns": 9_000_000, "map_ns": 2_000, "map_pages": 7}
+    cost = {"type": "cost", "scan": 0, "check": "text", "took_ns": 9_000_000, "map_ns": 2_000, "map_pages": 7}
     cost |= {"map_calls": 1}
     more = cost | {"read_ns": 4_000_000, "sites_ns": 5_000, "hash_ns": 0, "report_ns": 0}
     text = told(Terminal, lines(hello(), kernel(), cost, more))

@@ -54,12 +54,12 @@ def record(line: bytes) -> dict[str, Any]:
 
 def finding(line: bytes) -> dict[str, Any]:
     said = record(line)
-    return said if said.get("t") == "finding" else {}
+    return said if said.get("type") == "finding" else {}
 
 
 def praise(line: bytes) -> bool:
     said = record(line)
-    return said.get("t") == "heartbeat" and said.get("verdict") == "intact"
+    return said.get("type") == "heartbeat" and said.get("verdict") == "intact"
 
 
 def wait(log: Log, wanted: Any, console: Console, what: str, seconds: float) -> tuple[float, Any]:
