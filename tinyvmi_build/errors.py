@@ -38,15 +38,20 @@ class UsageError(TinyVMIError):
     """Bad input from the user: a file, a key, a flag (exit 2)."""
 
 
-class MissingEnvironment(TinyVMIError):
+class MissingEnvironmentError(TinyVMIError):
     """Something outside is missing or did not work (exit 4)."""
 
     def __init__(self, message: str, *, hint: str | None = None):
         super().__init__(message, hint=hint, exit=Exit.ENVIRONMENT)
 
 
-class MonitorLost(TinyVMIError):
+class MonitorLostError(TinyVMIError):
     """The monitor crashed, fell silent or broke its record stream (exit 6)."""
 
     def __init__(self, message: str, *, hint: str | None = None):
         super().__init__(message, hint=hint, exit=Exit.MONITOR_LOST)
+
+
+# The names until every area uses those that end in Error.
+MissingEnvironment = MissingEnvironmentError
+MonitorLost = MonitorLostError

@@ -9,7 +9,7 @@ import pytest
 from tests.build.conftest import workshop_of
 from tinyvmi_build.config.load import load
 from tinyvmi_build.config.model import Config
-from tinyvmi_build.errors import Exit, MissingEnvironment
+from tinyvmi_build.errors import Exit, MissingEnvironmentError
 from tinyvmi_build.image.build import build_host_checker, build_monitor
 from tinyvmi_build.image.inspect import inspect
 from tinyvmi_build.profile.profile import ProfileFile
@@ -105,7 +105,7 @@ def test_a_compile_error_shows_command_and_compiler(workshop, monkeypatch):
     broken = folder / "generated" / "config.c"
     text = broken.read_text() + "int x = ;\n"
     monkeypatch.setattr("tinyvmi_build.image.build.render_monitor", lambda *_: broken.write_text(text) and [])
-    with pytest.raises(MissingEnvironment) as caught:
+    with pytest.raises(MissingEnvironmentError) as caught:
         build_monitor(workshop, QUIET)
     assert caught.value.exit is Exit.ENVIRONMENT
     assert "does not compile:" in caught.value.message

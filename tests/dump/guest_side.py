@@ -7,7 +7,7 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
-from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.lab.machine.libraries import closure
 from tinyvmi_build.lab.machine.packages import fetch_packages, unpack
 from tinyvmi_build.paths import cache_dir
@@ -83,7 +83,7 @@ def _bpf() -> dict[str, bytes]:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
-        raise MissingEnvironment(f"{source.name} cannot be compiled: {done.stderr.strip()}")
+        raise MissingEnvironmentError(f"{source.name} cannot be compiled: {done.stderr.strip()}")
     return {"bin/bpf": program.read_bytes()}
 
 

@@ -17,7 +17,7 @@ from tests.dump.conftest import KERNELS, Memory, Subject
 from tests.unit.dump import booted, writers
 from tinyvmi_build.dump import kdump
 from tinyvmi_build.dump.recognise import opened_image, read_image
-from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.lab.machine.direct import raw_dump
 from tinyvmi_build.lab.machine.packages import fetch_kernel
 from tinyvmi_build.profile.build import build
@@ -141,7 +141,7 @@ def test_a_kdump_without_the_library_says_what_to_do(
     qemu_dumps: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kdump, "_LIBRARY", "libnothing.so.0")
-    with pytest.raises(MissingEnvironment) as caught, opened_image(qemu_dumps["kdump"]):
+    with pytest.raises(MissingEnvironmentError) as caught, opened_image(qemu_dumps["kdump"]):
         pass
     assert "libkdumpfile" in caught.value.message
     assert "dump-guest-memory without -z" in str(caught.value.hint)

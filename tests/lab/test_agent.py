@@ -7,14 +7,14 @@ import time
 
 import pytest
 
-from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.lab.session import Lab
 
 
 def test_output_errors_and_status_come_back(lab: Lab) -> None:
     result = lab.run(["sh", "-c", "echo one; echo two >&2; printf 'three\\r\\n\\377'; exit 7"])
     assert (result.status, result.out, result.err) == (7, "one\nthree\n\ufffd\n", "two\n")
-    with pytest.raises(MissingEnvironment, match="ended with 7: two"):
+    with pytest.raises(MissingEnvironmentError, match="ended with 7: two"):
         result.check()
 
 
@@ -42,7 +42,7 @@ def test_a_command_that_takes_too_long_is_killed(lab: Lab) -> None:
 
 
 def test_an_unknown_command_is_an_error(lab: Lab) -> None:
-    with pytest.raises(MissingEnvironment, match="cannot run `no-such-command`"):
+    with pytest.raises(MissingEnvironmentError, match="cannot run `no-such-command`"):
         lab.run(["no-such-command"])
 
 
@@ -55,7 +55,7 @@ def test_files_survive_the_serial_port(lab: Lab) -> None:
 
 
 def test_a_missing_file_is_an_error(lab: Lab) -> None:
-    with pytest.raises(MissingEnvironment, match="No such file"):
+    with pytest.raises(MissingEnvironmentError, match="No such file"):
         lab.agent.get("/tmp/nowhere")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.lab.conftest import without_kaslr
-from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.lab.monitor import LiveGuest
 from tinyvmi_build.lab.target import Target
 from tinyvmi_build.profile.profile import ProfileFile
@@ -45,7 +45,7 @@ def test_memory_round_trip_across_pages(target: Target) -> None:
 
 
 def test_a_frame_that_is_not_there_is_an_error(target: Target) -> None:
-    with pytest.raises(MissingEnvironment, match="has no frame"):
+    with pytest.raises(MissingEnvironmentError, match="has no frame"):
         target.read(1 << 40, 4)
 
 

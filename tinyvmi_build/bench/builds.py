@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from tinyvmi_build.config.load import Loaded
-from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.progress import Progress
 
 
@@ -51,5 +51,5 @@ def _timed(words: list[str], env: dict[str, str]) -> float:
     argv = [sys.executable, "-m", "tinyvmi_build", "-q", *words]
     done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise MissingEnvironment(f"`tinyvmi-build {words[0]}` failed: {done.stderr.strip()[-500:]}")
+        raise MissingEnvironmentError(f"`tinyvmi-build {words[0]}` failed: {done.stderr.strip()[-500:]}")
     return round(time.monotonic() - start, 2)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyvmi_build.bench.plan import DIGESTS, LIBVMI, LIMIT, MONITOR, STEADY, WAYS, WHOLE_LOOK, Plan
-from tinyvmi_build.errors import MissingEnvironment, TinyVMIError
+from tinyvmi_build.errors import MissingEnvironmentError, TinyVMIError
 from tinyvmi_build.progress import Progress
 from tinyvmi_build.records.collector import Collector, Event, Received
 from tinyvmi_build.records.protocol import LineSplitter, Record, parse_line
@@ -129,7 +129,7 @@ class Bench:
         collector = run_once(self._manifests[who], options, keep, Progress(quiet=True), xl.domains())
         if collector.lost_reason or not collector.scans:
             reason = collector.lost_reason or collector.waiting or "it made no scan"
-            raise MissingEnvironment(reason)
+            raise MissingEnvironmentError(reason)
         self._tell({"who": who, "round": number, "type": "timing", **collector.timings})
 
     def _looks(self, who: str, number: int) -> None:
@@ -152,7 +152,7 @@ class Bench:
             run_once(self._manifests[who], options, _Keep(said), Progress(quiet=True), xl.domains())
         except _Enough:
             return
-        raise MissingEnvironment(f"it took {self._plan.looks - left} looks of {self._plan.looks}")
+        raise MissingEnvironmentError(f"it took {self._plan.looks - left} looks of {self._plan.looks}")
 
     def _dom0(self, who: str, number: int) -> None:
         argv = [self._dom0s[who], WAYS[who.removesuffix(DIGESTS)], "--costs", str(self._target.domid), "00"]
@@ -170,12 +170,12 @@ class Bench:
             process.kill()
             process.wait()
         if not collector.scans:
-            raise MissingEnvironment(error or collector.waiting or f"it ended with {status}")
+            raise MissingEnvironmentError(error or collector.waiting or f"it ended with {status}")
         self._tell({"who": who, "round": number, "type": "timing", **collector.timings})
 
     def _limit(self, who: str, number: int) -> None:
         if self._kernel is None or not self._pages:
-            raise MissingEnvironment("the monitor has not said where the kernel is")
+            raise MissingEnvironmentError("the monitor has not said where the kernel is")
         config = Path(self._plan.limit).with_suffix(".cfg")
         config.write_text(
             f'name = "{_LIMIT_NAME}"\ntype = "pv"\nkernel = "{self._plan.limit}"\nmemory = {_LIMIT_MIB}\n'
@@ -184,7 +184,7 @@ class Bench:
         xl.create_paused(config)
         domain = xl.find_domain(_LIMIT_NAME)
         if domain is None:
-            raise MissingEnvironment("its domain vanished right after its creation")
+            raise MissingEnvironmentError("its domain vanished right after its creation")
         try:
             set_target(domain.domid, self._target.domid)
             values = {
@@ -199,14 +199,14 @@ class Bench:
                 xl.unpause(domain.domid)
                 for body in _records(console, timeout(120)):
                     if body["type"] == "error":
-                        raise MissingEnvironment(str(body["what"]))
+                        raise MissingEnvironmentError(str(body["what"]))
                     self._tell({"who": who, "round": number, **body})
         finally:
             xl.destroy(domain.domid)
 
     def _libvmi(self, who: str, number: int) -> None:
         if self._kernel is None or not self._pages:
-            raise MissingEnvironment("the monitor has not said where the kernel is")
+            raise MissingEnvironmentError("the monitor has not said where the kernel is")
         argv = [self._plan.libvmi, self._target.name, self._kernel["text_pa"], str(sum(self._pages.values()))]
         done = subprocess.run(
             [*argv, str(self._plan.scans + 1)],
@@ -216,7 +216,7 @@ class Bench:
             timeout=timeout(300),
         )
         if done.returncode:
-            raise MissingEnvironment((done.stderr or done.stdout).strip()[-300:])
+            raise MissingEnvironmentError((done.stderr or done.stdout).strip()[-300:])
         for line in done.stdout.splitlines():
             what, scan, took_ns, pages = line.rsplit(" ", 3)
             cost = {"type": "cost", "scan": int(scan), "check": what, "took_ns": int(took_ns)}
@@ -239,7 +239,7 @@ def _records(console: Console, seconds: float) -> Iterator[dict[str, Any]]:
                     yield item.body
         if chunk is None or (not chunk and xl.find_domain(_LIMIT_NAME) is None):
             return
-    raise MissingEnvironment("it did not end" if seen_at else "it said nothing")
+    raise MissingEnvironmentError("it did not end" if seen_at else "it said nothing")
 
 
 def main(argv: list[str]) -> int:

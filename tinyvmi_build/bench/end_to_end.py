@@ -17,7 +17,7 @@ from tinyvmi_build.bench.libvmi import reader_files
 from tinyvmi_build.bench.result import ICOUNT, Result
 from tinyvmi_build.bench.sizes import least_memory, sizes
 from tinyvmi_build.bench.write_latency import Writing, writing, written
-from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.lab.project import loaded_project
 from tinyvmi_build.profile.profile import ProfileFile
 from tinyvmi_build.progress import Progress
@@ -100,7 +100,7 @@ def _writing(
     """What writes by the target need; None, and told, if it cannot be had."""
     try:
         return writing(project, sets, folder / "written", progress)
-    except MissingEnvironment as error:
+    except MissingEnvironmentError as error:
         result.absent.append(f"writes by the target itself: {error.message}")
         progress.warn(result.absent[-1])
         return None

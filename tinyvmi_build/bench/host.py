@@ -40,7 +40,7 @@ def measure_host(
     command: str,
     progress: Progress,
 ) -> Result:
-    """Compare over the running domain `target`; MissingEnvironment where there is no Xen."""
+    """Compare over the running domain `target`; MissingEnvironmentError where there is no Xen."""
     xl.require_dom0()
     loaded = load(project, sets)
     digests = None

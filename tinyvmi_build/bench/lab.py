@@ -15,7 +15,7 @@ from tinyvmi_build.bench.run import finish
 from tinyvmi_build.bench.samples import Told
 from tinyvmi_build.config.load import Loaded
 from tinyvmi_build.dump.checker import dom0_checker
-from tinyvmi_build.errors import MissingEnvironment, TinyVMIError, UsageError
+from tinyvmi_build.errors import MissingEnvironmentError, TinyVMIError, UsageError
 from tinyvmi_build.image.build import BuildResult, build_limit, build_monitor
 from tinyvmi_build.lab.project import kernel_to_boot
 from tinyvmi_build.lab.runner import monitor_files
@@ -138,7 +138,7 @@ def inside(lab: Lab, plan: Plan) -> Told:
             kind, line = remote.next(max(0.0, deadline - time.monotonic()))
         except TimeoutError:
             remote.kill()
-            raise MissingEnvironment("the comparison in dom0 takes too long") from None
+            raise MissingEnvironmentError("the comparison in dom0 takes too long") from None
         if kind == "exit":
             break
         if kind == "out":
@@ -146,5 +146,5 @@ def inside(lab: Lab, plan: Plan) -> Told:
         else:
             errors.append(line)
     if remote.status:
-        raise MissingEnvironment("the comparison in dom0 failed: " + "\n".join(errors[-5:]))
+        raise MissingEnvironmentError("the comparison in dom0 failed: " + "\n".join(errors[-5:]))
     return told

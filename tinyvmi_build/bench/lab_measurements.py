@@ -14,7 +14,7 @@ from tinyvmi_build.bench.plan import STEADY
 from tinyvmi_build.bench.result import ICOUNT, Run
 from tinyvmi_build.bench.statistics import spread
 from tinyvmi_build.checks.tamper import change
-from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.lab.monitor import LiveGuest, Monitor
 from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.lab.target import Target
@@ -46,7 +46,7 @@ def work_program(folder: Path) -> Path:
     argv = ["gcc", "-O2", "-Wall", "-static", "-o", str(program), str(source)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise MissingEnvironment(f"the workloads do not compile: {done.stderr.strip()[-500:]}")
+        raise MissingEnvironmentError(f"the workloads do not compile: {done.stderr.strip()[-500:]}")
     return program
 
 
@@ -119,7 +119,7 @@ def _worked(lab: Lab, target: Target, period_ms: int, counted: bool) -> dict[str
             said = target.run(f"/{WORK} {workload} {pieces}", 120).check().out
             number = re.search(r"^(\d+)$", said, re.MULTILINE)
             if number is None:
-                raise MissingEnvironment(f"the workload {workload} said {said.strip()[-200:]!r}")
+                raise MissingEnvironmentError(f"the workload {workload} said {said.strip()[-200:]!r}")
             found[workload] = int(number[1]) / 1e6
     finally:
         if watching is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from tinyvmi_build.errors import MissingEnvironment, UsageError
+from tinyvmi_build.errors import MissingEnvironmentError, UsageError
 from tinyvmi_build.lab.machine.libraries import closure
 from tinyvmi_build.paths import data_dir
 
@@ -31,7 +31,7 @@ def reader(prefix: Path, folder: Path, at: str | None = None) -> Path:
         argv += [f"-Wl,--dynamic-linker={at}/{_LOADER}"]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise MissingEnvironment(f"the reader for LibVMI does not compile: {done.stderr.strip()[-600:]}")
+        raise MissingEnvironmentError(f"the reader for LibVMI does not compile: {done.stderr.strip()[-600:]}")
     return program
 
 

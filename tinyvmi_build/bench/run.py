@@ -6,11 +6,11 @@ from tinyvmi_build.bench.plan import MONITOR
 from tinyvmi_build.bench.result import Run
 from tinyvmi_build.bench.samples import Told, figures
 from tinyvmi_build.bench.statistics import Spread, spread
-from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.errors import MissingEnvironmentError
 
 
 def finish(run: Run, told: Told) -> None:
-    """Fill in figures and timings; MissingEnvironment if the monitor itself was not measured."""
+    """Fill in figures and timings; MissingEnvironmentError if the monitor itself was not measured."""
     run.figures = figures(told)
     run.failed = told.failed
     run.verdicts = sorted(told.verdicts)
@@ -21,7 +21,7 @@ def finish(run: Run, told: Told) -> None:
         if found:
             run.find_us[who] = found
     if not any(figure.who == MONITOR for figure in run.figures):
-        raise MissingEnvironment(
+        raise MissingEnvironmentError(
             "the monitor was not measured: " + ("; ".join(told.failed) or "it said nothing")
         )
 

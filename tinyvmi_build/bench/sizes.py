@@ -11,7 +11,7 @@ from tinyvmi_build.bench.code import code_by_room
 from tinyvmi_build.bench.lab import MONITOR
 from tinyvmi_build.bench.result import Run
 from tinyvmi_build.config.load import Loaded
-from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.image.build import BuildResult
 from tinyvmi_build.image.inspect import inspect
 from tinyvmi_build.lab import guest
@@ -83,7 +83,7 @@ def _give(lab: Lab, mib: int) -> None:
 def _configured(config: Path) -> int:
     found = re.search(r"^memory = (\d+)$", config.read_text(), re.MULTILINE)
     if found is None:
-        raise MissingEnvironment(f"{config} says nothing of memory")
+        raise MissingEnvironmentError(f"{config} says nothing of memory")
     return int(found[1])
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from tinyvmi_build.bench.lab_measurements import Silent
 from tinyvmi_build.bench.result import Run
 from tinyvmi_build.bench.statistics import spread
-from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.image.build import BuildResult, build_monitor
 from tinyvmi_build.lab.code_writes import MODULE, drive, place, poke_module
 from tinyvmi_build.lab.monitor import LiveGuest, Monitor
@@ -47,11 +47,11 @@ class Writing:
 
 
 def writing(project: Path | None, sets: tuple[str, ...], folder: Path, progress: Progress) -> Writing:
-    """Build both, the monitor in `folder`; MissingEnvironment if no module can be built for the kernel."""
+    """Build both, the monitor in `folder`; MissingEnvironmentError if the kernel's module cannot be built."""
     loaded = loaded_project(project, sets, progress)
     kernel = kernel_to_boot(loaded)
     if kernel is None or kernel.suffix != ".deb":
-        raise MissingEnvironment("a module is built for kernels of Debian's packages only")
+        raise MissingEnvironmentError("a module is built for kernels of Debian's packages only")
     with progress.step("build the module by which the target writes"):
         module = poke_module(kernel)
     modules = [str(path) for path in (*loaded.config.kernel.modules, module)]
@@ -69,7 +69,7 @@ def written(what: Writing, times: int, progress: Progress) -> Callable[[Lab, Tar
             kernel = watching.wait_kernel()
             done = watching.until(lambda event: event if isinstance(event, ScanDone) else None, 120, "a scan")
             if done.verdict is not Verdict.INTACT:
-                raise MissingEnvironment(f"the target is {done.verdict} before anything is written")
+                raise MissingEnvironmentError(f"the target is {done.verdict} before anything is written")
             guest = LiveGuest(target, kernel, ProfileFile.load(what.built.profile))
             for check in CHECKS:
                 with progress.step(f"time {times} writes by the target, {check}"):
@@ -77,7 +77,9 @@ def written(what: Writing, times: int, progress: Progress) -> Callable[[Lab, Tar
                 wrong = {one["finding"]["check"] for one in told} - {check}
                 summary = spread(1000 * one["told"] for one in told)
                 if wrong or summary is None or summary.n != times:
-                    raise MissingEnvironment(f"of {times} writes to {check}, {len(told)} were told, {wrong}")
+                    raise MissingEnvironmentError(
+                        f"of {times} writes to {check}, {len(told)} were told, {wrong}"
+                    )
                 run.written_ms[check] = summary
         finally:
             watching.stop()

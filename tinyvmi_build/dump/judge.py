@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tinyvmi_build.dump.ranges import Image, map_text
-from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.records.collector import Collector, Event
 
 
@@ -22,7 +22,7 @@ class Reporter(Protocol):
 def judge(image: Image, program: Path, checks: tuple[str, ...], reporter: Reporter) -> Collector:
     """Run the checker `program` over `image` once, reporting as it goes; the collector tells the verdict.
 
-    `checks` are those that must report.  MissingEnvironment if the checker cannot run at all.
+    `checks` are those that must report.  MissingEnvironmentError if the checker cannot run at all.
     """
     nonce = secrets.token_hex(8)
     collector = Collector(nonce, checks=checks)
@@ -37,7 +37,7 @@ def judge(image: Image, program: Path, checks: tuple[str, ...], reporter: Report
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
             )
         except OSError as error:
-            raise MissingEnvironment(f"{program}: cannot be run: {error.strerror}") from None
+            raise MissingEnvironmentError(f"{program}: cannot be run: {error.strerror}") from None
         try:
             assert process.stdout is not None
             for line in process.stdout:

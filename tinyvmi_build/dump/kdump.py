@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO
 
 from tinyvmi_build.dump.ranges import DAMAGED, MAX_GFN, PAGE, Image, Range, merged
-from tinyvmi_build.errors import MissingEnvironment, UsageError
+from tinyvmi_build.errors import MissingEnvironmentError, UsageError
 
 FLATTENED = b"makedumpfile\0"
 MAGICS = (b"KDUMP   ", b"DISKDUMP", FLATTENED)
@@ -53,7 +53,7 @@ def is_kdump(path: Path) -> bool:
 def expanded(path: Path) -> Iterator[Image]:
     """The image in the dump at `path`; its file is temporary and goes with the context.
 
-    MissingEnvironment without the library, UsageError for a damaged dump.
+    MissingEnvironmentError without the library, UsageError for a damaged dump.
     """
     library = _library()
     with contextlib.ExitStack() as stack:
@@ -73,7 +73,7 @@ def _library() -> ctypes.CDLL:
     try:
         library = ctypes.CDLL(_LIBRARY)
     except OSError:
-        raise MissingEnvironment(
+        raise MissingEnvironmentError(
             "a kdump-compressed dump needs libkdumpfile, which is not installed",
             hint="apt-get install libkdumpfile10, or save it as ELF: QEMU's dump-guest-memory without"
             " -z, -l, -s; virsh dump --memory-only --format elf",
@@ -99,7 +99,7 @@ def _read(library: ctypes.CDLL, path: Path, fd: int, out: IO[bytes]) -> list[Ran
     """Write all pages of the dump `fd` to `out`; which frames they are."""
     context = library.kdump_new()
     if not context:
-        raise MissingEnvironment("libkdumpfile has no memory left")
+        raise MissingEnvironmentError("libkdumpfile has no memory left")
 
     def need(status: int) -> None:
         if status != _OK:

@@ -10,7 +10,7 @@ from typing import Any
 
 from tinyvmi_build.config.load import Loaded
 from tinyvmi_build.config.model import Config
-from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.image.inspect import inspect
 from tinyvmi_build.image.meson import Compiled, compile_target, run_tool
 from tinyvmi_build.image.toolchain import require_toolchain, require_xen_libraries
@@ -84,7 +84,7 @@ def build_monitor(
     outputs = {paths["elf"]: compiled.path.read_bytes(), paths["gz"]: _packed(compiled.path)}
     note = inspect(compiled.path).tinyvmi
     if note is None:
-        raise MissingEnvironment(
+        raise MissingEnvironmentError(
             f"{compiled.path} has no TinyVMI note", hint="the linker script must keep .note.TinyVMI"
         )
     outputs[paths["profile"]] = _saved(profiles, folder)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.image.build_directory import SOURCES, copy, workshop
 from tinyvmi_build.paths import data_dir
 from tinyvmi_build.render.tree import write
@@ -89,11 +89,11 @@ def compile_target(
         try:
             _set_up(room / "meson", arguments, names)
             output = _run([_ninja(), "-C", str(room / "meson"), target], "the monitor does not compile")
-        except MissingEnvironment as error:
+        except MissingEnvironmentError as error:
             message = error.message
             for inside, outside in shown.items():
                 message = message.replace(inside, outside)
-            raise MissingEnvironment(message, hint=error.hint) from error
+            raise MissingEnvironmentError(message, hint=error.hint) from error
         made = folder / target
         if write(made, (room / "meson" / target).read_bytes()) != "unchanged":
             shutil.copymode(room / "meson" / target, made)
@@ -119,7 +119,7 @@ def _set_up(folder: Path, arguments: list[str], names: str) -> None:
 
 
 def run_tool(command: list[str], what: str) -> None:
-    """Run a tool of the toolchain; MissingEnvironment with its output if it fails."""
+    """Run a tool of the toolchain; MissingEnvironmentError with its output if it fails."""
     _run(command, what)
 
 
@@ -152,11 +152,11 @@ def _run(command: list[str], what: str) -> str:
             errors="replace",
         )
     except OSError as error:
-        raise MissingEnvironment(f"{command[0]}: {error.strerror}") from error
+        raise MissingEnvironmentError(f"{command[0]}: {error.strerror}") from error
     if done.returncode:
         lines = done.stdout.strip().splitlines()
         cut = ["…"] if len(lines) > TAIL else []
-        raise MissingEnvironment(
+        raise MissingEnvironmentError(
             "\n".join([f"{what}:", *cut, *lines[-TAIL:], f"(command: {shlex.join(command)})"]),
             hint="tinyvmi-build doctor checks the toolchain",
         )

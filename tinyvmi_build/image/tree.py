@@ -18,7 +18,7 @@ from pathlib import Path
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import Symbol, SymbolTableSection
 
-from tinyvmi_build.errors import MissingEnvironment, UsageError
+from tinyvmi_build.errors import MissingEnvironmentError, UsageError
 from tinyvmi_build.image.meson import TAIL, Compiled, Tree, compile_target, run_tool
 from tinyvmi_build.minios.source import Source
 from tinyvmi_build.render.tree import write
@@ -44,7 +44,7 @@ def build_on_tree(source: Source, folder: Path, kernels: Sequence[str]) -> Compi
     if re.search(r"[\s:#$%*?'\"\\]", str(folder)):
         raise UsageError(f"{folder}: make cannot work in a folder of this name", hint="use a plain path")
     if shutil.which("make") is None:
-        raise MissingEnvironment("minios.tree needs make", hint="apt-get install make")
+        raise MissingEnvironmentError("minios.tree needs make", hint="apt-get install make")
     src, obj = _copied(source, room), room / "obj"
     config = folder / "generated" / "minios.mk"
     _make(src, ["links"], config)
@@ -72,7 +72,7 @@ def build_on_tree(source: Source, folder: Path, kernels: Sequence[str]) -> Compi
     )
     linked = next((p for p in (obj / "mini-os-debug", obj / "mini-os") if p.is_file()), None)
     if linked is None:
-        raise MissingEnvironment(
+        raise MissingEnvironmentError(
             f"{src}: its make leaves no mini-os", hint="docs/guide/minios-tree.md says what is needed"
         )
     _require_one_app_main(linked)
@@ -116,7 +116,7 @@ def _require_one_app_main(image: Path) -> None:
     """A tree whose own dummy app_main stands beside ours would start that one, and watch nothing."""
     found = [symbol for symbol in _symbols(image) if symbol.name == "app_main"]
     if len(found) != 1:
-        raise MissingEnvironment(
+        raise MissingEnvironmentError(
             f"{image}: {len(found)} functions app_main, so this tree would not start the monitor",
             hint="docs/guide/minios-tree.md says what a tree must offer",
         )
@@ -145,7 +145,7 @@ def _make(src: Path, arguments: list[str], config: Path) -> None:
     if done.returncode:
         lines = done.stdout.strip().splitlines()
         cut = ["…"] if len(lines) > TAIL else []
-        raise MissingEnvironment(
+        raise MissingEnvironmentError(
             "\n".join(
                 [
                     "this tree of Mini-OS does not build:",

@@ -13,7 +13,7 @@ from enum import IntEnum
 from functools import cached_property
 
 from tinyvmi_build.errors import UsageError
-from tinyvmi_build.kernel.missing import MissingFact
+from tinyvmi_build.kernel.missing import MissingFactError
 
 _HEADER = struct.Struct("<HBBIIIII")
 _TYPE = struct.Struct("<III")
@@ -147,7 +147,7 @@ class Btf:
         }.get(keyword, set())
         candidates = [i for i in self._ids.get(rest, []) if self._type(i)[0] in kinds]
         if not candidates:
-            raise MissingFact(f"{self.where}: the kernel's BTF has no type '{name}'")
+            raise MissingFactError(f"{self.where}: the kernel's BTF has no type '{name}'")
         # A tag and a typedef may share a name; the tag is meant.
         return min(candidates, key=lambda i: (self._type(i)[0] == Kind.TYPEDEF, i))
 
@@ -192,14 +192,16 @@ class Btf:
         return None
 
     def member(self, type_name: str, path: str) -> Member:
-        """The member at `path` ("a.b.c") of `type_name`; MissingFact naming what is missing."""
+        """The member at `path` ("a.b.c") of `type_name`; MissingFactError naming what is missing."""
         type_id = self._find(type_name)
         offset = 0
         member = Member(0, type_id, 0)
         for name in path.split("."):
             found = self._member(member.type_id, name, set())
             if found is None:
-                raise MissingFact(f"{self.where}: '{type_name}' has no member '{path}' in the kernel's BTF")
+                raise MissingFactError(
+                    f"{self.where}: '{type_name}' has no member '{path}' in the kernel's BTF"
+                )
             offset += found.bit_offset
             member = found
         return Member(offset, member.type_id, member.bits)
@@ -207,14 +209,14 @@ class Btf:
     def has_type(self, type_name: str) -> bool:
         try:
             self._find(type_name)
-        except MissingFact:
+        except MissingFactError:
             return False
         return True
 
     def has_member(self, type_name: str, path: str) -> bool:
         try:
             self.member(type_name, path)
-        except MissingFact:
+        except MissingFactError:
             return False
         return True
 
@@ -274,20 +276,20 @@ class Btf:
         return values
 
     def enum_value(self, type_name: str, enumerator: str) -> int:
-        """Value of one enumerator, as of `system_states`, `SYSTEM_RUNNING`; MissingFact if there is none."""
+        """Value of one enumerator, as of `system_states`, `SYSTEM_RUNNING`; MissingFactError without it."""
         try:
             return self.enum(type_name)[enumerator]
         except KeyError:
-            raise MissingFact(
+            raise MissingFactError(
                 f"{self.where}: '{type_name}' has no {enumerator} in the kernel's BTF"
             ) from None
 
     def enumerator(self, name: str) -> int:
-        """Value of an enumerator of any enumeration, named or not; MissingFact if there is none."""
+        """Value of an enumerator of any enumeration, named or not; MissingFactError if there is none."""
         try:
             return self._all_enumerators[name]
         except KeyError:
-            raise MissingFact(f"{self.where}: the kernel's BTF has no enumerator {name}") from None
+            raise MissingFactError(f"{self.where}: the kernel's BTF has no enumerator {name}") from None
 
     @cached_property
     def _all_enumerators(self) -> dict[str, int]:

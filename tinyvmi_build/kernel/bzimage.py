@@ -21,7 +21,7 @@ _MAX_UNPACKED = 1 << 30  # no kernel is larger; what a damaged size may make us 
 _LZ4_BLOCK = 8 << 20  # legacy frames: lz4 -l, LEGACY_BLOCKSIZE
 
 
-class _Corrupt(Exception):
+class _CorruptError(Exception):
     pass
 
 
@@ -65,7 +65,7 @@ def unpack_payload(payload: bytes, where: str) -> tuple[bytes, str]:
     body = payload if name == "gzip" else payload[:-4]  # gzip's own last word is the size
     try:
         vmlinux = unpack(body, size)
-    except (_Corrupt, OSError, EOFError, ValueError, lzma.LZMAError, zlib.error) as error:
+    except (_CorruptError, OSError, EOFError, ValueError, lzma.LZMAError, zlib.error) as error:
         raise UsageError(
             f"{where}: the {name} payload is damaged: {error}", hint="fetch the package again"
         ) from None
@@ -111,7 +111,7 @@ def _zstd(body: bytes, size: int) -> bytes:
         with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(body)) as reader:
             return reader.read(size + 1)
     except zstandard.ZstdError as error:
-        raise _Corrupt(error) from None
+        raise _CorruptError(error) from None
 
 
 def _lz4(body: bytes, size: int) -> bytes:
@@ -121,11 +121,11 @@ def _lz4(body: bytes, size: int) -> bytes:
     while at + 4 <= len(body) and len(out) <= size:
         length = int.from_bytes(body[at : at + 4], "little")
         if length == 0 or at + 4 + length > len(body):
-            raise _Corrupt(f"block at {at} has an impossible length")
+            raise _CorruptError(f"block at {at} has an impossible length")
         try:
             out += block.decompress(body[at + 4 : at + 4 + length], uncompressed_size=_LZ4_BLOCK)
         except block.LZ4BlockError as error:
-            raise _Corrupt(error) from None
+            raise _CorruptError(error) from None
         at += 4 + length
     return bytes(out)
 
@@ -149,14 +149,14 @@ def _lzo(body: bytes, size: int) -> bytes:
             stored = struct.unpack_from(">I", body, at + 4)[0]
             at += 8 + checksums + (packed_checksums if stored < plain else 0)
             if not 0 < stored <= plain <= _MAX_UNPACKED or at + stored > len(body):
-                raise _Corrupt(f"block at {at} has an impossible length")
+                raise _CorruptError(f"block at {at} has an impossible length")
             chunk = body[at : at + stored]
             out += chunk if stored == plain else lzo.decompress(chunk, False, plain)
             at += stored
     except (struct.error, IndexError):
-        raise _Corrupt("cut short") from None
+        raise _CorruptError("cut short") from None
     except lzo.error as error:
-        raise _Corrupt(error) from None
+        raise _CorruptError(error) from None
     return bytes(out)
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from tinyvmi_build.errors import UsageError
-from tinyvmi_build.kernel.missing import MissingFact
+from tinyvmi_build.kernel.missing import MissingFactError
 
 _EHDR = struct.Struct("<16sHHIQQQIHHHHHH")
 _PHDR = struct.Struct("<IIQQQQQQ")
@@ -169,11 +169,11 @@ class ElfFile:
         return name in self._by_name
 
     def section(self, name: str) -> Section:
-        """The section `name`; MissingFact if there is none."""
+        """The section `name`; MissingFactError if there is none."""
         try:
             return self._by_name[name]
         except KeyError:
-            raise MissingFact(f"{self.where}: the kernel has no section {name}") from None
+            raise MissingFactError(f"{self.where}: the kernel has no section {name}") from None
 
     def section_bytes(self, section: Section) -> bytes:
         """The section's bytes in the file; of .bss and the like, nothing."""

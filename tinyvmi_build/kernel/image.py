@@ -134,7 +134,7 @@ class KernelImage:
                 yield first, self.read(first, last - first)
 
     def section(self, name: str) -> Section:
-        """The ELF section `name`; MissingFact if there is none."""
+        """The ELF section `name`; MissingFactError if there is none."""
         return self.elf.section(name)
 
     def section_bytes(self, name: str) -> bytes:

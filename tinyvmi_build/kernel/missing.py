@@ -5,7 +5,7 @@ from __future__ import annotations
 from tinyvmi_build.errors import UsageError
 
 
-class MissingFact(UsageError, KeyError):
+class MissingFactError(UsageError, KeyError):
     """A symbol, type, member or section that this kernel lacks.
 
     A KeyError too: whoever can do without the fact asks for it in a `try`;
@@ -14,3 +14,6 @@ class MissingFact(UsageError, KeyError):
 
     def __str__(self) -> str:
         return self.message
+
+
+MissingFact = MissingFactError  # until every area uses the name that ends in Error

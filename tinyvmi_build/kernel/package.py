@@ -28,7 +28,7 @@ _GLOBS = ("vmlinuz*", "vmlinux*", "boot/vmlinuz-*", "usr/lib/modules/*/vmlinuz",
 _MAX_KERNEL = 1 << 30
 
 
-class NoKernel(UsageError):
+class NoKernelError(UsageError):
     """A sound package without a kernel in it."""
 
 
@@ -143,7 +143,7 @@ def _from_deb(data: bytes, where: str) -> KernelFile:
                 f"{where}: {entry.name} claims {entry.size} bytes", hint="is the package damaged?"
             )
         return KernelFile(where, read(), match["a"] or match["b"])
-    raise NoKernel(
+    raise NoKernelError(
         f"{where}: no kernel in this package",
         hint="a metapackage holds none: give the linux-image-VERSION package that it depends on",
     )

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tinyvmi_build.errors import UsageError
-from tinyvmi_build.kernel.missing import MissingFact
+from tinyvmi_build.kernel.missing import MissingFactError
 
 # Labels of linker scripts and compilers, which name a place and not an object.
 _MARKER_PREFIXES = ("__start_", "__stop_", "__end_", "__pfx_", "__cfi_", ".L", "__ksymtab_", "__kstrtab")
@@ -135,16 +135,16 @@ class SymbolTable:
         return [self[i] for i in sorted(self.by_name[first:last])]
 
     def lookup(self, name: str) -> int:
-        """Link address of the symbol `name`; MissingFact (a KeyError) if there is none or several."""
+        """Link address of the symbol `name`; MissingFactError (a KeyError) if there is none or several."""
         found = self.all(name)
         if not found:
-            raise MissingFact(
+            raise MissingFactError(
                 f"{self.where}: the kernel has no symbol {name}",
                 hint="was it built with CONFIG_KALLSYMS_ALL=y, as distributions do?",
             )
         if len({s.address for s in found}) > 1:
             places = ", ".join(f"{s.address:#x}" for s in found[:4])
-            raise MissingFact(f"{self.where}: the symbol {name} is not unique ({places})")
+            raise MissingFactError(f"{self.where}: the symbol {name} is not unique ({places})")
         return found[0].address
 
     def get(self, name: str) -> int | None:
@@ -161,7 +161,7 @@ class SymbolTable:
         """The lowest address of a symbol above `va`: where what begins at `va` ends at the latest."""
         i = bisect_right(self.addresses, va)
         if i == len(self):
-            raise MissingFact(f"{self.where}: the kernel has no symbol above {va:#x}")
+            raise MissingFactError(f"{self.where}: the kernel has no symbol above {va:#x}")
         return self.addresses[i]
 
     def nearest(self, va: int) -> tuple[str, int] | None:

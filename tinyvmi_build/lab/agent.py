@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.timeouts import timeout
 
 _PIECE = 1536  # bytes of a file in one message; the serial port of dom0 has a small buffer
@@ -32,10 +32,12 @@ class Result:
     err: str
 
     def check(self) -> Self:
-        """Itself if the status is 0, else MissingEnvironment with what the command said."""
+        """Itself if the status is 0, else MissingEnvironmentError with what the command said."""
         if self.status:
             said = (self.err or self.out).strip()[-600:]
-            raise MissingEnvironment(f"in dom0 `{shlex.join(self.argv)}` ended with {self.status}: {said}")
+            raise MissingEnvironmentError(
+                f"in dom0 `{shlex.join(self.argv)}` ended with {self.status}: {said}"
+            )
         return self
 
 
@@ -67,9 +69,9 @@ class Remote:
         except queue.Empty:
             raise TimeoutError(f"`{shlex.join(self.argv)}` in dom0 takes too long") from None
         if message is None:
-            raise MissingEnvironment(f"dom0 went away during `{shlex.join(self.argv)}`")
+            raise MissingEnvironmentError(f"dom0 went away during `{shlex.join(self.argv)}`")
         if "error" in message:
-            raise MissingEnvironment(f"dom0 cannot run `{shlex.join(self.argv)}`: {message['error']}")
+            raise MissingEnvironmentError(f"dom0 cannot run `{shlex.join(self.argv)}`: {message['error']}")
         if "exit" in message:
             self.status = message["exit"]
             return "exit", str(self.status)
@@ -107,7 +109,9 @@ class Client:
                 break
             except OSError as error:
                 if time.monotonic() > deadline:
-                    raise MissingEnvironment(f"dom0's serial port {path} is not there: {error}") from None
+                    raise MissingEnvironmentError(
+                        f"dom0's serial port {path} is not there: {error}"
+                    ) from None
                 time.sleep(0.05)
         self.ready = threading.Event()
         self.trouble: list[str] = []  # what came that was no message
@@ -149,7 +153,7 @@ class Client:
             try:
                 self._socket.sendall(data)
             except OSError as error:
-                raise MissingEnvironment(f"dom0 went away: {error}") from None
+                raise MissingEnvironmentError(f"dom0 went away: {error}") from None
 
     def close(self) -> None:
         with contextlib.suppress(OSError):

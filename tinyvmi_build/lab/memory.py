@@ -14,7 +14,7 @@ import mmap
 import os
 import sys
 
-from tinyvmi_build.errors import MissingEnvironment, TinyVMIError, UsageError
+from tinyvmi_build.errors import MissingEnvironmentError, TinyVMIError, UsageError
 from tinyvmi_build.xen.privilege import find_library
 
 _PAGE = 4096
@@ -41,7 +41,7 @@ class GuestMemory:
         self._library.xenforeignmemory_unmap.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
         self._handle = self._library.xenforeignmemory_open(None, 0)
         if not self._handle:
-            raise MissingEnvironment(f"foreign memory: {os.strerror(ctypes.get_errno())}")
+            raise MissingEnvironmentError(f"foreign memory: {os.strerror(ctypes.get_errno())}")
 
     def __enter__(self) -> GuestMemory:
         return self
@@ -50,7 +50,7 @@ class GuestMemory:
         self._library.xenforeignmemory_close(self._handle)
 
     def read(self, address: int, length: int) -> bytes:
-        """`length` bytes at physical `address`; MissingEnvironment if a page is not there."""
+        """`length` bytes at physical `address`; MissingEnvironmentError if a page is not there."""
         return self._visit(address, length, None)
 
     def write(self, address: int, data: bytes) -> bytes:
@@ -78,11 +78,11 @@ class GuestMemory:
         protection = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
         page = self._library.xenforeignmemory_map(self._handle, self._domid, protection, 1, frames, errors)
         if not page:
-            raise MissingEnvironment(f"domain {self._domid}: {os.strerror(ctypes.get_errno())}")
+            raise MissingEnvironmentError(f"domain {self._domid}: {os.strerror(ctypes.get_errno())}")
         if errors[0]:
             self._library.xenforeignmemory_unmap(self._handle, page, 1)
             why = os.strerror(-errors[0])
-            raise MissingEnvironment(f"domain {self._domid} has no frame {gfn:#x} ({why})")
+            raise MissingEnvironmentError(f"domain {self._domid} has no frame {gfn:#x} ({why})")
         return page
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tinyvmi_build.checks.lib.walk import physical
-from tinyvmi_build.errors import Exit, MissingEnvironment, MonitorLost
+from tinyvmi_build.errors import Exit, MissingEnvironmentError, MonitorLostError
 from tinyvmi_build.lab.target import Target
 from tinyvmi_build.profile.profile import KernelProfile, ProfileFile
 from tinyvmi_build.records.collector import Event, Finished, Lost, Received, ScanDone
@@ -64,7 +64,7 @@ class Monitor:
         self._errors: list[str] = []
 
     def until(self, condition: Callable[[Event], T | None], seconds: float, what: str) -> T:
-        """Follow the monitor until `condition` gives something for an event; MonitorLost if it does not."""
+        """Follow the monitor until `condition` gives something for an event, else MonitorLostError."""
         deadline = time.monotonic() + timeout(seconds)
         while True:
             found = None
@@ -72,7 +72,7 @@ class Monitor:
                 self._note(event)
                 self._reporter.events([event])
                 if isinstance(event, Lost):
-                    raise MonitorLost(event.reason)
+                    raise MonitorLostError(event.reason)
                 found = found or condition(event)
             if found is not None:
                 return found
@@ -124,12 +124,12 @@ class Monitor:
             time.sleep(0.1)
 
     def stop(self) -> None:
-        """Interrupt launch, which destroys the monitor's domain; MissingEnvironment if it does not end."""
+        """Interrupt launch, which destroys the monitor's domain; MissingEnvironmentError if it goes on."""
         self._remote.kill(signal.SIGINT)
         try:
             self._remote.wait(60)
         except TimeoutError as error:
-            raise MissingEnvironment(f"launch does not end when it is interrupted: {error}") from None
+            raise MissingEnvironmentError(f"launch does not end when it is interrupted: {error}") from None
 
     def _drain(self) -> None:
         """Take in the events that have arrived."""
@@ -151,13 +151,15 @@ class Monitor:
         try:
             kind, line = self._remote.next(max(0.0, left))
         except TimeoutError:
-            raise MonitorLost(f"{what} did not come in time") from None
+            raise MonitorLostError(f"{what} did not come in time") from None
         if kind == "exit":
             self.status = int(line)
             said = "; ".join(self._errors[-3:])
             if self.status in (Exit.USAGE, Exit.ENVIRONMENT):
-                raise MissingEnvironment(f"launch could not start the monitor: {said}")
-            raise MonitorLost(f"launch ended with {line}{': ' + said if said else ''} while {what} was due")
+                raise MissingEnvironmentError(f"launch could not start the monitor: {said}")
+            raise MonitorLostError(
+                f"launch ended with {line}{': ' + said if said else ''} while {what} was due"
+            )
         if kind == "err":
             self._errors.append(line)
             return []

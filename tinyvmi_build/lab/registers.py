@@ -14,7 +14,7 @@ import os
 import struct
 import sys
 
-from tinyvmi_build.errors import MissingEnvironment, TinyVMIError, UsageError
+from tinyvmi_build.errors import MissingEnvironmentError, TinyVMIError, UsageError
 from tinyvmi_build.xen.privilege import find_library
 
 _CPU = 2  # HVM_SAVE_TYPE(CPU)
@@ -84,12 +84,12 @@ class Registers:
             if kind == 0:
                 break
             at += 8 + length
-        raise MissingEnvironment(f"domain {self._domid} has no vCPU {self._vcpu}")
+        raise MissingEnvironmentError(f"domain {self._domid} has no vCPU {self._vcpu}")
 
     def _ask(self, result: int) -> None:
         if result < 0:
             why = os.strerror(ctypes.get_errno())
-            raise MissingEnvironment(f"registers of domain {self._domid}: {why}")
+            raise MissingEnvironmentError(f"registers of domain {self._domid}: {why}")
 
 
 def main(argv: list[str]) -> int:

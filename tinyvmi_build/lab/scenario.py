@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tinyvmi_build.checks.tamper import Change
-from tinyvmi_build.errors import Exit, MonitorLost, UsageError
+from tinyvmi_build.errors import Exit, MonitorLostError, UsageError
 from tinyvmi_build.lab.monitor import LiveGuest, Monitor
 from tinyvmi_build.lab.target import Target
 from tinyvmi_build.records.verdict import Verdict, exit_of
@@ -113,7 +113,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Scenario:
-    """`play` raises MonitorLost if the monitor is."""
+    """`play` raises MonitorLostError if the monitor is."""
 
     name: str
     description: str
@@ -145,7 +145,7 @@ def play(chosen: Scenario, stage: Stage) -> list[Step]:
     stage.steps = []
     try:
         chosen.play(stage)
-    except MonitorLost as error:
+    except MonitorLostError as error:
         step = Step(error.message, "a living monitor", "monitor lost", False, exit=Exit.MONITOR_LOST)
         stage.steps.append(step)
     return stage.steps

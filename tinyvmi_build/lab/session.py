@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from tinyvmi_build.errors import MissingEnvironment, UsageError
+from tinyvmi_build.errors import MissingEnvironmentError, UsageError
 from tinyvmi_build.lab import guest, target
 from tinyvmi_build.lab.agent import Client, Remote, Result
 from tinyvmi_build.lab.guest.modules import in_order
@@ -116,7 +116,7 @@ class Lab:
     # Its life
 
     def start(self) -> None:
-        """Boot until dom0 takes commands; MissingEnvironment with the log's tail if it does not."""
+        """Boot until dom0 takes commands; MissingEnvironmentError with the log's tail if it does not."""
         qemu = self._prepare()
         with self.progress.step("boot QEMU → Xen → dom0"):
             self._started = time.monotonic()
@@ -127,7 +127,7 @@ class Lab:
             self._stage("toolstack", 60, lambda: "TINYVMI-DOM0 toolstack" in self.console_log)
             self._stage("agent", 60, self._agent.ready.is_set)
             if "TINYVMI-DOM0 failed" in self.console_log:
-                raise MissingEnvironment(f"dom0 came up incomplete\n{self._tail()}")
+                raise MissingEnvironmentError(f"dom0 came up incomplete\n{self._tail()}")
 
     def stop(self, keep: bool = False) -> None:
         """End QEMU; its folder is deleted unless it was the caller's or `keep`."""
@@ -233,7 +233,7 @@ class Lab:
         while not reached():
             self._check_alive(name)
             if time.monotonic() > deadline:
-                raise MissingEnvironment(
+                raise MissingEnvironmentError(
                     f"the lab did not come up: no {name} after {timeout(seconds):g} s\n{self._tail()}",
                     hint="on a slow machine set TINYVMI_TIMEOUT_FACTOR=3",
                 )
@@ -248,7 +248,7 @@ class Lab:
         deadly = next((text for text in _DEADLY if text in log), None)
         if deadly or not alive:
             what = f"'{deadly}' on the console" if deadly else "QEMU ended"
-            raise MissingEnvironment(f"the lab died ({doing}): {what}\n{self._tail()}")
+            raise MissingEnvironmentError(f"the lab died ({doing}): {what}\n{self._tail()}")
 
     def _tail(self) -> str:
         assert self._qemu is not None
@@ -260,7 +260,7 @@ class Lab:
     @property
     def agent(self) -> Client:
         if self._agent is None:
-            raise MissingEnvironment("the lab is not started")
+            raise MissingEnvironmentError("the lab is not started")
         return self._agent
 
     @property
@@ -273,7 +273,7 @@ class Lab:
         try:
             data = self.agent.get(f"/var/log/xen/console/guest-{name}.log")
             return data.decode(errors="replace").replace("\r", "")
-        except MissingEnvironment:
+        except MissingEnvironmentError:
             return ""
 
     def run(self, argv: Sequence[str], seconds: float = 60) -> Result:

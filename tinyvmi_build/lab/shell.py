@@ -10,7 +10,7 @@ import termios
 import tty
 from pathlib import Path
 
-from tinyvmi_build.errors import MissingEnvironment, UsageError
+from tinyvmi_build.errors import MissingEnvironmentError, UsageError
 
 ESCAPE = b"\x1d"  # Ctrl-]
 
@@ -25,7 +25,7 @@ def attach(path: Path) -> None:
         try:
             console.connect(str(path))
         except OSError as error:
-            raise MissingEnvironment(f"dom0's console {path}: {error.strerror}") from None
+            raise MissingEnvironmentError(f"dom0's console {path}: {error.strerror}") from None
         tty.setraw(terminal)
         try:
             console.sendall(b"\n")

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.lab import guest
 from tinyvmi_build.lab.agent import Result
 from tinyvmi_build.timeouts import timeout
@@ -135,7 +135,9 @@ def create(lab: Lab, name: str, wish: Wish) -> Target:
         try:
             return _start(lab, name, path, seconds)
         except _Died as died:
-            raise MissingEnvironment(f"the target '{name}' died twice while it started: {died}") from None
+            raise MissingEnvironmentError(
+                f"the target '{name}' died twice while it started: {died}"
+            ) from None
 
 
 class _Died(Exception):
@@ -163,7 +165,7 @@ def _start(lab: Lab, name: str, config: str, seconds: float) -> Target:
     finally:
         follow.kill()
     tail = "\n".join(said[-15:])
-    raise MissingEnvironment(f"the target '{name}' did not come up in {seconds:g} s\n{tail}")
+    raise MissingEnvironmentError(f"the target '{name}' did not come up in {seconds:g} s\n{tail}")
 
 
 def domid_of(lab: Lab, name: str) -> int:

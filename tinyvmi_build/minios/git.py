@@ -13,7 +13,7 @@ import tarfile
 import tempfile
 from pathlib import Path, PurePosixPath
 
-from tinyvmi_build.errors import MissingEnvironment, UsageError
+from tinyvmi_build.errors import MissingEnvironmentError, UsageError
 from tinyvmi_build.paths import cache_dir, cache_root
 
 _FETCHED = "minios"  # folder in the cache
@@ -37,7 +37,7 @@ def clean_head(tree: Path) -> str:
             _git(tree, "status", "--porcelain", "--untracked-files=no").decode(errors="replace").splitlines()
         )
     except _Failed as error:
-        raise MissingEnvironment(f"minios.tree: {tree}: git cannot read it: {error}") from error
+        raise MissingEnvironmentError(f"minios.tree: {tree}: git cannot read it: {error}") from error
     if changed:
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         raise UsageError(
@@ -59,7 +59,7 @@ def pinned(rev: str) -> Path | None:
 def fetch(url: str, rev: str) -> Path:
     """Bring commit `rev` from `url` into the cache; its repository there.
 
-    UsageError: there is no such commit.  MissingEnvironment: it cannot be reached, or arrived damaged.
+    UsageError: there is no such commit.  MissingEnvironmentError: it cannot be reached, or arrived damaged.
     """
     there = pinned(rev)
     if there is not None:
@@ -74,7 +74,7 @@ def fetch(url: str, rev: str) -> Path:
             except _Failed:  # not every server gives out a commit that no branch ends in
                 _git(new, "fetch", "--quiet", "--no-tags", "--", url, "+refs/*:refs/fetched/*")
         except _Failed as error:
-            raise MissingEnvironment(f"minios.tree: {url} cannot be fetched: {error}") from error
+            raise MissingEnvironmentError(f"minios.tree: {url} cannot be fetched: {error}") from error
         try:
             kind = _git(new, "cat-file", "-t", rev).decode().strip()
         except _Failed:
@@ -95,7 +95,7 @@ def extract(repository: Path, rev: str, folder: Path) -> None:
     try:
         archive = _git(repository, "archive", "--format=tar", rev)
     except _Failed as error:
-        raise MissingEnvironment(
+        raise MissingEnvironmentError(
             f"minios.tree: {repository}: commit {rev} cannot be read: {error}"
         ) from error
     folder.mkdir(parents=True)
@@ -129,7 +129,7 @@ def _verify(repository: Path, rev: str) -> None:
     try:
         _git(repository, "fsck", "--no-progress", "--no-dangling", rev)
     except _Failed as error:
-        raise MissingEnvironment(
+        raise MissingEnvironmentError(
             f"minios.tree: {repository}: commit {rev} is damaged: {error}",
             hint=f"remove {repository}, then tinyvmi-build minios fetch",
         ) from error
@@ -138,7 +138,7 @@ def _verify(repository: Path, rev: str) -> None:
 def _git(folder: Path, *arguments: str) -> bytes:
     program = shutil.which("git")
     if program is None:
-        raise MissingEnvironment("minios.tree needs git", hint="apt-get install git")
+        raise MissingEnvironmentError("minios.tree needs git", hint="apt-get install git")
     env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | _ENVIRONMENT
     command = [program, "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", *arguments]
     done = subprocess.run(command, cwd=folder, env=env, stdin=subprocess.DEVNULL, capture_output=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinyvmi_build.config.kinds import BUILT_IN, GitTree
-from tinyvmi_build.errors import MissingEnvironment, UsageError
+from tinyvmi_build.errors import MissingEnvironmentError, UsageError
 from tinyvmi_build.minios import git
 
 NAME = "mini-os"  # what note, manifest and hello call any tree of the Xen Project's
@@ -53,12 +53,12 @@ def source(tree: str | Path | GitTree) -> Source | None:
     """The tree that `minios.tree` names; None for the built-in base.
 
     UsageError: no such folder, no Mini-OS, changes that are not committed.
-    MissingEnvironment: a pinned commit that was not fetched; no git.
+    MissingEnvironmentError: a pinned commit that was not fetched; no git.
     """
     if isinstance(tree, GitTree):
         repository = git.pinned(tree.rev)
         if repository is None:
-            raise MissingEnvironment(
+            raise MissingEnvironmentError(
                 f"minios.tree: commit {tree.rev} has not been fetched", hint="tinyvmi-build minios fetch"
             )
         return Source(tree.rev, repository, None)

@@ -20,7 +20,7 @@ from tinyvmi_build.errors import UsageError
 from tinyvmi_build.kernel.image import KernelImage
 from tinyvmi_build.kernel.modules import module_of, modules_in
 from tinyvmi_build.kernel.package import (
-    NoKernel,
+    NoKernelError,
     is_package,
     kernel_in,
     kernel_path,
@@ -62,7 +62,7 @@ def build(
             continue
         try:
             kernels.append(_Source(kernel_path(path), path, progress))
-        except NoKernel:
+        except NoKernelError:
             if wanted is None or not _has_modules(path):
                 raise
             others.append(path)

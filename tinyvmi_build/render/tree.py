@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.render.env import GENERATED
 
 
@@ -49,7 +49,7 @@ def write(path: Path, content: str | bytes) -> str:
             os.unlink(name)
             raise
     except OSError as error:
-        raise MissingEnvironment(f"{path}: cannot be written: {error.strerror}") from error
+        raise MissingEnvironmentError(f"{path}: cannot be written: {error.strerror}") from error
     return "updated" if existed else "created"
 
 

@@ -12,7 +12,7 @@ import select
 import threading
 import tty
 
-from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.timeouts import timeout
 from tinyvmi_build.xen import store
 
@@ -33,7 +33,7 @@ class Console:
             self._fd = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
             tty.setraw(self._fd)
         except OSError as error:
-            raise MissingEnvironment(f"the console {path} of domain {domid}: {error.strerror}") from None
+            raise MissingEnvironmentError(f"the console {path} of domain {domid}: {error.strerror}") from None
         self._held = bytearray()
         self._closed = False  # by xenconsoled
         self._ending = False  # by close()
@@ -81,7 +81,7 @@ class Console:
         while data:
             _, ready, _ = select.select([], [self._fd], [], 10.0)
             if not ready:
-                raise MissingEnvironment("the guest does not read its console")
+                raise MissingEnvironmentError("the guest does not read its console")
             data = data[os.write(self._fd, data) :]
 
     def close(self) -> None:

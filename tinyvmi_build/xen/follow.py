@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.progress import Progress
 from tinyvmi_build.records.collector import Collector
 from tinyvmi_build.xen import xl
@@ -29,7 +29,7 @@ def launch(
 
     A target given by name is waited for and followed unless `options.once` or
     a number of scans say otherwise.  Then there is one run, and
-    MissingEnvironment if the target is not there.  An empty list: the time was
+    MissingEnvironmentError if the target is not there.  An empty list: the time was
     up before the target came.
     """
     xl.require_dom0()
@@ -46,7 +46,7 @@ def launch(
         left = None if deadline is None else max(0.1, deadline - time.monotonic())
         try:
             collector = run_once(manifest, replace(options, timeout_s=left), reporter, progress, running)
-        except MissingEnvironment:
+        except MissingEnvironmentError:
             if _running(name, xl.domains()) == _running(name, running):
                 raise
             continue  # it went while its monitor was being made; perhaps the next has come
@@ -88,7 +88,7 @@ def _running(name: str, running: list[xl.Domain]) -> int | None:
     """The number of the domain that can be watched under that name."""
     try:
         return find_target(name, running).domid
-    except MissingEnvironment:
+    except MissingEnvironmentError:
         return None
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from tinyvmi_build.errors import MissingEnvironment, UsageError
+from tinyvmi_build.errors import MissingEnvironmentError, UsageError
 from tinyvmi_build.progress import Progress
 from tinyvmi_build.records.collector import Collector, Event
 from tinyvmi_build.records.protocol import LineSplitter
@@ -58,7 +58,7 @@ def run_once(
 ) -> Collector:
     """Run one monitor over the target among the domains `running`; the collector with everything it said.
 
-    Raises MissingEnvironment if it cannot be started.  Its domain is destroyed
+    Raises MissingEnvironmentError if it cannot be started.  Its domain is destroyed
     at the end, whatever the end is, unless `options.keep`.
     """
     target = find_target(options.target or manifest.target, running)
@@ -97,19 +97,19 @@ def run_once(
 
 
 def find_target(name: str, running: list[xl.Domain]) -> xl.Domain:
-    """The domain `name` (or number); MissingEnvironment or UsageError if it cannot be watched."""
+    """The domain `name` (or number); MissingEnvironmentError or UsageError if it cannot be watched."""
     if not name:
         raise UsageError("no target is configured", hint="--target NAME, or domain = NAME under [target]")
     domain = xl.find_domain(name, running)
     if domain is None:
         known = ", ".join(d.name for d in running if d.domid != 0) or "none but dom0"
-        raise MissingEnvironment(
+        raise MissingEnvironmentError(
             f"there is no domain '{name}' to watch", hint=f"--target takes a name or number; running: {known}"
         )
     if domain.domid == 0:
         raise UsageError("dom0 cannot be a target", hint="give a guest's name or number to --target")
     if domain.gone:
-        raise MissingEnvironment(f"domain '{name}' does not run any more (state {domain.state})")
+        raise MissingEnvironmentError(f"domain '{name}' does not run any more (state {domain.state})")
     return domain
 
 
@@ -119,7 +119,7 @@ def _create(manifest: Manifest, running: list[xl.Domain]) -> int:
         raise UsageError(f"{manifest.config} names no domain", hint="build the monitor again")
     there = xl.find_domain(name, running)
     if there is not None:
-        raise MissingEnvironment(
+        raise MissingEnvironmentError(
             f"a domain '{name}' exists already (number {there.domid})",
             hint=f"`xl destroy {there.domid}` if it is left over from an earlier run",
         )
@@ -133,7 +133,9 @@ def _create(manifest: Manifest, running: list[xl.Domain]) -> int:
         raise
     domain = xl.find_domain(name)
     if domain is None:
-        raise MissingEnvironment(f"domain '{name}' vanished right after its creation", hint="see `xl dmesg`")
+        raise MissingEnvironmentError(
+            f"domain '{name}' vanished right after its creation", hint="see `xl dmesg`"
+        )
     return domain.domid
 
 

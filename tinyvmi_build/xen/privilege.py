@@ -11,7 +11,7 @@ import errno
 import os
 from pathlib import Path
 
-from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.errors import MissingEnvironmentError
 
 _FOLDERS = (
     "usr/lib/x86_64-linux-gnu", "usr/lib64", "usr/lib", "usr/local/lib", "usr/local/lib64",
@@ -20,16 +20,16 @@ _FOLDERS = (
 
 
 def find_library(name: str) -> str:
-    """Path of the library `name` (`libxenctrl`) of any Xen version, or MissingEnvironment."""
+    """Path of the library `name` (`libxenctrl`) of any Xen version, or MissingEnvironmentError."""
     for folder in _FOLDERS:
         found = sorted(Path("/").glob(f"{folder}/{name}.so.*"), key=lambda path: (len(path.name), path.name))
         if found:
             return str(found[0])
-    raise MissingEnvironment(f"{name} is missing", hint="in dom0: apt-get install xen-utils")
+    raise MissingEnvironmentError(f"{name} is missing", hint="in dom0: apt-get install xen-utils")
 
 
 def set_target(domid: int, target: int) -> None:
-    """Let domain `domid` act on domain `target`; MissingEnvironment if Xen refuses."""
+    """Let domain `domid` act on domain `target`; MissingEnvironmentError if Xen refuses."""
     library = ctypes.CDLL(find_library("libxenctrl"), use_errno=True)
     library.xc_interface_open.restype = ctypes.c_void_p
     library.xc_interface_open.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint]
@@ -37,7 +37,7 @@ def set_target(domid: int, target: int) -> None:
     library.xc_domain_set_target.argtypes = [ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint32]
     handle = library.xc_interface_open(None, None, 0)
     if not handle:
-        raise MissingEnvironment(
+        raise MissingEnvironmentError(
             f"Xen's privileged interface cannot be opened: {os.strerror(ctypes.get_errno())}",
             hint="in dom0: modprobe xen-privcmd; run as root",
         )
@@ -48,7 +48,7 @@ def set_target(domid: int, target: int) -> None:
         library.xc_interface_close(handle)
 
 
-def _refused(target: int, number: int) -> MissingEnvironment:
+def _refused(target: int, number: int) -> MissingEnvironmentError:
     reasons = {
         errno.EOPNOTSUPP: ("it is a PV domain", "target mode is for PVH and HVM guests; PV needs FLASK"),
         errno.ESRCH: ("there is no such domain", "has the target ended meanwhile? look at xl list"),
@@ -57,4 +57,4 @@ def _refused(target: int, number: int) -> MissingEnvironment:
         errno.EINVAL: ("the monitor has a target already", "destroy the monitor's domain and launch again"),
     }
     why, hint = reasons.get(number, (os.strerror(number), "see `xl dmesg`"))
-    return MissingEnvironment(f"Xen refuses privilege over domain {target}: {why}", hint=hint)
+    return MissingEnvironmentError(f"Xen refuses privilege over domain {target}: {why}", hint=hint)

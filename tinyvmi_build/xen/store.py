@@ -6,7 +6,7 @@ import subprocess
 import time
 from collections.abc import Mapping
 
-from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.xen.xl import find_tool
 
 
@@ -17,7 +17,7 @@ def write(values: Mapping[str, str]) -> None:
         argv += [path, value]
     result = subprocess.run(argv, capture_output=True, text=True, check=False)
     if result.returncode:
-        raise MissingEnvironment(f"xenstore refuses {', '.join(values)}: {result.stderr.strip()}")
+        raise MissingEnvironmentError(f"xenstore refuses {', '.join(values)}: {result.stderr.strip()}")
 
 
 def read(path: str) -> str | None:
@@ -28,14 +28,14 @@ def read(path: str) -> str | None:
 
 
 def wait(path: str, seconds: float) -> str:
-    """The value at `path` once there is one; MissingEnvironment after `seconds`."""
+    """The value at `path` once there is one; MissingEnvironmentError after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:
         value = read(path)
         if value:
             return value
         if time.monotonic() > deadline:
-            raise MissingEnvironment(
+            raise MissingEnvironmentError(
                 f"nothing appeared in xenstore at {path} within {seconds:g} s", hint="does xenconsoled run?"
             )
         time.sleep(0.1)

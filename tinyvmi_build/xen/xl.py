@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.errors import MissingEnvironmentError
 
 CAPABILITIES = Path("/proc/xen/capabilities")
 # Where distributions keep the tools when they are not on the PATH of the caller.
@@ -38,30 +38,30 @@ class Domain:
 
 
 def require_dom0() -> None:
-    """MissingEnvironment, with what is missing, unless this is Xen's control domain with the xl tools."""
+    """MissingEnvironmentError, naming what is missing, unless this is a control domain with the xl tools."""
     try:
         capabilities = CAPABILITIES.read_text()
     except OSError:
         if not Path("/sys/hypervisor/type").exists():
-            raise MissingEnvironment(
+            raise MissingEnvironmentError(
                 "this machine does not run under Xen",
                 hint="run launch on the Xen host's dom0; `tinyvmi-build lab run` needs no Xen",
             ) from None
-        raise MissingEnvironment(
+        raise MissingEnvironmentError(
             f"{CAPABILITIES} is missing, Xen's control interface cannot be seen",
             hint="in dom0: modprobe xenfs; mount -t xenfs xenfs /proc/xen",
         ) from None
     if "control_d" not in capabilities:
-        raise MissingEnvironment(
+        raise MissingEnvironmentError(
             "this is a guest of Xen, not its control domain", hint="run launch in dom0, as root"
         )
     if os.geteuid() != 0:
-        raise MissingEnvironment("only root may manage domains", hint="run launch as root in dom0")
+        raise MissingEnvironmentError("only root may manage domains", hint="run launch as root in dom0")
     find_tool("xl")
 
 
 def find_tool(name: str) -> str:
-    """Path of one of Xen's tools, or MissingEnvironment."""
+    """Path of one of Xen's tools, or MissingEnvironmentError."""
     found = shutil.which(name)
     if found:
         return found
@@ -69,23 +69,25 @@ def find_tool(name: str) -> str:
         for path in sorted(Path("/").glob(f"{folder[1:]}/{name}")):
             if os.access(path, os.X_OK):
                 return str(path)
-    raise MissingEnvironment(f"Xen's tool '{name}' is missing", hint="in dom0: apt-get install xen-utils")
+    raise MissingEnvironmentError(
+        f"Xen's tool '{name}' is missing", hint="in dom0: apt-get install xen-utils"
+    )
 
 
 def xl(*arguments: str, cwd: Path | None = None, seconds: float = 120) -> str:
-    """Run `xl arguments…` → its standard output; MissingEnvironment with xl's own words if it fails."""
+    """Run `xl arguments…` → its standard output; MissingEnvironmentError with xl's own words if it fails."""
     argv = [find_tool("xl"), *arguments]
     try:
         result = subprocess.run(
             argv, cwd=cwd, capture_output=True, text=True, errors="replace", check=False, timeout=seconds
         )
     except subprocess.TimeoutExpired:
-        raise MissingEnvironment(
+        raise MissingEnvironmentError(
             f"`{shlex.join(argv)}` did not end in {seconds:g} s",
             hint="do xenstored and xenconsoled run? `xl list` should answer at once",
         ) from None
     if result.returncode:
-        raise MissingEnvironment(f"`{shlex.join(argv)}` failed: {_gist(result.stderr or result.stdout)}")
+        raise MissingEnvironmentError(f"`{shlex.join(argv)}` failed: {_gist(result.stderr or result.stdout)}")
     return result.stdout
 
 
@@ -126,7 +128,7 @@ def destroy(domid: int) -> None:
     """Destroy a domain; no matter if it is gone already."""
     try:
         xl("destroy", str(domid))
-    except MissingEnvironment:
+    except MissingEnvironmentError:
         if find_domain(str(domid)) is not None:
             raise
 

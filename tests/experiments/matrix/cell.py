@@ -22,7 +22,7 @@ from tinyvmi_build.config.load import FILE_NAME, Loaded, load
 from tinyvmi_build.dump import checker
 from tinyvmi_build.dump.judge import judge
 from tinyvmi_build.dump.recognise import read_image
-from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.image.build import profiles_of
 from tinyvmi_build.kernel.image import KernelImage
 from tinyvmi_build.lab.guest.modules import in_order
@@ -126,7 +126,7 @@ class Cell:
         }
         try:
             result |= self._judged(progress, keep)
-        except MissingEnvironment as error:
+        except MissingEnvironmentError as error:
             result |= {"outcome": FAILED, "reason": _brief(error.message)}
         except Exception as error:  # a fault of ours in one cell does not end a night's run
             result |= {"outcome": FAILED, "reason": f"internal error: {error!r}"}
@@ -136,7 +136,7 @@ class Cell:
         kernel, circumstance = self.kernel, self._circumstance
         try:
             in_order(unpacked_kernel(kernel.package), circumstance.modules)
-        except MissingEnvironment as error:
+        except MissingEnvironmentError as error:
             return {"outcome": IMPOSSIBLE, "reason": f"it has {error.message.partition(' has ')[2]}"}
         dump = raw_dump(
             kernel.package,
@@ -149,7 +149,7 @@ class Cell:
         try:
             holds, evidence = said(dump.with_suffix(".console").read_text())
             if circumstance.script and not evidence:
-                raise MissingEnvironment("the guest does not say whether the circumstance holds")
+                raise MissingEnvironmentError("the guest does not say whether the circumstance holds")
             if not holds:
                 return {"outcome": IMPOSSIBLE, "reason": evidence[0]}
             return {"evidence": evidence, **self._verdict(dump)}
@@ -162,7 +162,7 @@ class Cell:
         loaded, told = self.kernel.loaded, _Kept()
         collector = judge(read_image(dump, "raw"), self.kernel.checker, loaded.config.checks_made, told)
         if collector.lost_reason is not None:
-            raise MissingEnvironment(f"the checker was lost: {collector.lost_reason}")
+            raise MissingEnvironmentError(f"the checker was lost: {collector.lost_reason}")
         kinds = Counter(f"{f['check']}: {f['kind']}" for f in told.findings)
         verdict = collector.verdict
         return {

@@ -10,7 +10,7 @@ from typing import Any
 from tests.experiments.targets.rows import Row
 from tests.lab import bases
 from tinyvmi_build.checks.tamper import Change
-from tinyvmi_build.errors import MonitorLost, TinyVMIError
+from tinyvmi_build.errors import MonitorLostError, TinyVMIError
 from tinyvmi_build.explain.explainer import Explainer
 from tinyvmi_build.lab.monitor import LiveGuest, Monitor
 from tinyvmi_build.lab.session import Lab
@@ -82,7 +82,7 @@ class _Turn:
                     self._tamper(monitor, guest, change)
                 self.result["after"] = self._intact(monitor, _AFTER)
             monitor.stop()
-        except MonitorLost as error:  # the monitor's failure, and not the lab's
+        except MonitorLostError as error:  # the monitor's failure, and not the lab's
             self.result["lost"] = str(error).splitlines()[0]
             self._lab.progress.warn(f"{self._row.name}, {self._name}: {error}")
             self._lab.run(["xl", "destroy", "tinyvmi-lab"])

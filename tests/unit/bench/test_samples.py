@@ -21,7 +21,7 @@ from tinyvmi_build.bench.samples import (
     figures,
     pick,
 )
-from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.errors import MissingEnvironmentError
 
 
 def median(who: str, what: str, scan: str = LATER, phase: str = WHOLE) -> float:
@@ -96,7 +96,7 @@ def test_a_round_that_failed_is_told() -> None:
 
 def test_without_the_monitor_there_is_no_comparison() -> None:
     without = [one for one in lines() if json.loads(one)["who"] != "monitor"]
-    with pytest.raises(MissingEnvironment, match="died"):
+    with pytest.raises(MissingEnvironmentError, match="died"):
         finish(Run(WALL), told([*without, line("monitor", 1, "failed", what="it died")]))
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tinyvmi_build.cli import main
 from tinyvmi_build.cli.main import VERBS, run
-from tinyvmi_build.errors import Exit, MissingEnvironment, MonitorLost, UsageError
+from tinyvmi_build.errors import Exit, MissingEnvironmentError, MonitorLostError, UsageError
 
 SUBVERBS = [
     ["config", "check"],
@@ -63,8 +63,8 @@ def test_version(capsys):
     ("error", "status", "text"),
     [
         (UsageError("bad x", hint="do y"), 2, "error: bad x\nhint: do y\n"),
-        (MissingEnvironment("no x"), 4, "error: no x\n"),
-        (MonitorLost("silent"), 6, "error: silent\n"),
+        (MissingEnvironmentError("no x"), 4, "error: no x\n"),
+        (MonitorLostError("silent"), 6, "error: silent\n"),
         (KeyboardInterrupt(), 130, "interrupted\n"),
     ],
 )

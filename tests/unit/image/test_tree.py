@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.minios.test_source import FILES
-from tinyvmi_build.errors import MissingEnvironment, UsageError
+from tinyvmi_build.errors import MissingEnvironmentError, UsageError
 from tinyvmi_build.image.tree import _require_one_app_main, build_on_tree
 from tinyvmi_build.minios.source import Source, source
 
@@ -25,7 +25,7 @@ def tree(tmp_path: Path) -> Source:
 
 
 def test_a_tree_that_does_not_build(tree: Source, tmp_path: Path) -> None:
-    with pytest.raises(MissingEnvironment) as caught:
+    with pytest.raises(MissingEnvironmentError) as caught:
         build_on_tree(tree, tmp_path / "build", [])
     assert "this tree of Mini-OS does not build:\n" in caught.value.message
     assert "No rule to make target 'links'" in caught.value.message
@@ -34,7 +34,7 @@ def test_a_tree_that_does_not_build(tree: Source, tmp_path: Path) -> None:
 
 def test_without_make(tree: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(MissingEnvironment, match="needs make") as caught:
+    with pytest.raises(MissingEnvironmentError, match="needs make") as caught:
         build_on_tree(tree, tmp_path / "build", [])
     assert caught.value.hint == "apt-get install make"
 
@@ -58,5 +58,5 @@ def test_there_is_one_app_main(tmp_path: Path, definitions: int) -> None:
     if definitions == 1:
         _require_one_app_main(tmp_path / "image")
         return
-    with pytest.raises(MissingEnvironment, match=f"{definitions} functions app_main"):
+    with pytest.raises(MissingEnvironmentError, match=f"{definitions} functions app_main"):
         _require_one_app_main(tmp_path / "image")

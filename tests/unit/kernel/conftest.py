@@ -5,7 +5,7 @@ import os
 import pytest
 
 from tests.unit.kernel import writers
-from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.kernel.image import KernelImage
 from tinyvmi_build.kernel.package import KernelFile
 
@@ -36,7 +36,7 @@ def real(request) -> KernelImage:
 
     try:
         package = fetch_kernel(*request.param)
-    except MissingEnvironment as error:
+    except MissingEnvironmentError as error:
         if os.environ.get("CI"):
             raise
         pytest.skip(f"no package: {error.message}")

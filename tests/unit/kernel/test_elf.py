@@ -8,7 +8,7 @@ from tests.unit.kernel import writers
 from tests.unit.kernel.writers import RODATA, TEXT
 from tinyvmi_build.errors import UsageError
 from tinyvmi_build.kernel.elf import ElfFile
-from tinyvmi_build.kernel.missing import MissingFact
+from tinyvmi_build.kernel.missing import MissingFactError
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def test_sections(elf):
     assert [s.name for s in elf.loaded_sections][:3] == [".data..percpu", ".text", ".rodata"]
     with pytest.raises(KeyError):
         elf.section(".nowhere")
-    with pytest.raises(MissingFact, match="^k: the kernel has no section .nowhere$"):
+    with pytest.raises(MissingFactError, match="^k: the kernel has no section .nowhere$"):
         elf.section(".nowhere")
 
 

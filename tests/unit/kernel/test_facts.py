@@ -9,7 +9,7 @@ from tests.unit.kernel.writers import RODATA, TEXT
 from tinyvmi_build.errors import UsageError
 from tinyvmi_build.kernel.btf import Btf
 from tinyvmi_build.kernel.kallsyms import parse_kallsyms
-from tinyvmi_build.kernel.missing import MissingFact
+from tinyvmi_build.kernel.missing import MissingFactError
 from tinyvmi_build.kernel.relocs import RelocKind, parse_relocations
 
 
@@ -44,9 +44,9 @@ def test_lookup_errors(small):
     _, image = small
     with pytest.raises(KeyError):
         image.symbols.lookup("no_such_thing")
-    with pytest.raises(MissingFact, match="^small: the kernel has no symbol no_such_thing$"):
+    with pytest.raises(MissingFactError, match="^small: the kernel has no symbol no_such_thing$"):
         image.symbols.lookup("no_such_thing")
-    with pytest.raises(MissingFact, match="twin is not unique"):
+    with pytest.raises(MissingFactError, match="twin is not unique"):
         image.symbols.lookup("twin")
     assert image.symbols.get("no_such_thing") is None
 
@@ -63,7 +63,7 @@ def test_nearest(small):
     assert nearest(0x7000) is None
     assert image.symbols.next_address(TEXT + 0x110) == TEXT + 0x200
     assert {s.name for s in image.symbols.at(TEXT)} == {"_text", "startup_64"}
-    with pytest.raises(MissingFact):
+    with pytest.raises(MissingFactError):
         image.symbols.next_address(TEXT + 0x110000)
 
 
@@ -150,7 +150,7 @@ def test_btf_missing(btf):
         lambda: btf.offset("task_struct", "comm.deeper"),
         lambda: btf.enum_value("system_states", "SYSTEM_GONE"),
     ):
-        with pytest.raises(MissingFact, match="^k: "):
+        with pytest.raises(MissingFactError, match="^k: "):
             ask()
     assert not btf.has_type("no_such")
     assert btf.has_member("task_struct", "serial")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.lab.guest.modules import in_order
 from tinyvmi_build.lab.machine.packages import parts_of, unpack, vmlinuz_of
 
@@ -42,7 +42,7 @@ def test_a_broken_package_leaves_the_old_state(tmp_path: Path) -> None:
     one, broken = deb(tmp_path, "one", {"a": "1"}), tmp_path / "broken.deb"
     broken.write_bytes(b"!<arch>\nnonsense")
     unpack([one], tmp_path / "out")
-    with pytest.raises(MissingEnvironment, match="cannot unpack .*broken.deb"):
+    with pytest.raises(MissingEnvironmentError, match="cannot unpack .*broken.deb"):
         unpack([one, broken], tmp_path / "out")
     assert (tmp_path / "out/a").read_text() == "1"
     assert not list(tmp_path.glob("out.*"))
@@ -50,7 +50,7 @@ def test_a_broken_package_leaves_the_old_state(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("place", ["boot/vmlinuz-6.1", "usr/lib/modules/7.2/vmlinuz"])
 def test_the_kernel_is_found_where_debian_puts_it(tmp_path: Path, place: str) -> None:
-    with pytest.raises(MissingEnvironment, match="holds 0 kernels"):
+    with pytest.raises(MissingEnvironmentError, match="holds 0 kernels"):
         vmlinuz_of(tmp_path)
     (tmp_path / place).parent.mkdir(parents=True)
     (tmp_path / place).touch()
@@ -76,5 +76,5 @@ def test_modules_come_behind_what_they_need(tmp_path: Path) -> None:
     assert list(in_order(tmp_path, ["top_of", "base"])) == ["base", "middle", "top_of"]
     assert in_order(tmp_path, ["middle"])["middle"] == b"x\0depends=base\0y"
     assert list(in_order(tmp_path, ["other?", "base?"])) == ["base"]
-    with pytest.raises(MissingEnvironment, match="has no module other"):
+    with pytest.raises(MissingEnvironmentError, match="has no module other"):
         in_order(tmp_path, ["other"])

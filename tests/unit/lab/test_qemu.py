@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.lab.machine.qemu import BINARY, Qemu
 
 MACHINE = ["-machine", "pc", "-m", "16", "-S"]
@@ -20,7 +20,7 @@ def test_start_ask_stop(tmp_path: Path) -> None:
     qemu.start()
     try:
         assert qemu.qmp("query-status")["running"] is False
-        with pytest.raises(MissingEnvironment, match="refuses no-such-command"):
+        with pytest.raises(MissingEnvironmentError, match="refuses no-such-command"):
             qemu.qmp("no-such-command")
         assert qemu.alive
     finally:

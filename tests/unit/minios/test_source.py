@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tinyvmi_build.config.kinds import GitTree
-from tinyvmi_build.errors import Exit, MissingEnvironment, TinyVMIError, UsageError
+from tinyvmi_build.errors import Exit, MissingEnvironmentError, TinyVMIError, UsageError
 from tinyvmi_build.minios import git
 from tinyvmi_build.minios.source import source
 
@@ -173,7 +173,7 @@ def test_a_commit_that_is_not_there(repository: tuple[Path, str], cache: Path) -
 
 @pytest.mark.parametrize("url", ["/no/such/repository", "ext::sh -c true", "http://127.0.0.1:9/x.git"])
 def test_a_repository_that_cannot_be_reached(url: str, cache: Path) -> None:
-    with pytest.raises(MissingEnvironment, match="cannot be fetched: "):
+    with pytest.raises(MissingEnvironmentError, match="cannot be fetched: "):
         git.fetch(url, "1" * 40)
     assert list(cache.iterdir()) == []
 

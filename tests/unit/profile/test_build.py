@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.kernel import writers
 from tests.unit.profile.conftest import OTHER_ID
-from tinyvmi_build.errors import MissingEnvironment, UsageError
+from tinyvmi_build.errors import MissingEnvironmentError, UsageError
 from tinyvmi_build.kernel.image import KernelImage
 from tinyvmi_build.profile import build as build_module
 from tinyvmi_build.profile.build import Wanted, build
@@ -120,7 +120,7 @@ def test_real_kernel(metapackage, monkeypatch, tmp_path):
         outside.delenv("TINYVMI_CACHE")
         try:
             package = fetch_kernel(metapackage)
-        except MissingEnvironment as error:
+        except MissingEnvironmentError as error:
             if os.environ.get("CI"):
                 raise
             pytest.skip(f"no package: {error.message}")

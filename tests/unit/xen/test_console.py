@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.xen import console as module
 from tinyvmi_build.xen.console import HELD, Console
 
@@ -88,5 +88,5 @@ def test_typing(guest: int) -> None:
 
 def test_a_console_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module.store, "wait", lambda key, seconds: "/dev/pts/does-not-exist")
-    with pytest.raises(MissingEnvironment, match="does-not-exist of domain 7: No such file"):
+    with pytest.raises(MissingEnvironmentError, match="does-not-exist of domain 7: No such file"):
         Console(7)

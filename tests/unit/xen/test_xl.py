@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.xen.test_folder import folder  # noqa: F401
 from tinyvmi_build.cli.main import run
-from tinyvmi_build.errors import MissingEnvironment, UsageError
+from tinyvmi_build.errors import MissingEnvironmentError, UsageError
 from tinyvmi_build.timeouts import timeout
 from tinyvmi_build.xen import xl
 from tinyvmi_build.xen.privilege import find_library
@@ -65,9 +65,9 @@ def test_launch_says_that_there_is_no_xen(
 
 @on_xen
 def test_tools_and_libraries_that_are_missing() -> None:
-    with pytest.raises(MissingEnvironment, match="Xen's tool 'no-such-tool' is missing"):
+    with pytest.raises(MissingEnvironmentError, match="Xen's tool 'no-such-tool' is missing"):
         xl.find_tool("no-such-tool")
-    with pytest.raises(MissingEnvironment, match="libnothing is missing"):
+    with pytest.raises(MissingEnvironmentError, match="libnothing is missing"):
         find_library("libnothing")
 
 

@@ -12,7 +12,7 @@ from tinyvmi_build.checks.lib.unknown import Unknown, require
 from tinyvmi_build.checks.text.insn import decode
 from tinyvmi_build.checks.text.series import Series
 from tinyvmi_build.checks.text.state import offset
-from tinyvmi_build.kernel.missing import MissingFact
+from tinyvmi_build.kernel.missing import MissingFactError
 
 if TYPE_CHECKING:
     from tinyvmi_build.kernel.image import KernelImage
@@ -26,7 +26,7 @@ _OPS = ("ENABLED", "SAVE_REGS", "ADDING", "MODIFYING", "ALLOC_TRAMP", "RCU", "DI
 def _flag(image: KernelImage, name: str) -> int | None:
     try:
         return image.btf.enumerator(name)
-    except MissingFact:
+    except MissingFactError:
         return None
 
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.errors import MissingEnvironmentError
 
 _DEPENDS = re.compile(rb"\0depends=([^\0]*)\0")
 _SUFFIX = re.compile(r"\.ko(\.(xz|zst|gz))?$")
@@ -28,7 +28,7 @@ def in_order(kernel: Path, names: Sequence[str]) -> dict[str, bytes]:
         if name in found:
             return
         if name not in files:
-            raise MissingEnvironment(f"{kernel.name} has no module {name}")
+            raise MissingEnvironmentError(f"{kernel.name} has no module {name}")
         data = _unpacked(files[name])
         depends = _DEPENDS.search(data)
         for other in depends[1].decode().split(",") if depends and depends[1] else []:

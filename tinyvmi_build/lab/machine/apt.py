@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.paths import cache_dir
 from tinyvmi_build.progress import Progress
 
@@ -39,7 +39,7 @@ class Apt:
 
     def __init__(self, suite: str, progress: Progress, sources: bool = False):
         if not re.fullmatch(r"[a-z]+", suite):
-            raise MissingEnvironment(f"'{suite}' is no Debian suite", hint="name one such as bookworm")
+            raise MissingEnvironmentError(f"'{suite}' is no Debian suite", hint="name one such as bookworm")
         self.suite = suite
         self.progress = progress
         self.sources = sources
@@ -47,7 +47,7 @@ class Apt:
 
     def _write_sources(self) -> None:
         if not _KEYRING.exists():
-            raise MissingEnvironment(
+            raise MissingEnvironmentError(
                 f"{_KEYRING} is missing, Debian's packages cannot be verified",
                 hint="apt-get install debian-archive-keyring",
             )
@@ -75,7 +75,7 @@ class Apt:
         if key not in answers:
             result = self._run(tool, *args)
             if result.returncode or not result.stdout:
-                raise MissingEnvironment(
+                raise MissingEnvironmentError(
                     f"Debian {self.suite}: {_errors(result.stderr) or 'apt knows nothing of ' + args[-1]}",
                     hint="is the network up? `tinyvmi-build doctor` says what is missing",
                 )
@@ -115,7 +115,7 @@ class Apt:
                 check=False,
             )
         except FileNotFoundError:
-            raise MissingEnvironment(
+            raise MissingEnvironmentError(
                 f"{tool} is missing", hint="the lab takes its parts from Debian packages: run it on Debian"
             ) from None
 
@@ -136,7 +136,7 @@ class Apt:
         return trouble
 
     def candidates(self, names: list[str]) -> list[Candidate]:
-        """What the suite offers for `names`, in their order; MissingEnvironment if one is unknown."""
+        """What the suite offers for `names`, in their order; MissingEnvironmentError if one is unknown."""
         found = []
         for line in self._answer("apt-get", "download", "--print-uris", *names).splitlines():
             match = re.match(r"'[^']+' (\S+) (\d+)", line)
@@ -146,7 +146,7 @@ class Apt:
         by_name = {candidate.package: candidate for candidate in found}
         missing = [name for name in names if name not in by_name]
         if missing:
-            raise MissingEnvironment(f"Debian {self.suite} offers no package {', '.join(missing)}")
+            raise MissingEnvironmentError(f"Debian {self.suite} offers no package {', '.join(missing)}")
         return [by_name[name] for name in names]
 
     def depends(self, name: str) -> list[str]:
@@ -168,7 +168,7 @@ class Apt:
 
 
 def host_mirror() -> str:
-    """The Debian mirror that this host uses; MissingEnvironment if its apt has none."""
+    """The Debian mirror that this host uses; MissingEnvironmentError if its apt has none."""
     try:
         result = subprocess.run(
             ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Origin: Debian", "Label: Debian"],
@@ -179,7 +179,7 @@ def host_mirror() -> str:
         uris = [line.rstrip("/") for line in result.stdout.splitlines() if line.startswith("http")]
         return uris[0]
     except (FileNotFoundError, IndexError):
-        raise MissingEnvironment(
+        raise MissingEnvironmentError(
             "this machine's apt knows no Debian mirror",
             hint="run it on Debian, with a mirror in /etc/apt/sources.list",
         ) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.lab.machine.cpio import Archive
 from tinyvmi_build.lab.machine.libraries import closure
 from tinyvmi_build.lab.machine.packages import SUITE, XEN_VERSIONS, fetch_packages, unpack
@@ -53,5 +53,5 @@ def archive(progress: Progress | None = None) -> bytes:
 def _file(root: Path, name: str) -> Path:
     path = root / name
     if not path.is_file():
-        raise MissingEnvironment(f"no fetched package holds {name}")
+        raise MissingEnvironmentError(f"no fetched package holds {name}")
     return path

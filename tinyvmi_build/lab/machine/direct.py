@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.lab import guest
 from tinyvmi_build.lab.guest import modules as guest_modules
 from tinyvmi_build.lab.machine.packages import unpacked_kernel, vmlinuz_of
@@ -50,7 +50,7 @@ def raw_dump(
     One boot is kept for one set of arguments; another `serial` is another boot (other KASLR offsets).
     It is kept in `folder`, or in the cache.
     `memory_mib` stays below the PCI hole (3 GiB).  Beside the dump lies
-    `.console`, the boot's console.  Raises MissingEnvironment if the guest does not come up, or fails
+    `.console`, the boot's console.  Raises MissingEnvironmentError if the guest does not come up, or fails
     in what it was given to do.
     """
     if not 64 <= memory_mib <= 3072:
@@ -106,11 +106,13 @@ def _wait_ready(qemu: Qemu, seconds: float) -> None:
         failed = guest.FAILED.search(text)
         if failed:
             tail = "\n".join(text.splitlines()[-15:])
-            raise MissingEnvironment(f"the guest failed {failed[1].strip()}\n{tail}")
+            raise MissingEnvironmentError(f"the guest failed {failed[1].strip()}\n{tail}")
         if guest.READY.search(text):
             return
         if not alive or _PANIC in text or time.monotonic() > deadline:
             tail = "\n".join(text.splitlines()[-15:])
             what = "QEMU ended" if not alive else "it panicked" if _PANIC in text else "time is up"
-            raise MissingEnvironment(f"the guest did not come up: {what}\n{qemu.trouble()}\n{tail}".rstrip())
+            raise MissingEnvironmentError(
+                f"the guest did not come up: {what}\n{qemu.trouble()}\n{tail}".rstrip()
+            )
         time.sleep(0.1)

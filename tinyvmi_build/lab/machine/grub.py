@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.lab.machine.packages import fetch_packages, unpack
 from tinyvmi_build.paths import cache_dir
 from tinyvmi_build.progress import Progress
@@ -52,7 +52,7 @@ def disk(kernel: bytes, ramdisk: bytes, options: str, progress: Progress | None 
     boot[_TABLE : _TABLE + 64] = entry.ljust(64, b"\0")
     head = bytes(boot) + core  # boot.img goes on with the second sector, where core finds the rest of itself
     if len(head) > _PARTITION * _SECTOR:
-        raise MissingEnvironment(f"GRUB takes {len(head)} bytes, too many in front of a partition")
+        raise MissingEnvironmentError(f"GRUB takes {len(head)} bytes, too many in front of a partition")
     return head.ljust(_PARTITION * _SECTOR, b"\0") + contents
 
 
@@ -87,7 +87,7 @@ def _core(
             check=False,
         )
         if done.returncode:
-            raise MissingEnvironment(f"grub-mkimage failed: {done.stderr.strip()}")
+            raise MissingEnvironmentError(f"grub-mkimage failed: {done.stderr.strip()}")
         return (scratch / "core").read_bytes()
 
 

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.lab.machine.packages import SUITE, XEN_VERSIONS, extract, fetch_source, packaged_xen_config
 from tinyvmi_build.paths import cache_dir
 from tinyvmi_build.progress import Progress
@@ -34,7 +34,7 @@ _POLICY = ("tools/flask/policy", "xen/xsm/flask/policy")
 
 
 def xsm_hypervisor(progress: Progress | None = None) -> Path:
-    """Xen's ELF file with XSM, FLASK and its built-in policy; MissingEnvironment if it cannot be built."""
+    """Xen's ELF file with XSM, FLASK and its built-in policy; MissingEnvironmentError if the build fails."""
     progress = progress or Progress()
     source = fetch_source("xen", SUITE, progress)
     config = packaged_xen_config(progress)
@@ -89,7 +89,7 @@ def _key(source: Path, config: Path | None, rest: bytes) -> str:
 def _require(tools: Sequence[str]) -> None:
     missing = [tool for tool in tools if shutil.which(tool) is None]
     if missing:
-        raise MissingEnvironment(
+        raise MissingEnvironmentError(
             f"Xen with XSM cannot be built: {', '.join(missing)} missing",
             hint=f"apt-get install {' '.join(missing)}",
         )
@@ -108,7 +108,7 @@ def _run(argv: Sequence[str], cwd: Path) -> None:
     done = subprocess.run(argv, cwd=cwd, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
         tail = "\n".join((done.stdout + done.stderr).splitlines()[-15:])
-        raise MissingEnvironment(
+        raise MissingEnvironmentError(
             f"`{' '.join(argv)}` failed\n{tail}", hint="is the compiler too new for this Xen?"
         )
 

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
-from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.kernel.ko import unpacked
 from tinyvmi_build.lab import guest
 from tinyvmi_build.lab.machine import python
@@ -132,7 +132,9 @@ def _assemble(root: Path, kernel: Path, suite: str, progress: Progress) -> Archi
     for name in _MODULES:
         found = list(kernel.glob(f"**/lib/modules/*/kernel/drivers/xen/**/{name}.ko*"))
         if len(found) != 1:
-            raise MissingEnvironment(f"{kernel.name} has {len(found)} modules {name}.ko, one was expected")
+            raise MissingEnvironmentError(
+                f"{kernel.name} has {len(found)} modules {name}.ko, one was expected"
+            )
         archive.file(f"usr/lib/modules/{name}.ko", unpacked(found[0].read_bytes(), found[0].name))
     return archive
 
@@ -143,7 +145,7 @@ def overlay(files: Mapping[str, Path | bytes], progress: Progress, suite: str = 
     package = Path(__file__).resolve().parent.parent.parent
     spec = find_spec("click")
     if spec is None or spec.origin is None:
-        raise MissingEnvironment("the Python package click is missing", hint="pip install click")
+        raise MissingEnvironmentError("the Python package click is missing", hint="pip install click")
     with tempfile.TemporaryDirectory(prefix="tinyvmi-overlay.") as temporary:
         tree = Path(temporary)
         ours = tree / "tinyvmi_build"

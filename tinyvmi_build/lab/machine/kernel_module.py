@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.lab.machine.packages import SUITE, fetch_packages, unpack
 from tinyvmi_build.paths import cache_dir
 
@@ -16,7 +16,7 @@ from tinyvmi_build.paths import cache_dir
 def built_module(code: Path, kernel_deb: Path, suite: str = SUITE) -> Path:
     """The C file `code` as a module of the kernel in `kernel_deb`, a package of Debian's `suite`.
 
-    Kept in the cache, by what the file says.  MissingEnvironment if there is no make, or no headers.
+    Kept in the cache, by what the file says.  MissingEnvironmentError if there is no make, or no headers.
     """
     release = re.sub(r"^linux-(image|binary)-", "", kernel_deb.name.partition("_")[0])
     digest = hashlib.sha256(code.read_bytes()).hexdigest()[:16]
@@ -24,7 +24,9 @@ def built_module(code: Path, kernel_deb: Path, suite: str = SUITE) -> Path:
     if built.exists():
         return built
     if shutil.which("make") is None:
-        raise MissingEnvironment("a kernel module cannot be built without make", hint="apt-get install make")
+        raise MissingEnvironmentError(
+            "a kernel module cannot be built without make", hint="apt-get install make"
+        )
     headers = fetch_packages([f"linux-headers-{release}"], suite)[f"linux-headers-{release}"]
     depends = _run("dpkg-deb", "-f", headers, "Depends")
     others = re.findall(r"linux-headers-\S+-common|linux-kbuild-[^\s,(]+", depends)
@@ -47,5 +49,5 @@ def built_module(code: Path, kernel_deb: Path, suite: str = SUITE) -> Path:
 def _run(*command: str | Path) -> str:
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise MissingEnvironment(f"{command[0]}: {(done.stdout + done.stderr).strip()[-1000:]}")
+        raise MissingEnvironmentError(f"{command[0]}: {(done.stdout + done.stderr).strip()[-1000:]}")
     return done.stdout

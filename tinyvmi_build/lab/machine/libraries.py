@@ -8,7 +8,7 @@ from pathlib import Path
 from elftools.elf.dynamic import DynamicSection
 from elftools.elf.elffile import ELFFile
 
-from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.errors import MissingEnvironmentError
 
 _FOLDERS = ("lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu", "lib64", "usr/lib64")
 
@@ -27,7 +27,7 @@ def closure(root: Path, binaries: Iterable[Path], also: Iterable[str] = ()) -> d
             continue
         path = next((root / f / name for f in _FOLDERS if (root / f / name).exists()), None)
         if path is None:
-            raise MissingEnvironment(f"no fetched package holds the library {name} (needed by {by})")
+            raise MissingEnvironmentError(f"no fetched package holds the library {name} (needed by {by})")
         found[name] = path.resolve()
         todo += [(more, name) for more in _needed(path)]
     return found

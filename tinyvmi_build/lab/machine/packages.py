@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.lab.machine.apt import Apt
 from tinyvmi_build.paths import cache_dir
 from tinyvmi_build.progress import Progress
@@ -33,7 +33,7 @@ def fetch_packages(
 ) -> dict[str, Path]:
     """Name → .deb of each package's candidate version in `suite`, downloaded only if the cache lacks it.
 
-    Raises MissingEnvironment if a package is unknown or cannot be had.
+    Raises MissingEnvironmentError if a package is unknown or cannot be had.
     """
     progress = progress or Progress()
     wanted = list(dict.fromkeys(names))
@@ -49,7 +49,7 @@ def fetch_packages(
 def fetch_source(name: str, suite: str = SUITE, progress: Progress | None = None) -> Path:
     """The upstream archive (`NAME_VERSION.orig.tar.*`) of a source package.
 
-    Raises MissingEnvironment if it cannot be had.
+    Raises MissingEnvironmentError if it cannot be had.
     """
     progress = progress or Progress()
     store = cache_dir("sources", suite, name)
@@ -60,7 +60,7 @@ def fetch_source(name: str, suite: str = SUITE, progress: Progress | None = None
             trouble = apt.update() or apt.source(name, store)
             found = sorted(store.glob(f"{name}_*.orig.tar.*"))
             if not found:
-                raise MissingEnvironment(f"the source of {name} ({suite}) cannot be fetched: {trouble}")
+                raise MissingEnvironmentError(f"the source of {name} ({suite}) cannot be fetched: {trouble}")
     return found[-1]
 
 
@@ -86,7 +86,7 @@ def fetch_kernel(
             deb = _fetch(apt, names, store, progress)[name]
             memory.write_text(deb.name + "\n")
             return deb
-    except MissingEnvironment as error:
+    except MissingEnvironmentError as error:
         with contextlib.suppress(OSError):
             deb = store / memory.read_text().strip()
             if deb.is_file():
@@ -118,7 +118,7 @@ def unpack(debs: Iterable[Path], into: Path) -> Path:
                     ["dpkg-deb", "-x", str(deb), str(fresh)], capture_output=True, text=True, check=False
                 )
                 if result.returncode:
-                    raise MissingEnvironment(
+                    raise MissingEnvironmentError(
                         f"cannot unpack {deb}: {result.stderr.strip()}", hint="delete that file and try again"
                     )
             (fresh / ".packages").write_text(listing)
@@ -145,7 +145,7 @@ def vmlinuz_of(folder: Path) -> Path:
     """The one vmlinuz in an unpacked kernel package (Debian moved it from boot/ to usr/lib/modules/)."""
     found = [*folder.glob("boot/vmlinuz-*"), *folder.glob("usr/lib/modules/*/vmlinuz")]
     if len(found) != 1:
-        raise MissingEnvironment(f"{folder} holds {len(found)} kernels, one was expected")
+        raise MissingEnvironmentError(f"{folder} holds {len(found)} kernels, one was expected")
     return found[0]
 
 
@@ -156,7 +156,7 @@ def xen_hypervisor(progress: Progress | None = None, suite: str = SUITE) -> Path
     if not elf.exists():
         packed = folder / "boot" / f"xen-{XEN_VERSIONS[suite]}-amd64.gz"
         if not packed.exists():
-            raise MissingEnvironment(f"{folder.name} holds no {packed.relative_to(folder)}")
+            raise MissingEnvironmentError(f"{folder.name} holds no {packed.relative_to(folder)}")
         partial = elf.with_suffix(f".{os.getpid()}")
         partial.write_bytes(gzip.decompress(packed.read_bytes()))
         partial.rename(elf)
@@ -199,7 +199,7 @@ def _fetch(apt: Apt, names: list[str], store: Path, progress: Progress) -> dict[
     for attempt in range(2):
         try:
             candidates = apt.candidates(names)
-        except MissingEnvironment:
+        except MissingEnvironmentError:
             if attempt:
                 raise
             apt.update(force=True)
@@ -219,7 +219,7 @@ def _fetch(apt: Apt, names: list[str], store: Path, progress: Progress) -> dict[
             # The mirror drops a version when its successor appears: look at fresh lists.
             apt.update(force=True)
         elif trouble:
-            raise MissingEnvironment(
+            raise MissingEnvironmentError(
                 f"cannot download {', '.join(c.package for c in absent)}: {trouble}",
                 hint="is the network up? what was fetched before stays usable",
             )

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.errors import MissingEnvironmentError
 
 VERSION = "3.11"  # bookworm's
 PACKAGES = [f"python{VERSION}-minimal", f"libpython{VERSION}-minimal", f"libpython{VERSION}-stdlib"]
@@ -61,6 +61,6 @@ def compile_tree(root: Path, tree: Path) -> None:
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if result.returncode:
         said = (result.stdout + result.stderr).strip()[-500:]
-        raise MissingEnvironment(f"Debian's Python {VERSION} cannot compile {tree}: {said}")
+        raise MissingEnvironmentError(f"Debian's Python {VERSION} cannot compile {tree}: {said}")
     for path in tree.rglob("*.py"):
         path.unlink()

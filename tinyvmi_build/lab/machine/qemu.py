@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tinyvmi_build.errors import MissingEnvironment
+from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.timeouts import timeout
 
 BINARY = "qemu-system-x86_64"
@@ -24,10 +24,10 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def find_qemu() -> str:
-    """Path of QEMU, or MissingEnvironment."""
+    """Path of QEMU, or MissingEnvironmentError."""
     path = shutil.which(BINARY)
     if path is None:
-        raise MissingEnvironment(f"{BINARY} is missing", hint="apt-get install qemu-system-x86")
+        raise MissingEnvironmentError(f"{BINARY} is missing", hint="apt-get install qemu-system-x86")
     return path
 
 
@@ -128,7 +128,7 @@ class Qmp:
                 break
             except OSError as error:
                 if time.monotonic() > deadline:
-                    raise MissingEnvironment(f"QEMU's monitor {path} does not answer: {error}") from None
+                    raise MissingEnvironmentError(f"QEMU's monitor {path} does not answer: {error}") from None
                 time.sleep(0.05)
         self._file = self._socket.makefile("rwb")
         self._file.readline()  # the greeting
@@ -140,10 +140,10 @@ class Qmp:
         while True:
             line = self._file.readline()
             if not line:
-                raise MissingEnvironment(f"QEMU ended during its command {command}")
+                raise MissingEnvironmentError(f"QEMU ended during its command {command}")
             answer = json.loads(line)
             if "error" in answer:
-                raise MissingEnvironment(f"QEMU refuses {command}: {answer['error'].get('desc')}")
+                raise MissingEnvironmentError(f"QEMU refuses {command}: {answer['error'].get('desc')}")
             if "return" in answer:
                 return answer["return"]
 
