@@ -6,11 +6,11 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from tinyvmi_build import json_output
 from tinyvmi_build.bench.samples import Figure
 from tinyvmi_build.bench.statistics import Spread
 from tinyvmi_build.errors import UsageError
 
-VERSION = 1
 ICOUNT, WALL, HOST = "icount", "wall", "host"
 #: What a nanosecond of each clock is.
 CLOCKS = {
@@ -46,14 +46,14 @@ class Result:
 
     command: str
     machine: dict[str, str]
-    version: str
+    tool_version: str
     runs: list[Run] = field(default_factory=list)
     sizes: dict[str, int] = field(default_factory=dict)
     build_s: dict[str, float] = field(default_factory=dict)
     absent: list[str] = field(default_factory=list)
 
     def text(self) -> str:
-        return json.dumps({"v": VERSION, **asdict(self)}, indent=1) + "\n"
+        return json_output.document("bench", asdict(self), indent=1) + "\n"
 
     @staticmethod
     def joined(results: list[Result]) -> Result:
@@ -71,9 +71,7 @@ class Result:
     @staticmethod
     def parse(text: str) -> Result:
         try:
-            value = json.loads(text)
-            if value.pop("v") != VERSION:
-                raise UsageError("these figures are of another version of tinyvmi-build")
+            value: Any = json_output.unwrap("bench", json.loads(text), "this")
             return Result(**{**value, "runs": [_run(run) for run in value["runs"]]})
         except (ValueError, KeyError, TypeError) as error:
             raise UsageError(f"these are no figures of tinyvmi-build bench: {error}") from None

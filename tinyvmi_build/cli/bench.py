@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
+from tinyvmi_build import json_output
 from tinyvmi_build.cli.options import project_options
 from tinyvmi_build.progress import Progress
 
@@ -138,7 +139,7 @@ def command(
     if doc is not None:
         doc.write_text(document(result, plot.name if plot else None), encoding="utf-8")
     if as_json:
-        click.echo(json.dumps(json.loads(result.text())))
+        click.echo(json_output.line("bench", asdict(result)))
         return 0
     for table in tables(result):
         click.echo(table.text())

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 
 import click
 
+from tinyvmi_build import json_output
 from tinyvmi_build.cli.options import project_options
 from tinyvmi_build.progress import Progress
 
@@ -35,7 +35,6 @@ def command(progress: Progress, project: Path | None, sets: tuple[str, ...], as_
     result = build_monitor(loaded, progress)
     if as_json:
         document = {
-            "v": 1,
             "folder": str(result.folder),
             "image": str(result.image),
             "elf": str(result.elf),
@@ -46,7 +45,7 @@ def command(progress: Progress, project: Path | None, sets: tuple[str, ...], as_
             "compiled": result.objects,
             "changes": {change.path: change.what for change in result.changes},
         }
-        click.echo(json.dumps(document, indent=2))
+        click.echo(json_output.document("build", document))
         return
     work = f"{result.objects} C files compiled" if result.objects else "nothing was recompiled"
     click.echo(

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from tinyvmi_build import json_output
 from tinyvmi_build.cli.options import project_options
 from tinyvmi_build.progress import Progress
 
@@ -137,8 +138,6 @@ def _tell_unknown(as_json: bool, found: list[str], profiles: Any) -> None:
 
 def _tell(as_json: bool, event: str, text: str, **fields: Any) -> None:
     if as_json:
-        from tinyvmi_build.report.report import JSON_VERSION
-
-        text = json.dumps({"v": JSON_VERSION, "event": event, **fields})
+        text = json_output.line("event", {"event": event, **fields})
     click.echo(text)
     sys.stdout.flush()

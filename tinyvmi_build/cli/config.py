@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
+from tinyvmi_build import json_output
 from tinyvmi_build.cli.options import project_options
 
 
@@ -58,14 +58,13 @@ def show(project: Path | None, sets: tuple[str, ...], origin: bool, as_json: boo
         rows.append((key, value, loaded.origins[key.dotted]))
     if as_json:
         document = {
-            "v": 1,
             "file": str(loaded.file),
             "keys": {
                 key.dotted: {"value": None if value is None else _plain(value), "origin": where}
                 for key, value, where in rows
             },
         }
-        click.echo(json.dumps(document, indent=2))
+        click.echo(json_output.document("config", document))
         return
     for key, value, where in rows:
         text = (

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 
 import click
 
+from tinyvmi_build import json_output
 from tinyvmi_build.errors import Exit
 
 _MARKS = {"ok": ("✓", "green"), "missing": ("✗", "red"), "absent": ("–", "yellow")}
@@ -30,8 +30,8 @@ def command(as_json: bool) -> int:
     found = rows()
     missing = [row for row in found if row.status == "missing"]
     if as_json:
-        document = {"v": 1, "ok": not missing, "rows": [asdict(row) for row in found]}
-        click.echo(json.dumps(document, indent=2))
+        document = {"ok": not missing, "rows": [asdict(row) for row in found]}
+        click.echo(json_output.document("doctor", document))
     else:
         for row in found:
             mark, colour = _MARKS[row.status]

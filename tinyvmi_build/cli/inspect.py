@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from tinyvmi_build import json_output
 
 if TYPE_CHECKING:
     from tinyvmi_build.image.inspect import Inspection
@@ -26,7 +28,7 @@ def command(image: Path, as_json: bool) -> None:
     from tinyvmi_build.image.inspect import inspect
 
     found = inspect(image)
-    click.echo(json.dumps(found.as_json(), indent=2) if as_json else "\n".join(_table(found)))
+    click.echo(json_output.document("image", asdict(found)) if as_json else "\n".join(_table(found)))
 
 
 def _table(image: Inspection) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from tinyvmi_build import json_output
 from tinyvmi_build.progress import Progress
 
 
@@ -91,8 +92,8 @@ def show(file: Path, as_json: bool, symbol: str | None) -> None:
     if symbol:
         _show_symbol(profiles, symbol, as_json)
     elif as_json:
-        document = {"version": 1, "kernels": [_document(k) for k in profiles.kernels]}
-        click.echo(json.dumps(document, indent=2))
+        kernels = [_document(k) for k in profiles.kernels]
+        click.echo(json_output.document("profile", {"kernels": kernels}))
     else:
         click.echo("\n".join(line for k in profiles.kernels for line in _table(k)))
 
@@ -271,7 +272,7 @@ def _show_symbol(profiles: Any, wanted: str, as_json: bool) -> None:
             }
             for k, name, offset, address, kind in found
         ]
-        click.echo(json.dumps({"version": 1, "symbols": rows}, indent=2))
+        click.echo(json_output.document("symbols", {"symbols": rows}))
         return
     for kernel, name, offset, address, kind in found:
         place = f"{name}+{offset:#x}" if offset else name

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import gzip
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tinyvmi_build import json_output
 from tinyvmi_build.config.load import Loaded
 from tinyvmi_build.config.model import Config
 from tinyvmi_build.errors import MissingEnvironmentError
@@ -22,7 +22,6 @@ from tinyvmi_build.render.descriptor import image_id
 from tinyvmi_build.render.plan import artifact, plan, rendered
 from tinyvmi_build.render.tree import Change, write, write_tree
 
-MANIFEST_VERSION = 1
 ELF_TARGET = "kernel/tinyvmi.elf"
 LIMIT_TARGET = "kernel/limit.elf"
 CHECKER_TARGET = "tinyvmi-check"
@@ -159,7 +158,6 @@ def manifest(config: Config, profiles: ProfileFile, note: dict[str, Any]) -> byt
     """What `launch` reads: how the image is to be started and what it will say of itself (its `note`)."""
     name = artifact(config)
     value: dict[str, Any] = {
-        "v": MANIFEST_VERSION,
         "name": config.monitor.name,
         "domain": name,
         "target": config.target.domain,
@@ -179,7 +177,7 @@ def manifest(config: Config, profiles: ProfileFile, note: dict[str, Any]) -> byt
         "checks": list(config.checks_made),
         "kernels": [{"build_id": k.build_id, "release": k.release} for k in profiles.kernels],
     }
-    return (json.dumps(value, indent=2) + "\n").encode()
+    return (json_output.document("manifest", value) + "\n").encode()
 
 
 def summary(changes: list[Change]) -> str:

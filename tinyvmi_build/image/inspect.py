@@ -6,7 +6,7 @@ import gzip
 import hashlib
 import io
 import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +47,6 @@ class Inspection:
     xen: dict[str, str]
     tinyvmi: dict[str, Any] | None
     image_id: str | None
-
-    def as_json(self) -> dict[str, Any]:
-        """For `inspect --json`."""
-        return {"v": 1} | asdict(self)
 
 
 def inspect(path: Path) -> Inspection:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TextIO
 
+from tinyvmi_build import json_output
 from tinyvmi_build.checks.tamper import register_changes
 from tinyvmi_build.config.load import Loaded
 from tinyvmi_build.config.model import Config
@@ -72,7 +72,7 @@ class Teller:
         self._stream.flush()
 
     def _write(self, event: str, **fields: object) -> None:
-        self._line(json.dumps({"v": 1, "event": event, **fields}, ensure_ascii=True))
+        self._line(json_output.line("event", {"event": event, **fields}))
 
 
 def monitor_files(built: BuildResult, folder: str = monitor.FILES) -> dict[str, Path | bytes]:

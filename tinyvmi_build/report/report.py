@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
+from tinyvmi_build import json_output
 from tinyvmi_build.errors import Exit
 from tinyvmi_build.explain.explainer import Explainer, Explanation
 from tinyvmi_build.records.collector import Collector, Event, Finished, Lost, Received, ScanDone, exit_of_runs
@@ -18,7 +19,6 @@ from tinyvmi_build.records.protocol import Broken, Text, safe
 from tinyvmi_build.records.verdict import Verdict
 from tinyvmi_build.report.latency import WorstTimes
 
-JSON_VERSION = 1
 _COLOURS = {
     Verdict.INTACT: "32",
     Verdict.UNVERIFIABLE: "33",
@@ -289,9 +289,7 @@ class JsonLines:
         self._write("record", seq=event.record.seq, record=body, **extra)
 
     def _write(self, event: str, **fields: Any) -> None:
-        self._stream.write(
-            json.dumps({"v": JSON_VERSION, "event": event, **fields}, ensure_ascii=True) + "\n"
-        )
+        self._stream.write(json_output.line("event", {"event": event, **fields}) + "\n")
         self._stream.flush()
 
 

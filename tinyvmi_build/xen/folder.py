@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tinyvmi_build import json_output
 from tinyvmi_build.errors import UsageError
 from tinyvmi_build.report.latency import GROUP, Rhythm
 
@@ -57,8 +58,10 @@ def read_manifest(folder: Path) -> Manifest:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read: {error}", hint="build the monitor again") from None
-    if not isinstance(data, dict):
-        raise UsageError(f"{path} is no manifest: it holds no JSON object", hint="build the monitor again")
+    try:
+        data = json_output.unwrap("manifest", data, str(path))
+    except UsageError as error:
+        raise UsageError(error.message, hint="build the monitor again with this version") from None
 
     def text(key: str) -> str:
         return _field(path, data, key, str)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
 from tests.lab.misbehave.build import SOURCE
+from tinyvmi_build import json_output
 
 IMAGE_ID = "0123456789abcdef"  # what misbehave.c says of itself
 
@@ -34,7 +34,7 @@ def files(image: Path, root: str) -> dict[str, Path | bytes]:
             "heartbeat_ms": 1000,
             "poll_ms": 100,
             "time_budget_us": 0,
-            "compare": "bytes",
+            "comparison": "bytes",
             "checks": ["identity"],
             "image_id": IMAGE_ID,
             "privilege": "target",
@@ -43,7 +43,7 @@ def files(image: Path, root: str) -> dict[str, Path | bytes]:
             f'name = "{name}"\ntype = "pv"\nkernel = "../misbehave.elf"\nextra = "{mode}"\nmemory = 16\n'
             'on_crash = "preserve"\n'
         )
-        found[f"{folder}/{name}.json"] = json.dumps(manifest).encode()
+        found[f"{folder}/{name}.json"] = json_output.document("manifest", manifest).encode()
         found[f"{folder}/{name}.cfg"] = config.encode()
         found[f"{folder}/{name}.gz"] = b"the config names the image that all modes share"
         found[f"{folder}/{name}.profile"] = b"no profile"

@@ -142,7 +142,14 @@ def test_json_holds_all_of_it() -> None:
     assert Result.parse(told.text()) == told
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"v": 0}', '{"v": 1}', '{"v": 1, "runs": 7}'])
+OTHER = [
+    '{"schema": "tinyvmi.bench", "version": 0}',
+    '{"schema": "tinyvmi.bench", "version": 1}',
+    '{"schema": "tinyvmi.bench", "version": 1, "runs": 7}',
+]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", *OTHER])
 def test_other_json_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         Result.parse(text)

@@ -3,6 +3,7 @@
 import gzip
 import json
 import subprocess
+from dataclasses import asdict
 
 import pytest
 from hypothesis import given, settings
@@ -47,13 +48,13 @@ def test_what_is_inside(elf):
     assert found.file_size == found.elf_size == elf.stat().st_size
     text = next(s for s in found.sections if s.name == ".text")
     assert (text.flags, text.address, text.in_file) == ("rx", found.entry, True)
-    json.dumps(found.as_json())
+    json.dumps(asdict(found))
 
 
 def test_gzip_makes_no_difference(elf, tmp_path):
     packed = tmp_path / "image.gz"
     packed.write_bytes(gzip.compress(elf.read_bytes()))
-    plain, found = inspect(elf).as_json(), inspect(packed).as_json()
+    plain, found = asdict(inspect(elf)), asdict(inspect(packed))
     assert found["compressed"]
     for key in ("elf_size", "sections", "tinyvmi", "xen", "image_id", "entry"):
         assert found[key] == plain[key]

@@ -160,7 +160,7 @@ def test_a_program_reads_one_object_a_line():
         json.loads(line)
         for line in told(JsonLines, ["hi\x1b", *tampered()], explain=Explainer(Profiles())).splitlines()
     ]
-    assert {o["v"] for o in out} == {1}
+    assert {(o["schema"], o["version"]) for o in out} == {("tinyvmi.event", 1)}
     assert [o["event"] for o in out] == [
         *("text", "record", "record", "record", "record", "record", "scan", "record", "finished", "result")
     ]

@@ -11,6 +11,8 @@ from tinyvmi_build.report.latency import Rhythm
 from tinyvmi_build.xen.folder import read_manifest
 
 GOOD: dict[str, Any] = {
+    "schema": "tinyvmi.manifest",
+    "version": 1,
     "name": "web",
     "target": "web-1",
     "image": "tinyvmi-web.gz",
@@ -48,6 +50,8 @@ def test_a_good_one(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
+        ("schema", None, "is no tinyvmi.manifest: its 'schema' is None"),
+        ("version", 2, "version 2 of tinyvmi.manifest"),
         ("image_id", "XYZ", "'image_id' is 'XYZ'"),
         ("image_id", None, "no proper 'image_id'"),
         ("period_ms", 0, "'period_ms' is 0"),
@@ -72,7 +76,7 @@ def test_a_bad_field(folder: Path, key: str, value: Any, message: str) -> None:
 @pytest.mark.parametrize("text", ["", "{", "[]", "\udce4"])
 def test_a_broken_manifest(folder: Path, text: str) -> None:
     (folder / "tinyvmi-web.json").write_bytes(text.encode("utf-8", "surrogateescape"))
-    with pytest.raises(UsageError, match=r"tinyvmi-web\.json (cannot be read|is no manifest)"):
+    with pytest.raises(UsageError, match=r"tinyvmi-web\.json (cannot be read|holds no JSON object)"):
         read_manifest(folder)
 
 
