@@ -84,7 +84,7 @@ def test_privilege_over_a_pv_domain_is_refused(lab: Lab) -> None:
 
 
 def test_a_monitor_that_is_there_already(lab: Lab, target: Target) -> None:
-    assert launch(lab, f"{BAD}/silent", "--timeout", "1", "--keep").status == 6
+    assert launch(lab, f"{BAD}/silent", "--timeout", "1s", "--keep").status == 6
     try:
         result = launch(lab, f"{BAD}/silent")
         assert (result.status, "exists already" in result.err) == (4, True)

@@ -30,7 +30,7 @@ def give(lab: Lab, name: str, mib: int) -> int:
 def scanned(lab: Lab, target: Target, name: str, scans: int = 2) -> tuple[int, list[dict[str, Any]]]:
     """launch's exit status after so many scans, and what it said."""
     argv = ["tinyvmi-build", "launch", folder_of(name), "--target", target.name, "--json"]
-    done = lab.run([*argv, "--scans", str(scans), "--period", "10ms", "--timeout", "60"], timeout(90))
+    done = lab.run([*argv, "--scans", str(scans), "--period", "10ms", "--timeout", "60s"], timeout(90))
     return done.status, [json.loads(line) for line in done.out.splitlines()]
 
 

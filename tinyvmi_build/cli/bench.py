@@ -10,11 +10,11 @@ from pathlib import Path
 import click
 
 from tinyvmi_build import json_output
-from tinyvmi_build.cli.options import project_options
+from tinyvmi_build.cli.options import Verb, project_options
 from tinyvmi_build.progress import Progress
 
 
-@click.command("bench")
+@click.command("bench", cls=Verb)
 @click.option("--rounds", type=click.IntRange(1, 1000), default=5, show_default=True, help="Of all, in turn.")
 @click.option(
     "--scans",

@@ -8,11 +8,11 @@ from pathlib import Path
 import click
 
 from tinyvmi_build import json_output
-from tinyvmi_build.cli.options import project_options
+from tinyvmi_build.cli.options import Verb, project_options
 from tinyvmi_build.progress import Progress
 
 
-@click.command("build")
+@click.command("build", cls=Verb)
 @project_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON document about the build.")
 @click.pass_obj

@@ -12,22 +12,22 @@ from typing import Any
 import click
 
 from tinyvmi_build import json_output
-from tinyvmi_build.cli.options import project_options
+from tinyvmi_build.cli.options import PATH, Verb, project_options
 from tinyvmi_build.progress import Progress
 
 
-@click.command("check")
+@click.command("check", cls=Verb)
 @click.option(
     "--dump",
     metavar="FILE",
     required=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Memory image: raw, ELF (QEMU dump-guest-memory, xl dump-core), LiME, kdump-compressed.",
 )
 @click.option(
     "--profile",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Kernels to look for (default: those of the configuration).",
 )
 @click.option(

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import click
 
+from tinyvmi_build.cli.options import PATH, Verb
 from tinyvmi_build.errors import UsageError
 from tinyvmi_build.progress import Progress
 
 _OURS = ("generated", "meson", "meson-host")
 
 
-@click.command("clean")
-@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path), default=Path())
+@click.command("clean", cls=Verb)
+@click.argument("folder", metavar="[DIR]", required=False, type=PATH, default=Path())
 @click.option("--cache", is_flag=True, help="Also remove the cache of profiles and the lab's downloads.")
 @click.option("-n", "--dry-run", is_flag=True, help="Only say what would be removed.")
 @click.pass_obj

@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 
 from tinyvmi_build import json_output
-from tinyvmi_build.cli.options import project_options
+from tinyvmi_build.cli.options import VerbGroup, project_options
 
 
-@click.group("config")
+@click.group("config", cls=VerbGroup)
 def command() -> None:
     """Check and show the configuration.
 

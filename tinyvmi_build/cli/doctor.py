@@ -7,12 +7,13 @@ from dataclasses import asdict
 import click
 
 from tinyvmi_build import json_output
+from tinyvmi_build.cli.options import Verb
 from tinyvmi_build.errors import Exit
 
 _MARKS = {"ok": ("✓", "green"), "missing": ("✗", "red"), "absent": ("–", "yellow")}
 
 
-@click.command("doctor")
+@click.command("doctor", cls=Verb)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 def command(as_json: bool) -> int:
     """Check this machine: each requirement, what was found, what is needed, what mends it.

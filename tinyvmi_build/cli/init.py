@@ -9,19 +9,20 @@ from typing import Any
 
 import click
 
+from tinyvmi_build.cli.options import PATH, Verb
 from tinyvmi_build.errors import UsageError
 from tinyvmi_build.progress import Progress
 
 
-@click.command("init")
-@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path), default=Path())
+@click.command("init", cls=Verb)
+@click.argument("folder", metavar="[DIR]", required=False, type=PATH, default=Path())
 @click.option(
     "--kernel",
     "kernels",
     metavar="PATH",
     required=True,
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="A kernel that the guest may run: .deb, vmlinuz or a folder; may be repeated.",
 )
 @click.option("--name", metavar="N", help="Names the monitor (default: after the folder).")

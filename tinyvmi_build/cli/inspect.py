@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from tinyvmi_build import json_output
+from tinyvmi_build.cli.options import PATH, Verb
 
 if TYPE_CHECKING:
     from tinyvmi_build.image.inspect import Inspection
 
 
-@click.command("inspect")
-@click.argument("image", metavar="IMAGE", type=click.Path(path_type=Path))
+@click.command("inspect", cls=Verb)
+@click.argument("image", metavar="IMAGE", type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 def command(image: Path, as_json: bool) -> None:
     """Show sizes, Xen's notes and the TinyVMI note of IMAGE, an ELF file or its .gz.

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from tinyvmi_build.cli.options import project_options
+from tinyvmi_build.cli.options import VerbGroup, complete_scenario, project_options
 from tinyvmi_build.progress import Progress
 
 
@@ -27,7 +27,7 @@ def xen_suite(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
-@click.group("lab")
+@click.group("lab", cls=VerbGroup)
 def command() -> None:
     """Run Xen, a Linux target and a monitor in QEMU, on a machine without Xen.
 
@@ -38,7 +38,12 @@ def command() -> None:
 
 @command.command("run")
 @click.option(
-    "--scenario", "names", metavar="NAME", multiple=True, help="Default: first-light. May be repeated."
+    "--scenario",
+    "names",
+    metavar="NAME",
+    multiple=True,
+    shell_complete=complete_scenario,
+    help="Default: first-light. May be repeated.",
 )
 @click.option("--keep", is_flag=True, help="Keep the lab's folder with all logs.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line instead of text.")

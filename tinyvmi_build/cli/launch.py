@@ -2,40 +2,26 @@
 
 from __future__ import annotations
 
-import re
 import signal
 import sys
 from pathlib import Path
 
 import click
 
+from tinyvmi_build.cli.options import PATH, DurationType, Verb
 from tinyvmi_build.progress import Progress
 
-_PERIOD = re.compile(r"(\d+(?:\.\d+)?)(ms|s|min|m|h)?")
-_UNITS = {"ms": 1, "s": 1000, "min": 60_000, "m": 60_000, "h": 3_600_000, None: 1000}
 
-
-class Period(click.ParamType):
-    """`500ms`, `2s`, `1.5`, `5m` → milliseconds."""
-
-    name = "time"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        match = _PERIOD.fullmatch(str(value).strip())
-        if not match:
-            self.fail(f"'{value}' is no time: give e.g. 500ms, 2s or 5m", param, ctx)
-        milliseconds = round(float(match[1]) * _UNITS[match[2]])
-        if not 10 <= milliseconds <= 86_400_000:
-            self.fail(f"'{value}' is not between 10 ms and one day", param, ctx)
-        return milliseconds
-
-
-@click.command("launch")
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.command("launch", cls=Verb)
+@click.argument("folder", metavar="DIR", type=PATH)
 @click.option("--target", metavar="DOM", help="Domain to watch, name or number (default: as configured).")
 @click.option("--scans", type=click.IntRange(0, 2**32 - 1), default=0, help="End after N scans (0: never).")
-@click.option("--period", type=Period(), help="Time from scan to scan, e.g. 500ms (default: as configured).")
-@click.option("--timeout", metavar="S", type=click.FloatRange(0, min_open=True), help="Stop after S seconds.")
+@click.option(
+    "--period",
+    type=DurationType(10, 86_400_000),
+    help="Time from scan to scan, e.g. 1.5s (default: as configured).",
+)
+@click.option("--timeout", type=DurationType(1, 31_536_000_000), help="Stop after this time, e.g. 2min.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line instead of text.")
 @click.option("--once", is_flag=True, help="End with the target's domain instead of waiting for its next.")
 @click.option("--costs", is_flag=True, help="Tell what each check of each scan costs.")
@@ -47,7 +33,7 @@ def command(
     target: str | None,
     scans: int,
     period: int | None,
-    timeout: float | None,
+    timeout: int | None,
     as_json: bool,
     once: bool,
     costs: bool,
@@ -79,7 +65,13 @@ def command(
     explainer = Explainer(_profiles(manifest.profile, progress))
     reporter = JsonLines(sys.stdout, explainer) if as_json else Terminal(sys.stdout, explainer)
     options = Options(
-        target=target, scans=scans, period_ms=period, timeout_s=timeout, keep=keep, once=once, costs=costs
+        target=target,
+        scans=scans,
+        period_ms=period,
+        timeout_s=None if timeout is None else timeout / 1000,
+        keep=keep,
+        once=once,
+        costs=costs,
     )
     # A service manager's stop must end the monitor's domain too, as Ctrl-C does.
     for number in (signal.SIGTERM, signal.SIGHUP):

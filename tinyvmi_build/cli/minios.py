@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from tinyvmi_build.cli.options import project_options
+from tinyvmi_build.cli.options import VerbGroup, project_options
 from tinyvmi_build.progress import Progress
 
 
-@click.group("minios")
+@click.group("minios", cls=VerbGroup)
 def command() -> None:
     """Fetch and show the tree of Mini-OS that a monitor is built on.
 

@@ -10,10 +10,11 @@ from typing import Any
 import click
 
 from tinyvmi_build import json_output
+from tinyvmi_build.cli.options import PATH, VerbGroup
 from tinyvmi_build.progress import Progress
 
 
-@click.group("profile")
+@click.group("profile", cls=VerbGroup)
 def command() -> None:
     """Turn kernel packages into profiles, and look into them.
 
@@ -23,10 +24,8 @@ def command() -> None:
 
 
 @command.command("build")
-@click.argument("kernels", metavar="KERNEL…", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "-o", "--output", metavar="FILE", required=True, type=click.Path(path_type=Path), help="Profile to write."
-)
+@click.argument("kernels", metavar="KERNEL…", nargs=-1, required=True, type=PATH)
+@click.option("-o", "--output", metavar="FILE", required=True, type=PATH, help="Profile to write.")
 @click.option(
     "--include",
     metavar="PATTERN",
@@ -37,7 +36,7 @@ def command() -> None:
     "--modules",
     metavar="PATH",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="More modules: a .ko, a package, or a folder of such; all of them are taken.",
 )
 @click.option("--no-modules", is_flag=True, help="The kernel alone.")
@@ -73,7 +72,7 @@ def build(
 
 
 @command.command("show")
-@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("file", metavar="FILE", type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 @click.option("--symbol", metavar="NAME|ADDRESS", help="Look up one symbol, or what lies at an address.")
 def show(file: Path, as_json: bool, symbol: str | None) -> None:
@@ -99,17 +98,13 @@ def show(file: Path, as_json: bool, symbol: str | None) -> None:
 
 
 @command.command("import")
-@click.argument("kernel", metavar="KERNEL", type=click.Path(path_type=Path))
-@click.option(
-    "-o", "--output", metavar="FILE", required=True, type=click.Path(path_type=Path), help="Profile to write."
-)
-@click.option(
-    "--symbols", metavar="FILE", type=click.Path(path_type=Path), help="System.map, or a symbol table (ISF)."
-)
+@click.argument("kernel", metavar="KERNEL", type=PATH)
+@click.option("-o", "--output", metavar="FILE", required=True, type=PATH, help="Profile to write.")
+@click.option("--symbols", metavar="FILE", type=PATH, help="System.map, or a symbol table (ISF).")
 @click.option(
     "--types",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="vmlinux with DWARF or BTF, or a symbol table (ISF).",
 )
 def import_(kernel: Path, output: Path, symbols: Path | None, types: Path | None) -> None:
@@ -135,12 +130,12 @@ def import_(kernel: Path, output: Path, symbols: Path | None, types: Path | None
 
 
 @command.command("export")
-@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("file", metavar="FILE", type=PATH)
 @click.option(
     "--isf",
     metavar="OUT",
     required=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Volatility 3 symbol table to write; compressed if it ends in .xz.",
 )
 @click.option("--kernel", metavar="RELEASE|BUILD-ID", help="Which kernel, if the profile holds several.")

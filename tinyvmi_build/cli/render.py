@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from tinyvmi_build.cli.options import project_options
+from tinyvmi_build.cli.options import Verb, project_options
 from tinyvmi_build.progress import Progress
 
 
-@click.command("render")
+@click.command("render", cls=Verb)
 @project_options
 @click.pass_obj
 def command(progress: Progress, project: Path | None, sets: tuple[str, ...]) -> None:

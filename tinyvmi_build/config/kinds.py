@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from tinyvmi_build.duration import GRAMMAR, PATTERN, duration_text, parse_duration
+
 BUILT_IN = "built-in"
-_UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
 
 
 class Kind(Protocol):
@@ -61,31 +62,21 @@ class Int:
 
 @dataclass(frozen=True)
 class Duration:
-    """Milliseconds, written as "500ms", "1s", "5m", "1h"."""
+    """Milliseconds, written as `tinyvmi_build.duration` says."""
 
     low: int
     high: int
 
     def parse(self, value: Any, base: Path) -> int:
-        match = re.fullmatch(r"([0-9]{1,9})(ms|s|m|h)", value, re.ASCII) if isinstance(value, str) else None
-        if match is None:
-            raise ValueError('a time such as "500ms", "1s", "5m" or "1h"')
-        ms = int(match[1]) * _UNITS[match[2]]
-        if not self.low <= ms <= self.high:
-            raise ValueError(f"a time from {self.text(self.low)} to {self.text(self.high)}")
-        return ms
-
-    @staticmethod
-    def text(ms: int) -> str:
-        """`ms` in the largest unit that divides it."""
-        unit = next(u for u in ("h", "m", "s", "ms") if ms % _UNITS[u] == 0 and (ms or u == "ms"))
-        return f"{ms // _UNITS[unit]}{unit}"
+        if not isinstance(value, str):
+            raise ValueError(GRAMMAR)
+        return parse_duration(value, self.low, self.high)
 
     def show(self, value: int) -> str:
-        return toml_string(self.text(value))
+        return toml_string(duration_text(value))
 
     def schema(self) -> dict[str, Any]:
-        return {"type": "string", "pattern": "^[0-9]{1,9}(ms|s|m|h)$"}
+        return {"type": "string", "pattern": f"^{PATTERN}$"}
 
 
 @dataclass(frozen=True)
