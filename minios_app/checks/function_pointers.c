@@ -6,6 +6,7 @@
  */
 #include <tinyvmi/check.h>
 
+#include "function_pointers.h"
 #include "lib/code_owner.h"
 
 #define WINDOW 32 /* pages shown at a time */
@@ -14,12 +15,12 @@ static struct guest_view window;
 
 static int attach(struct tv_kernel *k)
 {
-    return k->profile->function_pointers ? guest_view_reserve(k->gm, &window, WINDOW) : 0;
+    return tv_function_pointers_golden(k) ? guest_view_reserve(k->gm, &window, WINDOW) : 0;
 }
 
 static void detach(struct tv_kernel *k)
 {
-    if (k->profile->function_pointers)
+    if (tv_function_pointers_golden(k))
         guest_view_release(k->gm, &window);
 }
 
@@ -131,11 +132,11 @@ static void judge_page(struct tv_kernel *k, const struct tv_function_pointers *g
 
 static void run(struct tv_kernel *k, struct tv_result *res)
 {
-    const struct tv_function_pointers *g = k->profile->function_pointers;
+    const struct tv_function_pointers *g = tv_function_pointers_golden(k);
     uint32_t elsewhere = 0;
 
     if (!g) {
-        tv_settle(res, k->profile->function_pointers_reason);
+        tv_settle(res, tv_golden_reason(k, TV_CHECK_FUNCTION_POINTERS));
         return;
     }
     for (uint32_t first = 0; first < g->page_count; first += WINDOW) {

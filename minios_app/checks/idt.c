@@ -6,6 +6,8 @@
  */
 #include <tinyvmi/check.h>
 
+#include "idt.h"
+
 #define FIRST_EXTERNAL_VECTOR 0x20 /* arch/x86/include/asm/irq_vectors.h */
 
 struct gate { /* struct gate_struct, arch/x86/include/asm/desc_defs.h */
@@ -22,14 +24,14 @@ static struct tv_range range;
 
 static int attach(struct tv_kernel *k)
 {
-    const struct tv_idt *g = k->profile->idt;
+    const struct tv_idt *g = tv_idt_golden(k);
 
     return g ? tv_range_open(k, &range, g->table_va, sizeof(struct gate) * TV_IDT_VECTORS) : 0;
 }
 
 static void detach(struct tv_kernel *k)
 {
-    if (k->profile->idt)
+    if (tv_idt_golden(k))
         tv_range_close(k, &range);
 }
 
@@ -89,10 +91,10 @@ static void alias(struct tv_kernel *k, const struct tv_idt *g, struct tv_result 
 
 static void run(struct tv_kernel *k, struct tv_result *res)
 {
-    const struct tv_idt *g = k->profile->idt;
+    const struct tv_idt *g = tv_idt_golden(k);
 
     if (!g) {
-        tv_settle(res, k->profile->idt_reason);
+        tv_settle(res, tv_golden_reason(k, TV_CHECK_IDT));
         return;
     }
     tv_range_refresh(k, &range);

@@ -6,6 +6,8 @@
  */
 #include <tinyvmi/check.h>
 
+#include "page_tables.h"
+
 #define ENTRIES     512
 #define FIRST       256 /* of the kernel's half */
 #define ACCESSED    (UINT64_C(1) << 5) /* set by the processor in each root for itself */
@@ -241,10 +243,10 @@ static void walk_own(struct tv_kernel *k, const struct tv_page_tables *g, struct
 
 static void run(struct tv_kernel *k, struct tv_result *res)
 {
-    const struct tv_page_tables *g = k->profile->page_tables;
+    const struct tv_page_tables *g = tv_page_tables_golden(k);
 
     if (!g) {
-        tv_settle(res, k->profile->page_tables_reason);
+        tv_settle(res, tv_golden_reason(k, TV_CHECK_PAGE_TABLES));
         return;
     }
     /* Tasks come and go under the walk: what came apart is read again. */

@@ -6,6 +6,8 @@
  */
 #include <tinyvmi/check.h>
 
+#include "policy_globals.h"
+
 #define STRING_MAX 256 /* KMOD_PATH_LEN; CORENAME_MAX_SIZE is 128 */
 
 static int attach(struct tv_kernel *k)
@@ -49,9 +51,11 @@ static void compare(struct tv_kernel *k, const struct tv_policy_string *g, struc
 
 static void run(struct tv_kernel *k, struct tv_result *res)
 {
-    for (uint32_t i = 0; i < k->profile->policy_count; i++)
-        compare(k, &k->profile->policy[i], res);
-    tv_settle(res, k->profile->policy_reason);
+    const struct tv_policy_globals *g = tv_policy_globals_golden(k);
+
+    for (uint32_t i = 0; g && i < g->count; i++)
+        compare(k, &g->strings[i], res);
+    tv_settle(res, tv_golden_reason(k, TV_CHECK_POLICY_GLOBALS));
 }
 
 const struct tv_check tv_check_policy_globals = { .name = "policy-globals", .attach = attach, .run = run, .detach = detach };

@@ -10,6 +10,8 @@
 #include <tinyvmi/check.h>
 #include <tinyvmi/guest_vcpu.h>
 
+#include "registers.h"
+
 #define CR0_PE  (UINT64_C(1) << 0)
 #define CR0_WP  (UINT64_C(1) << 16)
 #define CR0_PG  (UINT64_C(1) << 31)
@@ -270,12 +272,12 @@ static void unverifiable(struct tv_result *res, const char *reason)
 
 static void run(struct tv_kernel *k, struct tv_result *res)
 {
-    const struct tv_registers *g = k->profile->registers;
+    const struct tv_registers *g = tv_registers_golden(k);
     int count = g && !refused ? guest_vcpus(k->gm) : -TV_ENOENT;
     uint32_t failed = 0;
 
     if (!g) {
-        tv_settle(res, k->profile->registers_reason);
+        tv_settle(res, tv_golden_reason(k, TV_CHECK_REGISTERS));
         return;
     }
     if (count < 0) {

@@ -11,6 +11,8 @@
 #include <tinyvmi/record.h>
 
 #include "lib/code_owner.h"
+#include "ro_after_init.h"
+#include "text/golden.h"
 #include "lib/page_cache.h"
 
 #define SITES_MAX   (1u << 17) /* for which there is a bit to say that one was seen */
@@ -25,7 +27,7 @@ static uint8_t seen[SITES_MAX / 8];
 
 static int attach(struct tv_kernel *k)
 {
-    const struct tv_ro_after_init *g = k->profile->ro_after_init;
+    const struct tv_ro_after_init *g = tv_ro_after_init_golden(k);
     int err;
 
     if (!g)
@@ -43,7 +45,7 @@ static int attach(struct tv_kernel *k)
 
 static void detach(struct tv_kernel *k)
 {
-    if (!k->profile->ro_after_init)
+    if (!tv_ro_after_init_golden(k))
         return;
     tv_range_close(k, &range);
     tv_kept_close(&kept);
@@ -83,8 +85,8 @@ static void judge_values(struct tv_kernel *k, const struct tv_ro_after_init *g, 
 {
     uint64_t text = k->profile->text_va + k->delta, text_end = text;
 
-    if (k->profile->text)
-        text_end += (uint64_t)k->profile->text->range.npages * TV_PAGE_SIZE;
+    if (tv_text_golden(k))
+        text_end += (uint64_t)tv_text_golden(k)->range.npages * TV_PAGE_SIZE;
     for (uint32_t at = (offset + 7) & ~7u; at + 8 <= offset + size; at += 8) {
         uint64_t v;
 
@@ -278,12 +280,12 @@ static bool unchanged(const struct tv_ro_after_init *g, uint32_t cpus)
 
 static void run(struct tv_kernel *k, struct tv_result *res)
 {
-    const struct tv_ro_after_init *g = k->profile->ro_after_init;
+    const struct tv_ro_after_init *g = tv_ro_after_init_golden(k);
     uint32_t cpus = 0; /* read once: what is judged by it is also remembered with it */
     bool counted;
 
     if (!g) {
-        tv_settle(res, k->profile->ro_after_init_reason);
+        tv_settle(res, tv_golden_reason(k, TV_CHECK_RO_AFTER_INIT));
         return;
     }
     counted = g->array_size && tv_read_va(k, g->nr_cpu_ids + k->delta, &cpus, sizeof(cpus));

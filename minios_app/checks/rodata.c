@@ -9,6 +9,7 @@
 #include <tinyvmi/record.h>
 
 #include "lib/page_cache.h"
+#include "rodata.h"
 #include "lib/digest_batch.h"
 
 /* Pages that are mapped, then judged, in one go: as in text.c. */
@@ -25,7 +26,7 @@ static uint8_t page[TV_RELOC_BIAS + TV_PAGE_SIZE + 8];
 
 static int attach(struct tv_kernel *k)
 {
-    const struct tv_digest_range *g = k->profile->rodata;
+    const struct tv_digest_range *g = tv_rodata_golden(k);
     int err;
 
     if (!g)
@@ -41,7 +42,7 @@ static int attach(struct tv_kernel *k)
 
 static void detach(struct tv_kernel *k)
 {
-    if (!k->profile->rodata)
+    if (!tv_rodata_golden(k))
         return;
     tv_range_close(k, &range);
     tv_kept_close(&kept);
@@ -292,11 +293,11 @@ static void judge_chunk(struct tv_kernel *k, const struct tv_digest_range *g, ui
 
 static void run(struct tv_kernel *k, struct tv_result *res)
 {
-    const struct tv_digest_range *g = k->profile->rodata;
+    const struct tv_digest_range *g = tv_rodata_golden(k);
     uint32_t chunk, chunks, order;
 
     if (!g) {
-        tv_settle(res, k->profile->rodata_reason);
+        tv_settle(res, tv_golden_reason(k, TV_CHECK_RODATA));
         return;
     }
     chunk = tv_kept_ready(&kept) ? CHUNK_COMPARED : CHUNK_DIGESTED;
@@ -315,7 +316,7 @@ static void run(struct tv_kernel *k, struct tv_result *res)
 
 static void look(struct tv_kernel *k, const struct tv_dirty *dirty, struct tv_result *res)
 {
-    const struct tv_digest_range *g = k->profile->rodata;
+    const struct tv_digest_range *g = tv_rodata_golden(k);
 
     if (!g || !tv_kept_revisit(&kept, k, &range, dirty))
         return;

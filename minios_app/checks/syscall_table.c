@@ -5,19 +5,23 @@
  */
 #include <tinyvmi/check.h>
 
+#include "syscall_table.h"
+
 #define TABLES_MAX 4
 
 static struct tv_range range[TABLES_MAX];
 
 static uint32_t tables(const struct tv_kernel *k)
 {
-    return k->profile->pointer_table_count < TABLES_MAX ? k->profile->pointer_table_count : TABLES_MAX;
+    const struct tv_syscall_tables *g = tv_syscall_table_golden(k);
+
+    return !g ? 0 : g->count < TABLES_MAX ? g->count : TABLES_MAX;
 }
 
 static int attach(struct tv_kernel *k)
 {
     for (uint32_t t = 0; t < tables(k); t++) {
-        const struct tv_pointer_table *g = &k->profile->pointer_tables[t];
+        const struct tv_pointer_table *g = &tv_syscall_table_golden(k)->tables[t];
 
         if (tv_range_open(k, &range[t], g->va, (uint64_t)g->count * 8)) {
             while (t--)
@@ -55,9 +59,9 @@ static void run(struct tv_kernel *k, struct tv_result *res)
 {
     for (uint32_t t = 0; t < tables(k); t++) {
         tv_range_refresh(k, &range[t]);
-        compare(k, &k->profile->pointer_tables[t], &range[t], res);
+        compare(k, &tv_syscall_table_golden(k)->tables[t], &range[t], res);
     }
-    tv_settle(res, k->profile->syscall_table_reason);
+    tv_settle(res, tv_golden_reason(k, TV_CHECK_SYSCALL_TABLE));
 }
 
 const struct tv_check tv_check_syscall_table = { .name = "syscall-table", .attach = attach, .run = run, .detach = detach };

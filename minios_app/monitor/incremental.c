@@ -32,10 +32,9 @@ static uint64_t wrote_ns; /* when the target was last seen to write to them */
 static void find_frames(const struct tv_kernel *k)
 {
     const struct tv_kernel_profile *p = k->profile;
-    const struct tv_digest_range *last = p->rodata ? p->rodata : p->text ? &p->text->range : NULL;
 
     dirty.first = k->text_pa >> TV_PAGE_SHIFT;
-    dirty.count = last ? (uint32_t)((last->va - p->text_va) >> TV_PAGE_SHIFT) + last->npages : 0;
+    dirty.count = (uint32_t)((p->tracked_size + TV_PAGE_SIZE - 1) >> TV_PAGE_SHIFT);
     if (dirty.count > FRAMES_MAX)
         dirty.count = 0;
 }

@@ -8,6 +8,7 @@ the monitor then answers *unverifiable* with that reason, never a false verdict.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinyvmi_build.checks.lib.unknown import Unknown
@@ -20,6 +21,11 @@ CHECKS = (
     *("identity", "syscall-table", "idt", "policy-globals", "rodata", "text"),
     *("function-pointers", "page-tables", "ro-after-init", "modules", "registers"),
 )
+
+
+def has_table(check: str) -> bool:
+    """Whether the check has golden values of its own in C."""
+    return (Path(__file__).parent / check.replace("-", "_") / "table.c.j2").exists()
 
 
 def compute(image: KernelImage) -> tuple[dict[str, Any], dict[str, bytes]]:

@@ -157,3 +157,23 @@ def meaning(check: str, kind: str) -> Meaning:
 def is_told(check: str, kind: str) -> bool:
     """Whether this very kind has a text of its own."""
     return (check, kind) in _MEANINGS
+
+
+@dataclass(frozen=True)
+class FindingKind:
+    """What findings of a kind are called, and whether they come and go while the kernel patches itself."""
+
+    name: str
+    transient: bool
+
+
+_TRANSIENT = {
+    *("jump-label", "static-call", "static-call-trampoline"),
+    *("ftrace", "ftrace-trampoline", "kprobe", "kprobe-slot"),
+}
+
+
+def kinds() -> list[FindingKind]:
+    """All of them, as the generated <tinyvmi_checks.h> numbers them."""
+    names = {kind for _, kind in _MEANINGS if kind} | {"static-call-site", "constant", "vdso", "per-cpu"}
+    return [FindingKind(name, name in _TRANSIENT) for name in sorted(names)]

@@ -49,6 +49,11 @@ def c_ident(value: str) -> Code:
     return Code(name)
 
 
+def c_enum(value: str, prefix: str) -> Code:
+    """An enumerator's name: `prefix` and `value` in capitals, dashes as underscores."""
+    return Code(str(c_ident(f"{prefix.lower()}_{value}")).upper())
+
+
 def c_hex(value: int, width: int) -> Code:
     """An unsigned constant of `width` hex digits (at most 16), zero-padded; U up to 32 bits, else ULL."""
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 4 * width <= 1 << 64:
@@ -89,4 +94,4 @@ def _expect(value, kind, name):  # type: ignore[no-untyped-def]
     return value
 
 
-FILTERS = {f.__name__: f for f in (c_str, c_ident, c_hex, c_bytes, c_list, c_comment, xl_str)}
+FILTERS = {f.__name__: f for f in (c_str, c_ident, c_enum, c_hex, c_bytes, c_list, c_comment, xl_str)}

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tinyvmi_build.checks import CHECKS
 from tinyvmi_build.config.kinds import BUILT_IN
 from tinyvmi_build.config.model import Config
+from tinyvmi_build.explain.meanings import kinds
 from tinyvmi_build.paths import data_dir
 from tinyvmi_build.render import digest
 from tinyvmi_build.render.descriptor import NOTE_OWNER, NOTE_TYPE, canonical, descriptor, image_id
@@ -101,7 +103,12 @@ def flask_context(config: Config) -> dict[str, Any]:
 def check_items(config: Config) -> list[Item]:
     """What depends on the choice of checks alone."""
     return [
-        Item("c/checks.c.j2", "generated/checks.c", {"checks": config.checks_made}),
+        Item("c/checks.h.j2", "generated/tinyvmi_checks.h", {"known": CHECKS, "kinds": kinds()}),
+        Item("c/checks.c.j2", "generated/checks.c", {"checks": config.checks_made, "kinds": kinds()}),
+        *(
+            Item(f"checks/{name}/config.c.j2", f"generated/{name}_config.c", {"config": config})
+            for name in ("text", "modules")
+        ),
         *(
             Item(f"c/{name}.c.j2", f"generated/{name}.c", context)
             # Nothing shows that a tree's handlers leave vector registers alone (docs/design/digests.md).
@@ -112,10 +119,9 @@ def check_items(config: Config) -> list[Item]:
 
 def kernel_items(config: Config, kernels: Sequence[KernelProfile]) -> list[Item]:
     """The golden values: one file for all kernels, and one a kernel and check that has a table."""
-    context = {"kernels": [kernel_context(kernel) for kernel in kernels]}
+    context = {"kernels": [kernel_context(index, kernel) for index, kernel in enumerate(kernels)]}
     items = [
         Item("c/profiles.c.j2", "generated/profiles.c", context),
-        Item("c/profiles.h.j2", "generated/profiles.h", context),
     ]
     for index, kernel in enumerate(kernels):
         for check, values in table_contexts(config, kernel).items():

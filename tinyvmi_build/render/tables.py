@@ -6,7 +6,8 @@ import struct
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from tinyvmi_build.config.model import ALL_CHECKS, Config
+from tinyvmi_build.checks import CHECKS, has_table
+from tinyvmi_build.config.model import Config
 from tinyvmi_build.render.modules import modules
 
 if TYPE_CHECKING:
@@ -16,23 +17,38 @@ PAGE = 4096
 LINES_PER_PAGE = 64
 
 
-def kernel_context(kernel: KernelProfile) -> dict[str, Any]:
+def kernel_context(index: int, kernel: KernelProfile) -> dict[str, Any]:
     """Values of `templates/c/profiles.*.j2` for one kernel."""
     golden = kernel.golden
     context = dict(golden["kernel"])
     context.update(
+        index=index,
         release=kernel.release,
         build_id=kernel.build_id,
         build_id_bytes=bytes.fromhex(kernel.build_id),
         banner=golden["identity"]["banner"],
         banner_va=golden["identity"]["banner_va"],
-        syscall_table_count=len(golden["syscall-table"].get("tables", ())),
-        policy_globals_count=len(golden["policy-globals"].get("strings", ())),
+        tracked_size=_tracked_size(kernel),
+        golden=[
+            {
+                "name": name,
+                "reason": golden[name].get("unknown", ""),
+                "table": has_table(name) and "unknown" not in golden[name],
+            }
+            for name in CHECKS
+        ],
     )
-    for check in ALL_CHECKS:
-        # "" and not None: a template may ask for it and may not print it.
-        context[check.replace("-", "_") + "_unknown"] = golden[check].get("unknown", "")
     return context
+
+
+def _tracked_size(kernel: KernelProfile) -> int:
+    """Bytes from _text to the end of the code and constants that incremental checks follow."""
+    ends = [
+        kernel.golden[check]["va"] + len(kernel.blob(f"{check}.reloc_index")) // 4 * PAGE - PAGE
+        for check in ("text", "rodata")
+        if "unknown" not in kernel.golden[check]
+    ]
+    return max(ends, default=kernel.text_va) - kernel.text_va
 
 
 def table_contexts(config: Config, kernel: KernelProfile) -> dict[str, dict[str, Any]]:

@@ -4,6 +4,7 @@
 #define CHECKS_MODULES_INTERNAL_H
 
 #include "../text/internal.h"
+#include "golden.h"
 
 #define TV_MODULES_LISTED  1024 /* modules followed on the guest's list */
 #define TV_MODULES_NAME    56   /* MODULE_NAME_LEN, linux/moduleparam.h */

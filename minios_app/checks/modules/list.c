@@ -136,7 +136,7 @@ static void strange(struct tv_modules_state *s, const struct entry *e, const cha
     s->strange++;
     if (!res)
         return;
-    if (tv_config.unknown_modules)
+    if (tv_modules_config.report_unknown)
         tv_find(res, "unknown-module", keep(s, e->name), 0, e->at, NULL, 0, e->name, strlen(e->name),
                 "a module that the packages given do not explain");
     else

@@ -29,7 +29,7 @@ static bool module_entry(struct tv_kernel *k, uint64_t va)
 
 static bool possible(const struct tv_kernel *k)
 {
-    return k->profile->modules && k->profile->text;
+    return tv_modules_golden(k) && tv_text_golden(k);
 }
 
 static void detach(struct tv_kernel *k)
@@ -52,7 +52,7 @@ static void detach(struct tv_kernel *k)
 
 static int attach(struct tv_kernel *k)
 {
-    const struct tv_modules *m = k->profile->modules;
+    const struct tv_modules *m = tv_modules_golden(k);
     int err;
 
     if (!possible(k))
@@ -119,7 +119,7 @@ static void judge(struct tv_kernel *k, struct tv_result *res)
 static void run(struct tv_kernel *k, struct tv_result *res)
 {
     if (!possible(k)) {
-        tv_settle(res, k->profile->modules ? k->profile->text_reason : k->profile->modules_reason);
+        tv_settle(res, tv_modules_golden(k) ? tv_golden_reason(k, TV_CHECK_TEXT) : tv_golden_reason(k, TV_CHECK_MODULES));
         return;
     }
     state.judging = true;

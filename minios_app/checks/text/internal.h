@@ -4,6 +4,7 @@
 #define CHECKS_TEXT_INTERNAL_H
 
 #include "../lib/page_cache.h"
+#include "golden.h"
 
 #define TV_TEXT_BEFORE 16 /* bytes of the page before that a page is copied with */
 #define TV_TEXT_AFTER  64 /* of the page behind: no place is larger */

@@ -92,7 +92,7 @@ static bool sound(struct tv_text_state *s, struct tv_kernel *k, uint64_t kp, uin
 static void tell(struct tv_text_state *s, const char *symbol, uint64_t base, const struct tv_text_probe *probe,
                  const uint8_t *actual, uint32_t size)
 {
-    bool allowed = probe->sound && tv_config.allow_kprobes;
+    bool allowed = probe->sound && tv_text_config.allow_kprobes;
 
     tv_attribute(tv_tell(s->res, allowed, "kprobe", symbol, probe->va - base, probe->va, probe->original, size,
                          actual, size,

@@ -99,7 +99,7 @@ void tv_text_tell_calls(struct tv_text_state *s, const struct tv_text_area *a, s
             continue; /* the kernel's: told with its own calls */
         g = tv_text_generated(s, a->foreign[i]);
         known = g && g->known && starts(g->name, "bpf_dispatcher_");
-        tv_attribute(tv_tell(s->res, known && tv_config.allow_bpf, known ? "bpf" : "static-call", "_text",
+        tv_attribute(tv_tell(s->res, known && tv_text_config.allow_bpf, known ? "bpf" : "static-call", "_text",
                              key - s->text, key, NULL, 0, &a->foreign[i], sizeof(a->foreign[i]),
                              known ? bpf_note
                                    : "a static call leads to no function of the kernel or of a verified module, and to no "
@@ -116,7 +116,7 @@ static void tell_direct(struct tv_text_state *s)
         const struct tv_text_generated *g = tv_text_generated(s, target);
         bool known = g && g->known && starts(g->name, "bpf_trampoline_");
 
-        tv_attribute(tv_tell(s->res, known && tv_config.allow_bpf, known ? "bpf" : "ftrace", "_text", d->ip - s->text,
+        tv_attribute(tv_tell(s->res, known && tv_text_config.allow_bpf, known ? "bpf" : "ftrace", "_text", d->ip - s->text,
                              d->ip, NULL, 0, &d->target, sizeof(d->target),
                              known ? bpf_note : "a direct call of ftrace leads to code that no registry of the kernel has"),
                      target, name_of(g));
@@ -173,7 +173,7 @@ static void tell_livepatch(struct tv_text_state *s, struct tv_kernel *k, uint64_
     if (!tv_read_va(k, name_va, name, sizeof(name)))
         name[0] = 0;
     name[sizeof(name) - 1] = 0;
-    tv_attribute(tv_tell(s->res, tv_config.allow_livepatch, "livepatch", "_text", old - s->text, old, NULL, 0, &new,
+    tv_attribute(tv_tell(s->res, tv_text_config.allow_livepatch, "livepatch", "_text", old - s->text, old, NULL, 0, &new,
                          sizeof(new), "livepatch has replaced this function; that of the new one is a module's code"),
                  new, name);
 }

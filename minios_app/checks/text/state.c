@@ -15,7 +15,7 @@
 
 int tv_text_state_open(struct tv_text_state *s, struct tv_kernel *k)
 {
-    const struct tv_text *t = k->profile->text;
+    const struct tv_text *t = tv_text_golden(k);
 
     memset(s, 0, sizeof(*s));
     if (t->capability_words > TV_TEXT_CAPABILITY_WORDS)

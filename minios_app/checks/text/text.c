@@ -42,7 +42,7 @@ static uint8_t *const page = pass.window + TV_TEXT_BEFORE;
 
 static void detach(struct tv_kernel *k)
 {
-    if (!k->profile->text)
+    if (!tv_text_golden(k))
         return;
     if (starts)
         tv_free(starts);
@@ -55,7 +55,7 @@ static void detach(struct tv_kernel *k)
 
 static int attach(struct tv_kernel *k)
 {
-    const struct tv_text *t = k->profile->text;
+    const struct tv_text *t = tv_text_golden(k);
     uint32_t npages;
     int err;
 
@@ -266,7 +266,7 @@ static bool read_state_again(struct tv_kernel *k, struct tv_result *res)
 
 static void scan(struct tv_kernel *k, struct tv_result *res)
 {
-    const struct tv_text *t = k->profile->text;
+    const struct tv_text *t = tv_text_golden(k);
     uint32_t chunk, chunks, order;
 
     pass.kept = tv_kept_ready(&kept) ? &kept : NULL;
@@ -300,8 +300,8 @@ static void scan(struct tv_kernel *k, struct tv_result *res)
 
 static void run(struct tv_kernel *k, struct tv_result *res)
 {
-    if (!k->profile->text) {
-        tv_settle(res, k->profile->text_reason);
+    if (!tv_text_golden(k)) {
+        tv_settle(res, tv_golden_reason(k, TV_CHECK_TEXT));
         return;
     }
     scan(k, res);
@@ -332,7 +332,7 @@ static void look(struct tv_kernel *k, const struct tv_dirty *dirty, struct tv_re
 {
     bool ready = false;
 
-    if (!k->profile->text || !tv_kept_revisit(&kept, k, &range, dirty))
+    if (!tv_text_golden(k) || !tv_kept_revisit(&kept, k, &range, dirty))
         return;
     if (pass.kept)
         tv_kept_look_marked(&kept, &range.view);

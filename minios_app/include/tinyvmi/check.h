@@ -6,7 +6,7 @@
 #ifndef TINYVMI_CHECK_H
 #define TINYVMI_CHECK_H
 
-#include <tinyvmi/kernel.h>
+#include <tinyvmi/golden.h>
 
 enum tv_verdict { /* in order of precedence: a scan's verdict is its highest */
     TV_INTACT = 0,
@@ -16,6 +16,13 @@ enum tv_verdict { /* in order of precedence: a scan's verdict is its highest */
 };
 
 const char *tv_verdict_name(enum tv_verdict v);
+
+/* What a kind of findings is called in records, and whether such findings come and go while the kernel patches itself. */
+struct tv_finding_kind_info {
+    const char *name;
+    bool transient;
+};
+extern const struct tv_finding_kind_info tv_finding_kinds[TV_KIND_COUNT]; /* generated checks.c */
 
 #define TV_FINDINGS_MAX 16  /* reported of one check in one scan; all are counted */
 #define TV_FINDING_BYTES 128 /* of expected and of actual bytes */
@@ -70,18 +77,6 @@ struct tv_check {
 /* The checks that this image was configured to make (generated checks.c). */
 extern const struct tv_check *const tv_checks[];
 extern const uint32_t tv_check_count;
-
-extern const struct tv_check tv_check_identity;
-extern const struct tv_check tv_check_rodata;
-extern const struct tv_check tv_check_text;
-extern const struct tv_check tv_check_modules;
-extern const struct tv_check tv_check_syscall_table;
-extern const struct tv_check tv_check_idt;
-extern const struct tv_check tv_check_policy_globals;
-extern const struct tv_check tv_check_function_pointers;
-extern const struct tv_check tv_check_page_tables;
-extern const struct tv_check tv_check_ro_after_init;
-extern const struct tv_check tv_check_registers;
 
 /*
  * Count a finding and keep its details while there is room.  Byte strings are

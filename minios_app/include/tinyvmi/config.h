@@ -15,9 +15,6 @@ struct tv_config {
     uint32_t poll_ms;     /* from one look at what was written to the next; 0: none between scans */
     uint32_t time_budget_us;    /* work of a scan in one go, before it rests; 0: all of it */
     bool keep_bytes;      /* pages that were right are kept, and compared instead of digested */
-    /* What changes the kernel's code by the kernel's own means: told as notices, not as findings. */
-    bool allow_kprobes, allow_bpf, allow_livepatch;
-    bool unknown_modules; /* a module without a known .ko is a finding, not unverifiable */
 };
 
 extern const struct tv_config tv_config;

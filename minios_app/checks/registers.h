@@ -4,10 +4,10 @@
  * (checks/registers/golden.py says from where).  Code addresses are offsets from
  * _text, as in struct tv_gate; lists end with 0.
  */
-#ifndef TINYVMI_REGISTERS_H
-#define TINYVMI_REGISTERS_H
+#ifndef CHECKS_REGISTERS_H
+#define CHECKS_REGISTERS_H
 
-#include <tinyvmi/types.h>
+#include <tinyvmi/golden.h>
 
 #define TV_REG_CHOICES 4
 
@@ -32,5 +32,7 @@ struct tv_registers {
     const char *pv_reason;
     uint32_t event_callback, failsafe_callback, syscall_callback;
 };
+
+TV_GOLDEN(tv_registers_golden, struct tv_registers, TV_CHECK_REGISTERS)
 
 #endif

@@ -4,8 +4,8 @@
  * runs.  Addresses are offsets from _text; offsets of members are from the
  * structure that is named beside them.
  */
-#ifndef TINYVMI_TRACING_H
-#define TINYVMI_TRACING_H
+#ifndef CHECKS_TEXT_BOOKKEEPING_H
+#define CHECKS_TEXT_BOOKKEEPING_H
 
 #include <tinyvmi/types.h>
 
