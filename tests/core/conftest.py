@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.core import digests
+from tinyvmi_build.checks import CHECKS
+from tinyvmi_build.explain.meanings import kinds
 from tinyvmi_build.paths import data_dir
+from tinyvmi_build.render.env import environment, render
 
 FLAGS = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-mgeneral-regs-only", "-shared", "-fPIC"]
 
@@ -18,8 +21,13 @@ FLAGS = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-mgeneral-regs-onl
 def compile_shared(folder: Path, name: str, *sources: Path, compiler: str = "gcc") -> ctypes.CDLL:
     """Compile C files of the core into a library; the freestanding flags are those of the monitor."""
     library = folder / f"{name}.so"
-    include = data_dir("minios_app") / "include"
-    subprocess.run([compiler, *FLAGS, f"-I{include}", *map(str, sources), "-o", str(library)], check=True)
+    core = data_dir("minios_app")
+    numbers = render(
+        environment(data_dir("templates")), "c/checks.h.j2", "x.h", {"known": CHECKS, "kinds": kinds()}
+    )
+    (folder / "tinyvmi_checks.h").write_text(numbers)
+    include = [f"-I{path}" for path in (core / "include", core, folder)]
+    subprocess.run([compiler, *FLAGS, *include, *map(str, sources), "-o", str(library)], check=True)
     return ctypes.CDLL(str(library))
 
 
