@@ -124,5 +124,6 @@ def test_both_compilers_accept_it(tmp_path: Path, compiler: str, kernel: SmallKe
         (tmp_path / name).write_text(text)
     vectors = tuple(f"{end}.c" for end in digests.VECTOR_FLAGS)  # which have flags of their own, and tests
     sources = sorted(str(path) for path in tmp_path.glob("*.c") if not path.name.endswith(vectors))
-    include = data_dir("minios_app") / "include"
-    subprocess.run([compiler, *flags, f"-I{include}", f"-I{include.parent}", "-I.", "-c", *sources], check=True, cwd=tmp_path)
+    core = data_dir("minios_app")
+    include = [f"-I{core / 'include'}", f"-I{core}", "-I."]
+    subprocess.run([compiler, *flags, *include, "-c", *sources], check=True, cwd=tmp_path)
