@@ -12,7 +12,7 @@ import pytest
 
 from tinyvmi_build.config.model import Config, Monitor, Privilege
 from tinyvmi_build.lab.machine.packages import extract, fetch_source
-from tinyvmi_build.render.plan import flask_types, monitor_items, rendered
+from tinyvmi_build.render.plan import domain_items, flask_types, rendered
 
 CONFIG = Config(monitor=Monitor(name="web-1"), privilege=Privilege(mode="flask"))
 GENEROUS = replace(CONFIG, privilege=Privilege(mode="flask", domain_info=True, vcpu_context=True, pause=True))
@@ -34,7 +34,7 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def module(config: Config = CONFIG) -> str:
-    return rendered(monitor_items(config, []))["tinyvmi-web-1.te"]
+    return rendered(domain_items(config))["tinyvmi-web-1.te"]
 
 
 def grants(text: str) -> list[str]:
@@ -74,9 +74,9 @@ def test_all_optional_rights_build(policy: Path, tmp_path: Path) -> None:
 
 def test_the_label_is_in_the_config_of_flask_mode_alone() -> None:
     name = "tinyvmi-web-1.cfg"
-    assert 'seclabel = "system_u:system_r:tinyvmi_web_1_t"' in rendered(monitor_items(CONFIG, []))[name]
+    assert 'seclabel = "system_u:system_r:tinyvmi_web_1_t"' in rendered(domain_items(CONFIG))[name]
     stock = replace(CONFIG, privilege=Privilege())
-    assert "seclabel" not in rendered(monitor_items(stock, []))[name]
+    assert "seclabel" not in rendered(domain_items(stock))[name]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from tinyvmi_build.config.model import Config
 from tinyvmi_build.errors import Exit, MissingEnvironmentError
 from tinyvmi_build.image.build import build_host_checker, build_monitor
 from tinyvmi_build.image.inspect import inspect
+from tinyvmi_build.image.toolchain import describe_toolchain
 from tinyvmi_build.profile.profile import ProfileFile
 from tinyvmi_build.progress import Progress
 from tinyvmi_build.xen.folder import read_manifest
@@ -66,6 +67,10 @@ def test_two_builds_in_two_places_are_byte_identical(project, built, monkeypatch
     ):
         right = there.folder / os.path.relpath(left, built.folder)
         assert left.read_bytes() == right.read_bytes()
+
+
+def test_an_image_names_its_toolchain(built):
+    assert inspect(built.image).tinyvmi["toolchain"] == describe_toolchain()
 
 
 def test_a_second_build_does_nothing(workshop):

@@ -42,7 +42,7 @@ def uses(image: Path) -> list[tuple[int, str]]:
 
 @pytest.mark.parametrize("digest", VARIANTS)
 def test_only_digests_use_vector_registers(project, digest: str) -> None:
-    image = build_monitor(project(digest, f'[golden]\ndigest = "{digest}"\n'), Progress(quiet=True)).elf
+    image = build_monitor(project(digest, f'[golden]\nhash = "{digest}"\n'), Progress(quiet=True)).elf
     allowed = vector_code(image)
     found = uses(image)
     assert [use for use in found if not any(use[0] in code for code in allowed)] == []

@@ -54,7 +54,10 @@ def _table(image: Inspection) -> list[str]:
         return [*lines, "  none: this is not a monitor"]
     lines.append(f"  {'image id':<18} {image.image_id}")
     for name, value in image.tinyvmi.items():
-        values = value if isinstance(value, list) else [value]
+        if isinstance(value, dict):
+            values = [f"{key} {inner}" for key, inner in value.items()]
+        else:
+            values = value if isinstance(value, list) else [value]
         lines += [
             f"  {safe(name) if i == 0 else '':<18} {safe(str(v))}" for i, v in enumerate(values or [""])
         ]

@@ -13,7 +13,7 @@ from tinyvmi_build.config.model import Config
 from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.image.inspect import inspect
 from tinyvmi_build.image.meson import Compiled, compile_target, run_tool
-from tinyvmi_build.image.toolchain import require_toolchain, require_xen_libraries
+from tinyvmi_build.image.toolchain import describe_toolchain, require_toolchain, require_xen_libraries
 from tinyvmi_build.image.tree import build_on_tree
 from tinyvmi_build.minios.source import source
 from tinyvmi_build.profile.profile import ProfileFile
@@ -60,7 +60,8 @@ def profiles_of(config: Config, progress: Progress) -> ProfileFile:
 
 def render_monitor(loaded: Loaded, profiles: ProfileFile, folder: Path | None = None) -> list[Change]:
     """Write the rendered files into the build folder; what changed."""
-    return write_tree(folder or build_folder(loaded), rendered(plan(loaded.config, profiles)))
+    items = plan(loaded.config, profiles, describe_toolchain())
+    return write_tree(folder or build_folder(loaded), rendered(items))
 
 
 def build_monitor(

@@ -23,7 +23,7 @@ from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.profile.profile import ProfileFile
 from tinyvmi_build.progress import Progress
 from tinyvmi_build.records.collector import Event
-from tinyvmi_build.render.plan import artifact, monitor_items, rendered, seclabel
+from tinyvmi_build.render.plan import artifact, domain_items, rendered, seclabel
 from tinyvmi_build.report.report import JsonLines, Terminal
 from tinyvmi_build.xen.launch import Reporter
 
@@ -84,7 +84,7 @@ def monitor_files(built: BuildResult, folder: str = monitor.FILES) -> dict[str, 
 def policy_modules(*configs: Config) -> dict[str, str]:
     """The FLASK modules that `render` writes for `configs`, by name."""
     return {
-        artifact(config): rendered(monitor_items(config, []))[f"{artifact(config)}.te"] for config in configs
+        artifact(config): rendered(domain_items(config))[f"{artifact(config)}.te"] for config in configs
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,11 @@ NOTE_OWNER = "TinyVMI"
 NOTE_TYPE = 1
 
 
-def descriptor(config: Config, build_ids: Iterable[str]) -> dict[str, Any]:
-    """What an image of `config` for the kernels `build_ids` (hex) is made from; no path, no time."""
+def descriptor(config: Config, build_ids: Iterable[str], toolchain: Mapping[str, str]) -> dict[str, Any]:
+    """What an image of `config` for the kernels `build_ids` (hex) is made from, and with; no path, no time.
+
+    `toolchain` names the programs that compile it and their versions (tinyvmi_build/image/toolchain.py).
+    """
     base, base_rev = base_of(config)
     # The built-in base is a part of our own sources; a tree is one thing, our sources another.
     core = {} if base == BUILT_IN else {"core": _own_hash()}
@@ -36,6 +39,7 @@ def descriptor(config: Config, build_ids: Iterable[str]) -> dict[str, Any]:
         **core,
         "build_ids": list(build_ids),
         "checks": list(config.checks_made),
+        "toolchain": dict(toolchain),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,19 +29,19 @@ class Item:
     context: dict[str, Any]
 
 
-def plan(config: Config, profiles: Any) -> list[Item]:
-    """The files of a build of `config` for the kernels in `profiles` (a ProfileFile)."""
+def plan(config: Config, profiles: Any, toolchain: Mapping[str, str]) -> list[Item]:
+    """The files of a build of `config` by `toolchain` for the kernels in `profiles` (a ProfileFile)."""
     return [
-        *monitor_items(config, [k.build_id for k in profiles.kernels]),
+        *domain_items(config),
+        *identity_items(config, [k.build_id for k in profiles.kernels], toolchain),
         *check_items(config),
         *kernel_items(config, profiles.kernels),
         *minios_items(config),
     ]
 
 
-def monitor_items(config: Config, build_ids: Sequence[str]) -> list[Item]:
-    """What every monitor has, whatever it checks."""
-    description = descriptor(config, build_ids)
+def domain_items(config: Config) -> list[Item]:
+    """The domain of the monitor, for xl and for FLASK."""
     return [
         Item(
             "xl/monitor.cfg.j2",
@@ -49,6 +49,13 @@ def monitor_items(config: Config, build_ids: Sequence[str]) -> list[Item]:
             {"config": config, "image": f"{artifact(config)}.gz", "seclabel": seclabel(config)},
         ),
         Item("flask/monitor.te.j2", f"{artifact(config)}.te", flask_context(config)),
+    ]
+
+
+def identity_items(config: Config, build_ids: Sequence[str], toolchain: Mapping[str, str]) -> list[Item]:
+    """The configuration in the image, and the image's description of itself."""
+    description = descriptor(config, build_ids, toolchain)
+    return [
         Item(
             "c/config.c.j2",
             "generated/config.c",

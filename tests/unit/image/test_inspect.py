@@ -14,8 +14,10 @@ from tinyvmi_build.errors import UsageError
 from tinyvmi_build.image.inspect import inspect
 from tinyvmi_build.paths import data_dir
 from tinyvmi_build.render.descriptor import descriptor, image_id
-from tinyvmi_build.render.plan import monitor_items, rendered
+from tinyvmi_build.render.plan import identity_items, rendered
 
+IDS = ["ab" * 20]
+TOOLCHAIN = {"compiler": "gcc 12", "linker": "GNU ld 2.40"}
 XEN = """
 .section .note.Xen, "a", @note
     .long 4, 8, 6
@@ -31,7 +33,7 @@ _start: hlt
 def elf(tmp_path_factory):
     """An ELF file with the note that the renderer makes and one of Xen's."""
     folder = tmp_path_factory.mktemp("elf")
-    (folder / "note.c").write_text(rendered(monitor_items(Config(), ["ab" * 20]))["generated/note.c"])
+    (folder / "note.c").write_text(rendered(identity_items(Config(), IDS, TOOLCHAIN))["generated/note.c"])
     (folder / "xen.S").write_text(XEN)
     include = f"-I{data_dir('minios_app') / 'include'}"
     command = ["gcc", "-nostdlib", "-static", "-no-pie", include, "note.c", "xen.S", "-o", "image.elf"]
@@ -41,7 +43,7 @@ def elf(tmp_path_factory):
 
 def test_what_is_inside(elf):
     found = inspect(elf)
-    assert found.tinyvmi == descriptor(Config(), ["ab" * 20])
+    assert found.tinyvmi == descriptor(Config(), IDS, TOOLCHAIN)
     assert found.image_id == image_id(found.tinyvmi)
     assert found.xen == {"GUEST_OS": "Mini-OS"}
     assert not found.compressed

@@ -8,9 +8,10 @@ import pytest
 from tinyvmi_build.config.model import Config
 from tinyvmi_build.paths import data_dir
 from tinyvmi_build.render.descriptor import canonical, descriptor, image_id, tree_hash
-from tinyvmi_build.render.plan import monitor_items, rendered
+from tinyvmi_build.render.plan import domain_items, identity_items, rendered
 
 IDS = ["ab" * 20]
+TOOLCHAIN = {"compiler": "gcc (Debian 12.2.0-14) 12.2.0", "linker": "GNU ld 2.40"}
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def files(monkeypatch):
     """The rendered files, with the hashes of the sources held still so that goldens stay."""
     monkeypatch.setattr("tinyvmi_build.render.descriptor.tree_hash", lambda *folders: "0" * 64)
     monkeypatch.setattr("tinyvmi_build.render.env._template_hash", lambda env, template: "0" * 16)
-    return rendered(monitor_items(Config(), IDS))
+    return rendered([*domain_items(Config()), *identity_items(Config(), IDS, TOOLCHAIN)])
 
 
 def test_goldens(files, golden):
@@ -40,13 +41,16 @@ def test_the_c_compiles_without_a_warning(files, tmp_path, compiler):
 
 
 def test_the_description_has_no_place_and_every_input(tmp_path):
-    one = descriptor(Config(), IDS)
+    one = descriptor(Config(), IDS, TOOLCHAIN)
     assert json.loads(canonical(one)) == one
     assert set(one) == {
-        *("abi", "version", "name", "config", "templates", "base", "base_rev", "build_ids", "checks")
+        *("abi", "version", "name", "config", "templates", "base", "base_rev", "build_ids", "checks"),
+        "toolchain",
     }
     assert len(image_id(one)) == 16
-    assert image_id(one) != image_id(descriptor(Config(), IDS * 2))
+    assert image_id(one) != image_id(descriptor(Config(), IDS * 2, TOOLCHAIN))
+    newer = TOOLCHAIN | {"compiler": "gcc (Debian 14.2.0-19) 14.2.0"}
+    assert image_id(one) != image_id(descriptor(Config(), IDS, newer))
 
 
 def test_a_tree_hash_follows_names_and_contents(tmp_path):

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from tinyvmi_build.config.model import Config
-from tinyvmi_build.render.plan import monitor_items, rendered
+from tinyvmi_build.render.plan import domain_items, rendered
 
 EXAMPLES = Path(__file__).parents[3] / "xen-configs"
 
 
 def test_examples_are_what_render_writes(request):
-    files = {n: t for n, t in rendered(monitor_items(Config(), [])).items() if n.endswith((".cfg", ".te"))}
+    files = {n: t for n, t in rendered(domain_items(Config())).items() if n.endswith((".cfg", ".te"))}
     if request.config.getoption("--bless"):
         for name, text in files.items():
             (EXAMPLES / name).write_text(text)
