@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import shutil
-import subprocess
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -76,22 +71,5 @@ def test_nothing_breaks_it(code: bytes) -> None:
     assert insn is None or 1 <= insn.length <= min(15, len(code))
 
 
-_LINE = re.compile(r"^\s*([0-9a-f]+):\t((?:[0-9a-f]{2} )+)\s*(.*)$")
 
 
-@pytest.mark.skipif(not shutil.which("objdump"), reason="objdump (binutils) is not installed")
-def test_agrees_with_objdump() -> None:
-    program = Path("/bin/bash") if Path("/bin/bash").exists() else Path("/bin/sh")
-    listing = subprocess.run(
-        ["objdump", "-d", "-w", "-j", ".text", str(program)], capture_output=True, text=True, check=True
-    ).stdout
-    seen = 0
-    for line in listing.splitlines():
-        match = _LINE.match(line)
-        if not match or "(bad)" in match[3]:
-            continue
-        code = bytes.fromhex(match[2])
-        insn = decode(code + bytes(16))
-        assert insn and insn.length == len(code), line
-        seen += 1
-    assert seen > 1000

@@ -7,12 +7,12 @@ from tinyvmi_build.image.meson import run_tool
 
 
 def test_a_failing_tool_shows_its_command_and_output(tmp_path):
-    (tmp_path / "bad file.c").write_text("int x = ;\n")
+    (tmp_path / "bad file").write_text("echo 'error: expected expression' >&2; exit 1\n")
     with pytest.raises(MissingEnvironmentError) as caught:
-        run_tool(["gcc", "-c", str(tmp_path / "bad file.c")], "it does not compile")
+        run_tool(["sh", str(tmp_path / "bad file")], "it does not compile")
     assert caught.value.message.startswith("it does not compile:\n")
     assert "error: expected expression" in caught.value.message
-    assert f"(command: gcc -c '{tmp_path}/bad file.c')" in caught.value.message
+    assert f"(command: sh '{tmp_path}/bad file')" in caught.value.message
     with pytest.raises(MissingEnvironmentError, match="no-such-tool: No such file"):
         run_tool(["no-such-tool"], "x")
 

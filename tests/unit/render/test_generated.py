@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from tests.core import digests
 from tests.unit.checks import small_boot, small_modules, small_text
@@ -19,7 +15,6 @@ from tinyvmi_build.checks.registers import golden as registers
 from tinyvmi_build.checks.rodata import golden as rodata
 from tinyvmi_build.config.model import Config, PolicyGlobals
 from tinyvmi_build.kernel.relocs import RelocKind
-from tinyvmi_build.paths import data_dir
 from tinyvmi_build.profile.profile import SectionFacts
 from tinyvmi_build.render.plan import check_items, kernel_items, rendered
 
@@ -99,31 +94,3 @@ def test_generated_c_of_the_other_digest(golden: Callable[[str, str], None]) -> 
         golden(f"render/sha256/{name}", text)
 
 
-@pytest.mark.parametrize("compiler", ["gcc", "clang"])
-@pytest.mark.parametrize(
-    "kernel",
-    [
-        SmallKernel(),
-        SmallKernel(
-            idt="why */ not",
-            rodata="r",
-            syscall_table="s",
-            policy_globals="p",
-            text="t",
-            function_pointers="f",
-            page_tables="p",
-            ro_after_init="i",
-            registers="r",
-        ),  # fmt: skip
-    ],
-    ids=["known", "unknown"],
-)
-def test_both_compilers_accept_it(tmp_path: Path, compiler: str, kernel: SmallKernel) -> None:
-    flags = ["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-mgeneral-regs-only"]
-    for name, text in files(kernel).items():
-        (tmp_path / name).write_text(text)
-    vectors = tuple(f"{end}.c" for end in digests.VECTOR_FLAGS)  # which have flags of their own, and tests
-    sources = sorted(str(path) for path in tmp_path.glob("*.c") if not path.name.endswith(vectors))
-    core = data_dir("minios_app")
-    include = [f"-I{core / 'include'}", f"-I{core}", "-I."]
-    subprocess.run([compiler, *flags, *include, "-c", *sources], check=True, cwd=tmp_path)

@@ -4,7 +4,34 @@ The oracles are independent of the tables under test: exported symbols
 (`__ksymtab`) for kallsyms, the initial task for BTF, the system-call table for relocations.
 """
 
+import os
 import struct
+
+import pytest
+
+from tinyvmi_build.errors import MissingEnvironmentError
+from tinyvmi_build.kernel.image import KernelImage
+
+REAL = (
+    ("linux-image-cloud-amd64", "bookworm"),
+    ("linux-image-amd64", "bookworm"),
+    ("linux-image-cloud-amd64", "bullseye"),
+    ("linux-image-cloud-amd64", "trixie"),
+)
+
+
+@pytest.fixture(scope="session", params=REAL, ids=lambda p: f"{p[1]}-{p[0].removeprefix('linux-image-')}")
+def real(request) -> KernelImage:
+    """A kernel that Debian ships today."""
+    from tinyvmi_build.lab.machine.packages import fetch_kernel
+
+    try:
+        package = fetch_kernel(*request.param)
+    except MissingEnvironmentError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"no package: {error.message}")
+    return KernelImage.load(package)
 
 
 def test_names_itself(real):
