@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tinyvmi_build import json_output
 from tinyvmi_build.cli.options import VerbGroup, project_options
+
+if TYPE_CHECKING:
+    from tinyvmi_build.config.model import Key
 
 
 @click.group("config", cls=VerbGroup)
@@ -89,8 +93,8 @@ def schema() -> None:
     click.echo(schema_text(), nl=False)
 
 
-def _lists(key) -> bool:  # type: ignore[no-untyped-def]
-    return key.kind.schema()["type"] == "array"
+def _lists(key: Key) -> bool:
+    return bool(key.kind.schema()["type"] == "array")
 
 
 def _plain(value: object) -> object:

@@ -37,7 +37,7 @@ class VerbGroup(click.Group):
     command_class = Verb
 
 
-class DurationType(click.ParamType):
+class DurationType(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.2 only
     """A time as `tinyvmi_build.duration` reads it → milliseconds."""
 
     name = "time"

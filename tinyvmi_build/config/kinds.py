@@ -103,7 +103,7 @@ class Choice:
     def parse(self, value: Any, base: Path) -> str:
         if value not in self.values:
             raise ValueError(" or ".join(map(toml_string, self.values)))
-        return value
+        return str(value)
 
     def show(self, value: str) -> str:
         return toml_string(value)

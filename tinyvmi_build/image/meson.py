@@ -127,7 +127,8 @@ def _read_stamp(folder: Path) -> dict[str, object] | None:
     if not (folder / "build.ninja").is_file():
         return None
     try:
-        return json.loads((folder / _STAMP).read_text())
+        stamp: dict[str, object] = json.loads((folder / _STAMP).read_text())
+        return stamp
     except (OSError, ValueError):
         return None
 

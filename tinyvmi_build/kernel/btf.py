@@ -252,7 +252,7 @@ class Btf:
         kind, _, _, at = self._type(type_id)
         if kind != Kind.ARRAY:
             raise UsageError(f"{self.where}: '{type_name}.{path}' is no array in the kernel's BTF")
-        return struct.unpack_from("<I", self.data, at + 8)[0]
+        return int(struct.unpack_from("<I", self.data, at + 8)[0])
 
     def enum(self, type_name: str) -> dict[str, int]:
         """The enumerators of `type_name` and their values."""

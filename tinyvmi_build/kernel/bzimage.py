@@ -109,7 +109,7 @@ def _zstd(body: bytes, size: int) -> bytes:
     zstandard = _library("zstandard", "zstd", "pip install zstandard")
     try:
         with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(body)) as reader:
-            return reader.read(size + 1)
+            return bytes(reader.read(size + 1))
     except zstandard.ZstdError as error:
         raise _CorruptError(error) from None
 

@@ -90,7 +90,7 @@ class ElfFile:
             raise self._bad("unknown header sizes")
         self._check(phoff, phnum * phsize, "program headers")
         self._check(shoff, shnum * shsize, "section headers")
-        self._end = max(_EHDR.size, phoff + phnum * phsize, shoff + shnum * shsize)
+        self._end: int = max(_EHDR.size, phoff + phnum * phsize, shoff + shnum * shsize)
         self._notes_at: list[tuple[int, int, int]] = []  # offset, size, va
         self.segments = self._read_segments(phoff, phnum)
         self.sections = self._read_sections(shoff, shnum, shstrndx)

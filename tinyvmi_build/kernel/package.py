@@ -199,6 +199,6 @@ class _ZstdStream(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         try:
-            return self._reader.read(size)
+            return bytes(self._reader.read(size))
         except self._error as error:
             raise OSError(str(error)) from None

@@ -83,7 +83,7 @@ class GuestMemory:
             self._library.xenforeignmemory_unmap(self._handle, page, 1)
             why = os.strerror(-errors[0])
             raise MissingEnvironmentError(f"domain {self._domid} has no frame {gfn:#x} ({why})")
-        return page
+        return int(page)
 
 
 def main(argv: list[str]) -> int:

@@ -34,7 +34,7 @@ class Record:
 
     @property
     def type(self) -> str:
-        return self.body["type"]
+        return str(self.body["type"])
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import TypeVar
 
 from tinyvmi_build.records.protocol import safe
 
@@ -20,6 +21,7 @@ _KEYWORDS = frozenset(
     volatile while linux unix i386
     """.split()  # noqa: SIM905 - a list of words is easier to read
 )
+T = TypeVar("T")
 
 
 class Code(str):
@@ -88,7 +90,7 @@ def xl_str(value: str) -> Code:
     return Code('"' + "".join(text) + '"')
 
 
-def _expect(value, kind, name):  # type: ignore[no-untyped-def]
+def _expect(value: object, kind: type[T], name: str) -> T:
     if not isinstance(value, kind):
         raise ValueError(f"{name}: {type(value).__name__} {value!r} is not {kind.__name__}")
     return value

@@ -18,7 +18,7 @@ def _primes(n: int) -> list[int]:
 
 def _cube_root(n: int) -> int:
     """The largest integer whose cube is at most `n`."""
-    root = round(n ** (1 / 3))
+    root: int = round(n ** (1 / 3))
     while root**3 > n:
         root -= 1
     while (root + 1) ** 3 <= n:

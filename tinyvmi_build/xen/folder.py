@@ -64,13 +64,13 @@ def read_manifest(folder: Path) -> Manifest:
         raise UsageError(error.message, hint="build the monitor again with this version") from None
 
     def text(key: str) -> str:
-        return _field(path, data, key, str)
+        return str(_field(path, data, key, str))
 
     def number(key: str, least: int = 1) -> int:
         value = _field(path, data, key, int)
         if isinstance(value, bool) or not least <= value < 1 << 31:
             raise UsageError(f"{path}: '{key}' is {value!r}", hint="build the monitor again")
-        return value
+        return int(value)
 
     def file(key: str) -> Path:
         name = text(key)

@@ -81,7 +81,7 @@ class Apt:
                 )
             answers[key] = result.stdout
             memory.write_text(json.dumps(answers))
-        return answers[key]
+        return str(answers[key])
 
     def _command(self, tool: str, *args: str) -> list[str]:
         settings = {
