@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.core import digests
-from tinyvmi_build.checks import CHECKS
-from tinyvmi_build.explain.meanings import kinds
+from tinyvmi_build.checks import registry
 from tinyvmi_build.paths import data_dir
 from tinyvmi_build.render.env import environment, render
 
@@ -23,7 +22,10 @@ def compile_shared(folder: Path, name: str, *sources: Path, compiler: str = "gcc
     library = folder / f"{name}.so"
     core = data_dir("minios_app")
     numbers = render(
-        environment(data_dir("templates")), "c/checks.h.j2", "x.h", {"known": CHECKS, "kinds": kinds()}
+        environment(data_dir("templates")),
+        "c/checks.h.j2",
+        "x.h",
+        {"known": registry.names(), "kinds": registry.finding_kinds()},
     )
     (folder / "tinyvmi_checks.h").write_text(numbers)
     include = [f"-I{path}" for path in (core / "include", core, folder)]

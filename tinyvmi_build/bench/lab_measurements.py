@@ -13,7 +13,7 @@ from tinyvmi_build.bench.lab import MONITOR
 from tinyvmi_build.bench.plan import STEADY
 from tinyvmi_build.bench.result import ICOUNT, Run
 from tinyvmi_build.bench.statistics import spread
-from tinyvmi_build.checks.tamper import change
+from tinyvmi_build.checks.tamper import demonstration
 from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.lab.monitor import LiveGuest, Monitor
 from tinyvmi_build.lab.session import Lab
@@ -36,7 +36,6 @@ MODULES = (
     "loop?", "nbd?", "dm_mod", "dm_snapshot", "dm_crypt?", "raid0", "raid1", "raid10", "xfs",
     "fuse?", "overlay", "isofs", "squashfs", "sch_htb", "sch_fq",
 )  # fmt: skip
-_TAMPER = "syscall-table-getdents64"
 
 
 def work_program(folder: Path) -> Path:
@@ -65,7 +64,7 @@ def latency(profiles: ProfileFile, times: int, period_ms: int, progress: Progres
         kernel = watching.wait_kernel()
         watching.stop()
         guest = LiveGuest(target, kernel, profiles)
-        tamper = change(_TAMPER)
+        tamper = demonstration()
         start = int(kernel["text_pa"], 16) - guest.profile.text_va
         wish = {
             "monitor": MONITOR, "target": target.name, "period_ms": period_ms, "times": times,

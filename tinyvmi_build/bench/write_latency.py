@@ -10,6 +10,7 @@ from pathlib import Path
 from tinyvmi_build.bench.lab_measurements import Silent
 from tinyvmi_build.bench.result import Run
 from tinyvmi_build.bench.statistics import spread
+from tinyvmi_build.checks import registry
 from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.image.build import BuildResult, build_monitor
 from tinyvmi_build.lab.code_writes import MODULE, drive, place, poke_module
@@ -24,7 +25,6 @@ from tinyvmi_build.records.collector import ScanDone
 from tinyvmi_build.records.verdict import Verdict
 from tinyvmi_build.render.plan import artifact
 
-CHECKS = ("text", "rodata")
 _FOLDER = "/lab/monitor-written"  # in dom0
 _SELDOM = "600s"  # between two scans: what is told meanwhile a look has told
 
@@ -71,7 +71,7 @@ def written(what: Writing, times: int, progress: Progress) -> Callable[[Lab, Tar
             if done.verdict is not Verdict.INTACT:
                 raise MissingEnvironmentError(f"the target is {done.verdict} before anything is written")
             guest = LiveGuest(target, kernel, ProfileFile.load(what.built.profile))
-            for check in CHECKS:
+            for check in (check.name for check in registry.incremental()):
                 with progress.step(f"time {times} writes by the target, {check}"):
                     told = drive(lab, target, what.domain, "wp", place(guest, check), times)
                 wrong = {one["finding"]["check"] for one in told} - {check}

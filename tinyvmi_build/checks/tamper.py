@@ -6,7 +6,7 @@ the lab (through dom0) and to memory images on the host.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -38,13 +38,15 @@ class Change:
     caught_by: str | None
     description: str
     patches: Callable[[Guest], list[tuple[int, bytes]]]
-    #: Made before a monitor's first look, it hides the kernel (unverifiable) instead of being reported.
+    #: Made before a monitor's first scan, it hides the kernel (unverifiable) instead of being reported.
     hides_kernel: bool = False
     #: Commands by which a running guest makes the change and takes it back: what takes many writes
     #: is legitimate only as the kernel itself makes it, in one moment.
     by_guest: tuple[str, str] | None = None
     #: Modules that must be loaded.
     modules: tuple[str, ...] = ()
+    #: The one by which a monitor is shown to work.
+    demonstrates: bool = False
 
     def apply(self, guest: Guest) -> Callable[[], None]:
         """Write the patches; the returned function puts the old bytes back."""
@@ -85,31 +87,23 @@ class LiveRegisters(Guest, Protocol):
     def register(self, vcpu: int, name: str, value: int | None = None) -> int: ...
 
 
-def register_changes(kind: str = "pvh") -> list[RegisterChange]:
-    """Changes that no memory image can show, of a guest of `kind`, for a monitor that may read registers."""
-    from tinyvmi_build.checks.registers import tamper as registers
+def register_changes(kind: str = "pvh", names: Iterable[str] | None = None) -> list[RegisterChange]:
+    """Changes that no memory image can show, of a guest of `kind`: of the checks `names`, or of all."""
+    from tinyvmi_build.checks import registry
 
-    return registers.PV_CHANGES if kind == "pv" else registers.CHANGES
+    return [
+        change
+        for check in registry.checks()
+        if names is None or check.name in names
+        for change in check.register_changes(kind)
+    ]
 
 
 def changes() -> list[Change]:
     """Every change of the list, tampers and benign ones, in the order of the checks."""
-    from tinyvmi_build.checks.function_pointers import tamper as function_pointers
-    from tinyvmi_build.checks.identity import tamper as identity
-    from tinyvmi_build.checks.idt import tamper as idt
-    from tinyvmi_build.checks.modules import tamper as modules
-    from tinyvmi_build.checks.page_tables import tamper as page_tables
-    from tinyvmi_build.checks.policy_globals import tamper as policy_globals
-    from tinyvmi_build.checks.ro_after_init import tamper as ro_after_init
-    from tinyvmi_build.checks.rodata import tamper as rodata
-    from tinyvmi_build.checks.syscall_table import tamper as syscall_table
-    from tinyvmi_build.checks.text import tamper as text
+    from tinyvmi_build.checks import registry
 
-    files = (
-        *(identity, syscall_table, idt, policy_globals, rodata, text),
-        *(function_pointers, page_tables, ro_after_init, modules),
-    )
-    return [change for file in files for change in file.CHANGES]
+    return [change for check in registry.checks() for change in check.changes]
 
 
 def change(name: str) -> Change:
@@ -118,3 +112,8 @@ def change(name: str) -> Change:
         if candidate.name == name:
             return candidate
     raise KeyError(name)
+
+
+def demonstration() -> Change:
+    """The tamper that shows what a monitor does: one word, and what rootkits change first."""
+    return next(change for change in changes() if change.demonstrates)

@@ -58,8 +58,7 @@ def show(project: Path | None, sets: tuple[str, ...], origin: bool, as_json: boo
     loaded = load(project, sets)
     rows = []
     for key in KEYS.values():
-        value = getattr(getattr(loaded.config, key.section), key.attribute)
-        rows.append((key, value, loaded.origins[key.dotted]))
+        rows.append((key, key.value(loaded.config), loaded.origins[key.dotted]))
     if as_json:
         document = {
             "file": str(loaded.file),

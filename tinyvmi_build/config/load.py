@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import os
 import tomllib
@@ -146,7 +145,7 @@ def _plain(path: tuple[str, ...]) -> str:
 
 
 def _build(settings: Mapping[tuple[str, ...], Setting]) -> tuple[Config, dict[str, str]]:
-    values: dict[str, dict[str, Any]] = {}
+    values: dict[tuple[str, ...], Any] = {}
     origins = {}
     for path, key in KEYS.items():
         setting = settings.get(path)
@@ -159,15 +158,8 @@ def _build(settings: Mapping[tuple[str, ...], Setting]) -> tuple[Config, dict[st
             raise UsageError(
                 f"{setting.origin}: '{key.dotted}' must be {error}, not {_shown(setting.value)}"
             ) from error
-        values.setdefault(key.section, {})[key.attribute] = value
-    config = Config()
-    return dataclasses.replace(
-        config,
-        **{
-            section: dataclasses.replace(getattr(config, section), **found)
-            for section, found in values.items()
-        },
-    ), origins
+        values[path] = value
+    return Config().with_values(values), origins
 
 
 def _check_whole(config: Config, path: Path) -> None:

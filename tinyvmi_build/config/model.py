@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from tinyvmi_build.checks import registry
+from tinyvmi_build.config.key import key
 from tinyvmi_build.config.kinds import (
     BUILT_IN,
     Bool,
@@ -19,7 +22,6 @@ from tinyvmi_build.config.kinds import (
     GitTree,
     Int,
     Kind,
-    Strings,
     Text,
     Tree,
 )
@@ -27,37 +29,33 @@ from tinyvmi_build.config.kinds import (
 NAME = Text(r"[a-z0-9][a-z0-9-]{0,30}", "1 to 31 lower-case letters, digits and dashes")
 
 
-def _key(kind: Kind, default: Any, doc: str) -> Any:
-    return field(default=default, metadata={"kind": kind, "doc": doc})
-
-
 @dataclass(frozen=True)
 class Monitor:
     """The monitor's own domain and its rhythm."""
 
-    name: str = _key(NAME, "guest", "Names the build folder, the image and the domain tinyvmi-NAME.")
-    memory: int = _key(Int(8, 1024, "MiB"), 32, "Memory of the monitor's domain, MiB.")
-    period: int = _key(
+    name: str = key(NAME, "guest", "Names the build folder, the image and the domain tinyvmi-NAME.")
+    memory: int = key(Int(8, 1024, "MiB"), 32, "Memory of the monitor's domain, MiB.")
+    period: int = key(
         Duration(10, 86_400_000), 60_000, "From the start of one scan of everything to the next."
     )
-    poll: int = _key(
+    poll: int = key(
         Duration(0, 60_000),
         100,
         "From one incremental check to the next, between scans: of what the target has written, "
         "and of whatever costs little. 0ms: none.",
     )
-    time_budget: int = _key(
+    time_budget: int = key(
         Int(0, 1_000_000, "microseconds"),
         0,
         "How long a scan may work before it yields the processor, "
         "so that it is spread over half a period; 0: it does not yield.",
     )
-    jitter: int = _key(
+    jitter: int = key(
         Int(0, 50, "percent"),
         10,
         "Each period varies by up to this many percent, so that it cannot be foreseen.",
     )
-    heartbeat: int = _key(
+    heartbeat: int = key(
         Duration(100, 3_600_000), 5000, "The monitor says at least this often that it lives."
     )
 
@@ -66,7 +64,7 @@ class Monitor:
 class Target:
     """The guest that is watched."""
 
-    domain: str = _key(
+    domain: str = key(
         Text(r"[A-Za-z0-9_+:@./-]{0,128}", "a domain's name or number, in quotes"),
         "",
         "Its name or domid; may be left to `launch --target`.",
@@ -77,99 +75,50 @@ class Target:
 class Kernel:
     """The kernels that the guest may run."""
 
-    packages: tuple[Path, ...] = _key(
+    packages: tuple[Path, ...] = key(
         FilePaths(), (), "Packages (.deb), vmlinuz files or folders, relative to this file."
     )
-    modules: tuple[Path, ...] = _key(
+    modules: tuple[Path, ...] = key(
         FilePaths(), (), "More modules: .ko files, packages, or folders of such; all of them are verified."
     )
-    profile: Path | None = _key(FilePath(), None, "Or a profile that `profile build` has made of them.")
+    profile: Path | None = key(FilePath(), None, "Or a profile that `profile build` has made of them.")
+
+
+S = TypeVar("S")
 
 
 @dataclass(frozen=True)
 class Checks:
-    """What is compared, in this order: what is soon judged is soon told.  Each can be switched off."""
+    """What is compared, in this order: a check that is quick comes first.  Each can be switched off."""
 
-    identity: bool = _key(Bool(), True, "The kernel's build-id and banner.")
-    syscall_table: bool = _key(Bool(), True, "Every entry of the system call tables.")
-    idt: bool = _key(Bool(), True, "Every gate of the interrupt descriptor table.")
-    policy_globals: bool = _key(Bool(), True, "Strings that decide which program the kernel starts as root.")
-    function_pointers: bool = _key(Bool(), True, "Every static pointer to a function, or to a table of them.")
-    page_tables: bool = _key(Bool(), True, "That every task sees the same kernel: the roots of page tables.")
-    registers: bool = _key(
-        Bool(),
-        True,
-        "Entry points and protection in every processor's registers; with privilege.vcpu_context.",
-    )
-    ro_after_init: bool = _key(Bool(), True, "What the kernel writes at boot and never again.")
-    rodata: bool = _key(Bool(), True, "Every page of the kernel's read-only data, by digest.")
-    text: bool = _key(Bool(), True, "Every byte of the kernel's code, patched places included.")
-    modules: bool = _key(Bool(), True, "Every byte of the code and read-only data of loaded modules.")
+    off: frozenset[str] = frozenset()
+    #: Those that differ from their defaults; `of` gives any.
+    settings: tuple[Any, ...] = ()
 
     @property
     def enabled(self) -> tuple[str, ...]:
-        """The names of the checks that are on, in their own order."""
-        return tuple(key_name(f.name) for f in dataclasses.fields(self) if getattr(self, f.name))
+        """The names of the checks that are on, in the order of a scan."""
+        return tuple(name for name in registry.names() if name not in self.off)
+
+    def of(self, settings: type[S]) -> S:
+        """What the table of a check says, by the type of its settings."""
+        return next((own for own in self.settings if type(own) is settings), None) or settings()
 
 
 @dataclass(frozen=True)
 class Golden:
     """How the target's pages are compared with the package's."""
 
-    comparison: str = _key(
+    comparison: str = key(
         Choice(("bytes", "digest")),
         "bytes",
         "`bytes`: a page whose digest was right is kept, and compared from then on, for as much memory "
         "as the kernel's code and constants take. `digest`: each is digested in each scan: a smaller domain.",
     )
-    hash: str = _key(
+    hash: str = key(
         Choice(("blake3", "sha256")),
         "blake3",
         "What pages are digested by. Both are as secure; BLAKE3 is the faster one.",
-    )
-
-
-_POLICY = Choice(("finding", "allow"))
-
-
-@dataclass(frozen=True)
-class TextPolicy:
-    """What administrators may put into the kernel's code: a finding, or allowed and told as a notice."""
-
-    kprobes: str = _key(
-        _POLICY, "finding", "Kprobes in the kernel's own table, with handlers in its own code."
-    )
-    bpf: str = _key(
-        _POLICY,
-        "finding",
-        "Calls of code that the kernel made of BPF programs; that code cannot be verified.",
-    )
-    livepatch: str = _key(_POLICY, "finding", "Functions that livepatch replaces.")
-
-
-@dataclass(frozen=True)
-class PolicyGlobals:
-    """Values that may stand there; without any, the one compiled into the kernel."""
-
-    modprobe_path: tuple[str, ...] | None = _key(Strings(256), None, "What runs to load a module.")
-    core_pattern: tuple[str, ...] | None = _key(
-        Strings(128), None, "Where core dumps go, or to which program."
-    )
-
-
-@dataclass(frozen=True)
-class Modules:
-    """Which modules can be verified, and what becomes of others."""
-
-    include: tuple[str, ...] = _key(
-        Strings(128),
-        ("@common",),
-        "Names or patterns; what they depend on comes by itself. `@common`: what guests usually load.",
-    )
-    unknown: str = _key(
-        Choice(("unverifiable", "tampered")),
-        "unverifiable",
-        "Of a loaded module that is none of them: the verdict, with its name.",
     )
 
 
@@ -177,7 +126,7 @@ class Modules:
 class MiniOS:
     """The Mini-OS underneath."""
 
-    tree: str | Path | GitTree = _key(
+    tree: str | Path | GitTree = key(
         Tree(),
         BUILT_IN,
         '"built-in", or a tree of the Xen Project\'s: its folder, or { git = "URL", rev = "COMMIT" }.',
@@ -188,18 +137,18 @@ class MiniOS:
 class Privilege:
     """How the monitor gets at its target's memory."""
 
-    mode: str = _key(
+    mode: str = key(
         Choice(("target", "flask")),
         "target",
         "`target`: XEN_DOMCTL_set_target, on any stock Xen. `flask`: a policy for a Xen with XSM.",
     )
-    domain_info: bool = _key(
+    domain_info: bool = key(
         Bool(), False, "In FLASK mode: the monitor may ask Xen for its target's size and state."
     )
-    vcpu_context: bool = _key(
+    vcpu_context: bool = key(
         Bool(), False, "In FLASK mode: it may read registers, which the check `registers` needs."
     )
-    pause: bool = _key(Bool(), False, "In FLASK mode: it may pause its target and let it run again.")
+    pause: bool = key(Bool(), False, "In FLASK mode: it may pause its target and let it run again.")
 
 
 @dataclass(frozen=True)
@@ -210,11 +159,6 @@ class Config:
     target: Target = Target()
     kernel: Kernel = Kernel()
     checks: Checks = Checks()
-    policy_globals: PolicyGlobals = field(
-        default=PolicyGlobals(), metadata={"path": ("checks", "policy-globals")}
-    )
-    text_policy: TextPolicy = field(default=TextPolicy(), metadata={"path": ("checks", "text")})
-    modules: Modules = field(default=Modules(), metadata={"path": ("checks", "modules")})
     golden: Golden = Golden()
     minios: MiniOS = MiniOS()
     privilege: Privilege = Privilege()
@@ -222,16 +166,34 @@ class Config:
     @property
     def checks_made(self) -> tuple[str, ...]:
         """The names of the checks that the image makes: those that are on and have what they need."""
-        without = () if self.privilege.vcpu_context else ("registers",)
-        return tuple(name for name in self.checks.enabled if name not in without)
+        off = self.checks.off
+        return tuple(c.name for c in registry.checks() if c.name not in off and c.possible(self))
+
+    def with_values(self, values: Mapping[tuple[str, ...], Any]) -> Config:
+        """This configuration with the values of some keys, by their paths, replaced."""
+        off = set(self.checks.off)
+        by_owner: dict[Any, dict[str, Any]] = {}
+        for path, value in values.items():
+            key = KEYS[path]
+            if key.switches:
+                off = off - {key.switches} if value else off | {key.switches}
+            else:
+                by_owner.setdefault(key.owner, {})[key.attribute] = value
+        sections = {
+            owner: dataclasses.replace(getattr(self, owner), **found)
+            for owner, found in by_owner.items()
+            if isinstance(owner, str)
+        }
+        settings = {type(own): own for own in self.checks.settings}
+        for owner, found in by_owner.items():
+            if not isinstance(owner, str):
+                settings[owner] = dataclasses.replace(self.checks.of(owner), **found)
+        checks = Checks(frozenset(off), tuple(own for own in settings.values() if own != type(own)()))
+        return dataclasses.replace(self, checks=checks, **sections)
 
     def digest(self) -> str:
         """SHA-256 (hex) of everything but places: build-ids stand for kernels, `base_rev` for a tree."""
-        values = {
-            key.dotted: getattr(getattr(self, key.section), key.attribute)
-            for key in KEYS.values()
-            if key.section != "kernel"
-        }
+        values = {key.dotted: key.value(self) for key in KEYS.values() if key.owner != "kernel"}
         if values["minios.tree"] != BUILT_IN:
             values["minios.tree"] = "mini-os"
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
@@ -242,44 +204,69 @@ class Key:
     """One key: where it stands in TOML and in `Config`."""
 
     path: tuple[str, ...]  # e.g. ("checks", "policy-globals", "core_pattern")
-    section: str  # attribute of Config
+    owner: str | type[Any]  # an attribute of Config, or the type of a check's settings
     attribute: str
     kind: Kind
     default: Any
     doc: str
+    switches: str = ""  # the check that it switches on or off
 
     @property
     def dotted(self) -> str:
         return ".".join(self.path)
 
-
-def key_name(attribute: str) -> str:
-    """The name of a check, from its attribute."""
-    return attribute.replace("_", "-")
-
-
-def sections() -> dict[tuple[str, ...], Any]:
-    """TOML table path → the dataclass instance with its defaults, in order."""
-    return {tuple(f.metadata.get("path", (f.name,))): f.default for f in dataclasses.fields(Config)}
+    def value(self, config: Config) -> Any:
+        """What `config` has."""
+        if self.switches:
+            return self.switches not in config.checks.off
+        owner = getattr(config, self.owner) if isinstance(self.owner, str) else config.checks.of(self.owner)
+        return getattr(owner, self.attribute)
 
 
-def _keys() -> dict[tuple[str, ...], Key]:
-    keys = {}
-    for section in dataclasses.fields(Config):
-        path = tuple(section.metadata.get("path", (section.name,)))
-        for entry in dataclasses.fields(section.default):  # type: ignore[arg-type]
-            name = key_name(entry.name) if section.name == "checks" else entry.name
-            key = Key(
-                (*path, name),
-                section.name,
-                entry.name,
-                entry.metadata["kind"],
-                entry.default,
-                entry.metadata["doc"],
-            )
-            keys[key.path] = key
-    return keys
+@dataclass(frozen=True)
+class Section:
+    """A table of tinyvmi.toml."""
+
+    path: tuple[str, ...]
+    doc: str
+    keys: tuple[Key, ...]
 
 
-KEYS: dict[tuple[str, ...], Key] = _keys()
-ALL_CHECKS: tuple[str, ...] = Checks().enabled
+def sections() -> dict[tuple[str, ...], Section]:
+    """Every table by its path, in order."""
+    found = []
+    for part in dataclasses.fields(Config):
+        if part.name != "checks":
+            found.append(_section((part.name,), part.name, type(part.default)))
+            continue
+        found.append(_switches())
+        for check in registry.checks():
+            if check.settings is not None:
+                found.append(_section(("checks", check.name), check.settings, check.settings))
+    return {section.path: section for section in found}
+
+
+def _section(path: tuple[str, ...], owner: str | type[Any], declared: type[Any]) -> Section:
+    keys = tuple(
+        Key(
+            path=(*path, entry.name),
+            owner=owner,
+            attribute=entry.name,
+            kind=entry.metadata["kind"],
+            default=entry.default,
+            doc=entry.metadata["doc"],
+        )
+        for entry in dataclasses.fields(declared)
+    )
+    return Section(path, declared.__doc__ or "", keys)
+
+
+def _switches() -> Section:
+    keys = tuple(
+        Key(("checks", check.name), "checks", check.identifier, Bool(), True, check.summary, check.name)
+        for check in registry.checks()
+    )
+    return Section(("checks",), Checks.__doc__ or "", keys)
+
+
+KEYS: dict[tuple[str, ...], Key] = {key.path: key for section in sections().values() for key in section.keys}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tinyvmi_build.config.model import KEYS, sections
+from tinyvmi_build.config.model import sections
 
 SCHEMA_FILE = "tinyvmi.schema.json"
 
@@ -21,19 +21,18 @@ def schema() -> dict[str, Any]:
         "additionalProperties": False,
         "properties": {},
     }
-    for path, default in sections().items():
+    for path, section in sections().items():
         table: dict[str, Any] = {
             "type": "object",
-            "description": type(default).__doc__,
+            "description": section.doc,
             "additionalProperties": False,
             "properties": {},
         }
-        for key in KEYS.values():
-            if key.path[:-1] == path:
-                entry = key.kind.schema() | {"description": key.doc}
-                if isinstance(key.default, bool | int | str) and key.default != "":
-                    entry["default"] = json.loads(key.kind.show(key.default))
-                table["properties"][key.path[-1]] = entry
+        for key in section.keys:
+            entry = key.kind.schema() | {"description": key.doc}
+            if isinstance(key.default, bool | int | str) and key.default != "":
+                entry["default"] = json.loads(key.kind.show(key.default))
+            table["properties"][key.path[-1]] = entry
         parent = root
         for name in path[:-1]:
             parent = parent["properties"][name]

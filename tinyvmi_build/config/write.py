@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from tinyvmi_build.config.model import KEYS, sections
+from tinyvmi_build.config.model import sections
 from tinyvmi_build.config.schema import SCHEMA_FILE
 
 
@@ -15,14 +15,12 @@ def commented(values: dict[tuple[str, ...], Any]) -> str:
         f"#:schema ./{SCHEMA_FILE}",
         "# What TinyVMI is to watch, and how.  `tinyvmi-build config show --origin` tells what holds.",
     ]
-    for path, default in sections().items():
+    for path, section in sections().items():
         # A check's own table excludes the plain switch above it: a comment while nothing is set in it.
         used = not path[:-1] or any(key[:-1] == path for key in values)
         header = f"{'' if used else '# '}[{'.'.join(path)}]"
-        lines += ["", *_comment(type(default).__doc__ or ""), header]
-        for key in KEYS.values():
-            if key.path[:-1] != path:
-                continue
+        lines += ["", *_comment(section.doc), header]
+        for key in section.keys:
             lines += _comment(key.doc)
             if key.path in values:
                 lines.append(f"{key.path[-1]} = {key.kind.show(values[key.path])}")

@@ -9,16 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-_CODE_CHECKS = ("text", "modules")
 _MAX_INSTRUCTIONS = 8
 _TARGET = re.compile(r"0x[0-9a-f]{9,16}\b")
-
-_NO_CODE = ("mapping", "page-digest", "pointer", "runtime-const", "lock", "livepatch", "bpf")
-
-
-def is_code(check: str, kind: str) -> bool:
-    """Whether the bytes of such a finding are instructions."""
-    return check in _CODE_CHECKS and kind not in _NO_CODE
 
 
 def instructions(code: bytes, address: int, name: Callable[[int], str]) -> tuple[str, ...]:

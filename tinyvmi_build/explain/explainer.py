@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tinyvmi_build.errors import TinyVMIError
-from tinyvmi_build.explain.disassemble import instructions, is_code
+from tinyvmi_build.explain.disassemble import instructions
 from tinyvmi_build.explain.meanings import meaning
 from tinyvmi_build.explain.recover import Changed, code_change, data_span, wanted_data
 
@@ -113,9 +113,9 @@ class Explainer:
             at = int(known.address or body["address"], 16)
             known = replace(known, symbol=module.name(at) or known.symbol)
         named = self._naming(module)
-        said = meaning(body["check"], body["kind"])
-        known = replace(known, meaning=said.what, attribution=said.who)
-        if not is_code(body["check"], body["kind"]) or _is_pointer(body) or known.cut:
+        kind = meaning(body["check"], body["kind"])
+        known = replace(known, meaning=kind.meaning, attribution=kind.attribution)
+        if not kind.is_code or _is_pointer(body) or known.cut:
             return known
         address = int(known.address or body["address"], 16)
         code = [

@@ -52,10 +52,9 @@ def profiles_of(config: Config, progress: Progress) -> ProfileFile:
     """The profiles that the configuration names: loaded, or built from the packages."""
     if config.kernel.profile is not None:
         return ProfileFile.load(config.kernel.profile)
-    from tinyvmi_build.profile.build import Wanted, build
+    from tinyvmi_build.profile.build import build, wanted_modules
 
-    wanted = Wanted(config.modules.include, config.kernel.modules) if config.checks.modules else None
-    return build(config.kernel.packages, progress, wanted)
+    return build(config.kernel.packages, progress, wanted_modules(config))
 
 
 def render_monitor(loaded: Loaded, profiles: ProfileFile, folder: Path | None = None) -> list[Change]:

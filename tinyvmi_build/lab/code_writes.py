@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tinyvmi_build.checks.text.patch_sites import Places
-from tinyvmi_build.checks.text.regions import Kind
+from tinyvmi_build.checks import registry
 from tinyvmi_build.lab.machine.kernel_module import built_module
 from tinyvmi_build.lab.machine.packages import SUITE
 from tinyvmi_build.lab.monitor import LiveGuest
 from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.lab.target import Target
 from tinyvmi_build.paths import data_dir
-from tinyvmi_build.profile.profile import KernelProfile
 
 MODULE = "lib/poke.ko"  # in the target
 
@@ -35,24 +33,11 @@ class Place:
     bad: bytes
 
 
-def in_text(kernel: KernelProfile) -> int:
-    """Link address of plain code that the guest does not run, in machine_kexec()."""
-    va = kernel.symbols.lookup("machine_kexec")
-    places = Places(kernel)
-    at = next(p for p in places.of(Kind.FTRACE) if va <= p.va < va + 32).va + 5
-    while any(places.at(at + n) for n in range(4)):
-        at += 1
-    return at
-
-
-def in_rodata(kernel: KernelProfile) -> int:
-    """Link address of a pointer that the guest does not use: llseek of /dev/full."""
-    return kernel.symbols.lookup("full_fops") + 8
-
-
 def place(guest: LiveGuest, check: str) -> Place:
-    """A place that the check `text` or `rodata` compares."""
-    at = {"text": in_text, "rodata": in_rodata}[check](guest.profile)
+    """A place that `check`, which has an incremental form, compares."""
+    found = registry.find(check)
+    assert found is not None and found.unused_address is not None, check
+    at = found.unused_address(guest.profile)
     good = guest.read(at, 4)
     return Place(check, at + guest.delta, good, bytes(byte ^ 0x11 for byte in good))
 

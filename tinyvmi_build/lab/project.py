@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tinyvmi_build.checks.policy_globals.tamper import ALLOWED_CORE_PATTERN
+from tinyvmi_build.checks import registry
 from tinyvmi_build.config.load import FILE_NAME, Loaded, load
 from tinyvmi_build.lab.machine.packages import fetch_kernel
 from tinyvmi_build.paths import cache_dir
@@ -21,9 +21,6 @@ domain = "target"
 
 [kernel]
 packages = [{package}]
-
-[checks.policy-globals]
-core_pattern = ["core", {allowed}]
 """
 
 
@@ -31,10 +28,20 @@ def own_project(progress: Progress) -> Path:
     """The tinyvmi.toml of the lab's own project, for the cloud kernel that Debian offers today."""
     project = cache_dir("lab") / FILE_NAME
     package = fetch_kernel(progress=progress)
-    text = _TEMPLATE.format(package=json.dumps(str(package)), allowed=json.dumps(ALLOWED_CORE_PATTERN))
+    text = _TEMPLATE.format(package=json.dumps(str(package))) + _check_settings()
     if not project.exists() or project.read_text() != text:
         project.write_text(text)
     return project
+
+
+def _check_settings() -> str:
+    """What each check wants the lab's project to allow, as TOML."""
+    lines = []
+    for check in registry.checks():
+        if check.lab_settings:
+            lines += ["", f"[checks.{check.name}]"]
+            lines += [f"{key} = {json.dumps(list(value))}" for key, value in check.lab_settings.items()]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def loaded_project(project: Path | None, sets: tuple[str, ...], progress: Progress) -> Loaded:

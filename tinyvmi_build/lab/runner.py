@@ -83,9 +83,7 @@ def monitor_files(built: BuildResult, folder: str = monitor.FILES) -> dict[str, 
 
 def policy_modules(*configs: Config) -> dict[str, str]:
     """The FLASK modules that `render` writes for `configs`, by name."""
-    return {
-        artifact(config): rendered(domain_items(config))[f"{artifact(config)}.te"] for config in configs
-    }
+    return {artifact(config): rendered(domain_items(config))[f"{artifact(config)}.te"] for config in configs}
 
 
 def run(
@@ -123,7 +121,7 @@ def run(
         target = lab.create_target(kind=guest_kind, label=label)
         watching = Monitor(lab, target, teller, domain=artifact(loaded.config))
         guest = LiveGuest(target, watching.wait_kernel(), profiles)
-        registers = register_changes(guest_kind) if "registers" in loaded.config.checks_made else []
+        registers = register_changes(guest_kind, loaded.config.checks_made)
         for scenario in chosen:
             teller.scenario(scenario)
             results[scenario.name] = play(scenario, Stage(target, watching, guest, teller.step, registers))

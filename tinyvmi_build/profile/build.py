@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tinyvmi_build
 from tinyvmi_build.errors import UsageError
@@ -32,6 +32,9 @@ from tinyvmi_build.profile.container import PackedSection
 from tinyvmi_build.profile.profile import KernelProfile, ProfileFile
 from tinyvmi_build.progress import Progress
 
+if TYPE_CHECKING:
+    from tinyvmi_build.config.model import Config
+
 _TOOL_PARTS = ("kernel", "profile", "checks")  # what a profile's content depends on
 
 
@@ -44,6 +47,16 @@ class Wanted:
 
     include: tuple[str, ...]
     extra: tuple[Path, ...] = ()
+
+
+def wanted_modules(config: Config) -> Wanted | None:
+    """Those that a configuration names; None if its monitor verifies none."""
+    from tinyvmi_build.checks.modules.check import CHECK
+    from tinyvmi_build.checks.modules.settings import ModulesSettings
+
+    if CHECK.name in config.checks.off:
+        return None
+    return Wanted(config.checks.of(ModulesSettings).include, config.kernel.modules)
 
 
 def build(
@@ -247,9 +260,9 @@ def _cached(path: Path) -> KernelProfile | None:
 def profile_of(image: KernelImage) -> KernelProfile:
     """The profile of one kernel, golden values included."""
     # Here, so that a build that the cache answers loads none of it.
-    from tinyvmi_build import checks as golden
+    from tinyvmi_build.checks import registry
 
-    values, blobs = golden.compute(image)
+    values, blobs = registry.compute(image)
     facts = {
         "build_id": image.build_id,
         "release": image.release,

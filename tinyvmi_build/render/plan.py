@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tinyvmi_build.checks import CHECKS
+from tinyvmi_build.checks import registry
 from tinyvmi_build.config.kinds import BUILT_IN
 from tinyvmi_build.config.model import Config
-from tinyvmi_build.explain.meanings import kinds
 from tinyvmi_build.paths import data_dir
 from tinyvmi_build.render import digest
 from tinyvmi_build.render.descriptor import NOTE_OWNER, NOTE_TYPE, canonical, descriptor, image_id
@@ -109,12 +109,14 @@ def flask_context(config: Config) -> dict[str, Any]:
 
 def check_items(config: Config) -> list[Item]:
     """What depends on the choice of checks alone."""
+    kinds = registry.finding_kinds()
     return [
-        Item("c/checks.h.j2", "generated/tinyvmi_checks.h", {"known": CHECKS, "kinds": kinds()}),
-        Item("c/checks.c.j2", "generated/checks.c", {"checks": config.checks_made, "kinds": kinds()}),
+        Item("c/checks.h.j2", "generated/tinyvmi_checks.h", {"known": registry.names(), "kinds": kinds}),
+        Item("c/checks.c.j2", "generated/checks.c", {"checks": config.checks_made, "kinds": kinds}),
         *(
-            Item(f"checks/{name}/config.c.j2", f"generated/{name}_config.c", {"config": config})
-            for name in ("text", "modules")
+            Item(template, f"generated/{check.identifier}_config.c", {"settings": config.checks.of(settings)})
+            for check in registry.checks()
+            if (settings := check.settings) and (template := registry.template(check, "config.c.j2"))
         ),
         *(
             Item(f"c/{name}.c.j2", f"generated/{name}.c", context)
@@ -139,6 +141,16 @@ def kernel_items(config: Config, kernels: Sequence[KernelProfile]) -> list[Item]
     return items
 
 
+def check_sources() -> list[str]:
+    """The C files of all checks, relative to minios_app/: checks/NAME.c, or those in checks/NAME."""
+    core = data_dir("minios_app")
+    found: list[Path] = []
+    for check in registry.checks():
+        single = core / "checks" / f"{check.identifier}.c"
+        found += [single] if single.exists() else sorted((core / "checks" / check.identifier).glob("*.c"))
+    return [path.relative_to(core).as_posix() for path in found]
+
+
 def artifact(config: Config) -> str:
     """The name of the image and of the monitor's domain, `tinyvmi-NAME`."""
     return f"tinyvmi-{config.monitor.name}"
@@ -150,5 +162,6 @@ def rendered(items: Sequence[Item]) -> dict[str, str]:
     files = {item.output: render(env, item.template, item.output, item.context) for item in items}
     assert len(files) == len(items), "two items have one output"
     sources = sorted(name.removeprefix("generated/") for name in files if name.endswith(".c"))
+    files["generated/check_sources.txt"] = "".join(f"{name}\n" for name in check_sources())
     files["generated/sources.txt"] = "".join(f"{name}\n" for name in sources)
     return files

@@ -6,7 +6,9 @@ import struct
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from tinyvmi_build.checks import CHECKS, has_table
+from tinyvmi_build.checks import registry
+from tinyvmi_build.checks.modules.settings import ModulesSettings
+from tinyvmi_build.checks.policy_globals.settings import PolicyGlobalsSettings
 from tinyvmi_build.config.model import Config
 from tinyvmi_build.render.modules import modules
 
@@ -31,11 +33,11 @@ def kernel_context(index: int, kernel: KernelProfile) -> dict[str, Any]:
         tracked_size=_tracked_size(kernel),
         golden=[
             {
-                "name": name,
-                "reason": golden[name].get("unknown", ""),
-                "table": has_table(name) and "unknown" not in golden[name],
+                "name": check.name,
+                "reason": golden[check.name].get("unknown", ""),
+                "table": bool(registry.template(check, "table.c.j2")) and "unknown" not in golden[check.name],
             }
-            for name in CHECKS
+            for check in registry.checks()
         ],
     )
     return context
@@ -62,7 +64,7 @@ def table_contexts(config: Config, kernel: KernelProfile) -> dict[str, dict[str,
         "function-pointers": lambda: _function_pointers(kernel),
         "page-tables": lambda: _page_tables(kernel),
         "ro-after-init": lambda: _ro_after_init(config, kernel),
-        "modules": lambda: modules(kernel, config.modules.include, config.golden.hash),
+        "modules": lambda: modules(kernel, config.checks.of(ModulesSettings).include, config.golden.hash),
         "registers": lambda: _registers(kernel),
     }
     return {check: make() for check, make in makers.items() if "unknown" not in kernel.golden[check]}
@@ -131,7 +133,7 @@ def _registers(kernel: KernelProfile) -> dict[str, Any]:
 def _policy_globals(config: Config, kernel: KernelProfile) -> dict[str, Any]:
     strings = []
     for string in kernel.golden["policy-globals"]["strings"]:
-        allowed = getattr(config.policy_globals, string["symbol"])
+        allowed = getattr(config.checks.of(PolicyGlobalsSettings), string["symbol"])
         strings.append(
             {
                 "symbol": string["symbol"],

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-LOOKED = ("text", "rodata")  # the checks that have looks (`.look` in minios_app/checks/)
+from tinyvmi_build.checks import registry
+
 TURNS = 100  # looks in which all pages are compared in turn (TV_KEPT_TURNS, checks/lib/page_cache.h)
 REREAD_S = 0.02  # before what is wrong is read again (REREAD_NS, monitor/scan.c)
 AGAIN_S = 1.0  # a check is not run again by a look sooner than this …
@@ -74,19 +75,24 @@ def scan_s(rhythm: Rhythm, seen: Seen) -> float:
     return rhythm.period_s / 2 if sliced else work
 
 
+def incremental_checks() -> list[str]:
+    """The names of the checks that have a form that runs between two scans."""
+    return [check.name for check in registry.incremental()]
+
+
 def busy_s(rhythm: Rhythm, seen: Seen) -> float:
     """B: a scan that does not rest; else a slice and what it ends with, or all checks that one look runs."""
     whole = scan_s(rhythm, seen)
     if whole == sum(seen.costs.values()):
         return whole
-    others = [cost for name, cost in seen.costs.items() if name not in LOOKED]
+    others = [cost for name, cost in seen.costs.items() if name not in incremental_checks()]
     group = GROUP[rhythm.comparison] * _page_s(seen)
     return max(rhythm.time_budget_s + max([group, *others]), sum(others))
 
 
 def _page_s(seen: Seen) -> float:
     """p, of the check whose pages take longer."""
-    judged = [name for name in LOOKED if seen.costs.get(name) and seen.units.get(name)]
+    judged = [name for name in incremental_checks() if seen.costs.get(name) and seen.units.get(name)]
     return max((seen.costs[name] / seen.units[name] for name in judged), default=0.0)
 
 
@@ -109,8 +115,8 @@ def worst_times(rhythm: Rhythm, seen: Seen) -> list[Worst]:
         again = max(AGAIN_S, SHARE * cost) + rhythm.poll_s + whole + 2 * cost + REREAD_S
         return row(change, min(by_scan(check), again), check)
 
-    pages = slowest([name for name in LOOKED if name in seen.costs])
-    others = slowest([name for name in seen.costs if name not in LOOKED])
+    pages = slowest([name for name in incremental_checks() if name in seen.costs])
+    others = slowest([name for name in seen.costs if name not in incremental_checks()])
     if not rhythm.poll_s:
         slow = slowest(list(seen.costs))
         return [row(ANYTHING, by_scan(slow), slow)]

@@ -4,12 +4,15 @@ from pathlib import Path
 
 import pytest
 
+from tinyvmi_build.checks import registry
+from tinyvmi_build.checks.policy_globals.settings import PolicyGlobalsSettings
 from tinyvmi_build.config.kinds import GitTree
 from tinyvmi_build.config.load import load
-from tinyvmi_build.config.model import ALL_CHECKS, Config
+from tinyvmi_build.config.model import Config
 from tinyvmi_build.errors import Exit, TinyVMIError
 
 BOOT = ("function-pointers", "page-tables", "ro-after-init")
+ALL_OFF = "".join(f"{name} = false\n" for name in registry.names())
 GOOD = '[kernel]\npackages = ["k.deb"]\n'
 
 
@@ -39,7 +42,7 @@ def test_defaults(project, tmp_path):
     loaded = load(env={})
     assert loaded.config.monitor == Config().monitor
     assert loaded.config.kernel.packages == (tmp_path / "k.deb",)
-    assert loaded.config.checks.enabled == ALL_CHECKS
+    assert loaded.config.checks.enabled == registry.names()
     assert loaded.root == tmp_path
     assert loaded.origins["monitor.period"] == "default"
     assert loaded.origins["kernel.packages"] == "tinyvmi.toml:2"
@@ -71,7 +74,7 @@ def test_environment_and_flags_take_toml_or_bare_text(project):
         "TINYVMI_CHECKS__IDT": "false",
     }
     config = load(env=env, sets=['target.domain="7"', "monitor.name=web"]).config
-    assert config.policy_globals.core_pattern == ("core", "|/x %p")
+    assert config.checks.of(PolicyGlobalsSettings).core_pattern == ("core", "|/x %p")
     assert config.checks_made == (
         *("identity", "syscall-table", "policy-globals", *BOOT, "rodata", "text", "modules"),
     )
@@ -92,8 +95,8 @@ def test_a_check_is_a_switch_or_a_table(project):
     project(GOOD + '[checks.policy-globals]\nmodprobe_path = ["/sbin/modprobe"]\n')
     config = load(env={}).config
     assert "policy-globals" in config.checks.enabled
-    assert config.policy_globals.modprobe_path == ("/sbin/modprobe",)
-    assert config.policy_globals.core_pattern is None
+    assert config.checks.of(PolicyGlobalsSettings).modprobe_path == ("/sbin/modprobe",)
+    assert config.checks.of(PolicyGlobalsSettings).core_pattern is None
 
 
 @pytest.mark.parametrize(
@@ -119,7 +122,7 @@ def test_a_check_is_a_switch_or_a_table(project):
         (GOOD + f'[minios.tree]\ngit = "--x"\nrev = "{"a" * 40}"\n', "the URL of a repository in 'git'", ""),
         (GOOD + "[checks.policy-globals]\ncore_pattern = []\n", "must be a list of strings", ""),
         (GOOD + f'[checks.policy-globals]\ncore_pattern = ["{"x" * 128}"]\n', "fewer than 128 bytes", ""),
-        (GOOD + "[checks]\n" + "".join(f"{c} = false\n" for c in ALL_CHECKS), "every check is off", "proves"),
+        (GOOD + "[checks]\n" + ALL_OFF, "every check is off", "proves"),
         (GOOD + 'profile = "x"\n', "both 'kernel.packages' and 'kernel.profile'", "keep one"),
         ("[monitor]\n", "no kernel is named", "[kernel]"),
         ('[kernel]\npackages = "k.deb"\n', "'kernel.packages' must be a list of paths", ""),

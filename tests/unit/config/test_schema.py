@@ -6,6 +6,7 @@ import tomllib
 import jsonschema
 import pytest
 
+from tinyvmi_build.checks.policy_globals.settings import PolicyGlobalsSettings
 from tinyvmi_build.config.load import load
 from tinyvmi_build.config.locate import line_of
 from tinyvmi_build.config.model import KEYS, sections
@@ -36,7 +37,7 @@ def test_a_value_of_a_check_stands_in_its_own_table(tmp_path):
     values = {**VALUES, ("checks", "policy-globals", "core_pattern"): ["core", "|/usr/bin/handler"]}
     (tmp_path / "tinyvmi.toml").write_text(commented(values))
     config = load(tmp_path, env={}).config
-    assert config.policy_globals.core_pattern == ("core", "|/usr/bin/handler")
+    assert config.checks.of(PolicyGlobalsSettings).core_pattern == ("core", "|/usr/bin/handler")
 
 
 def test_every_commented_default_is_the_default(tmp_path):

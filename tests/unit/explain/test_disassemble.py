@@ -10,8 +10,9 @@ import pytest
 
 from tests.unit.records.stream import bye, finding, hello, kernel, lines
 from tests.unit.report.test_report import Profiles
-from tinyvmi_build.explain.disassemble import instructions, is_code
+from tinyvmi_build.explain.disassemble import instructions
 from tinyvmi_build.explain.explainer import Explainer
+from tinyvmi_build.explain.meanings import meaning
 from tinyvmi_build.records.collector import Collector
 from tinyvmi_build.report.report import JsonLines, Terminal
 
@@ -38,9 +39,13 @@ def test_without_capstone_the_bytes_stand_alone(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_only_code_is_disassembled() -> None:
+    def is_code(check: str, kind: str) -> bool:
+        return meaning(check, kind).is_code
+
     assert is_code("text", "text-bytes") and is_code("modules", "return")
     assert not is_code("rodata", "bytes") and not is_code("text", "page-digest")
     assert is_code("text", "kprobe-slot") and not is_code("text", "runtime-const")
+    assert not is_code("modules", "bytes") and not is_code("modules", "unknown-module")
 
 
 def told(reporter_class) -> str:  # type: ignore[no-untyped-def]
@@ -48,7 +53,8 @@ def told(reporter_class) -> str:  # type: ignore[no-untyped-def]
     reporter = reporter_class(stream, Explainer(Profiles()))
     address = 0xFFFFFFFF81000020
     call = b"\xe8" + (0xFFFFFFFF81000010 - address - 5 & 0xFFFFFFFF).to_bytes(4, "little")
-    body = finding("text", kind="call", address=f"{address:#018x}", expected=call.hex(), actual="cc90909090")
+    sides = {"expected": call.hex(), "actual": "cc90909090"}
+    body = finding("text", kind="static-call", address=f"{address:#018x}", **sides)
     for line in lines(hello(), kernel(0), body, bye(0)):
         reporter.events(collector.feed(line))
     return stream.getvalue()
@@ -58,7 +64,7 @@ def test_a_person_reads_both_sides() -> None:
     text = told(Terminal)
     assert "               call 0xffffffff81000010 <good_fn>\n" in text
     assert "               int3\n" in text
-    assert "    meaning  the kernel patches this place itself" in text
+    assert "    meaning  a static call leads elsewhere than its key says" in text
 
 
 def test_a_program_reads_both_sides() -> None:

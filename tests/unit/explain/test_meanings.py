@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tinyvmi_build.explain.meanings import is_told, meaning
+from tinyvmi_build.checks import registry
+from tinyvmi_build.explain.meanings import meaning
 
 CHECKS = Path(__file__).parents[3] / "minios_app/checks"
 
@@ -41,10 +42,14 @@ def test_every_kind_of_the_monitor_has_a_meaning() -> None:
         ("rodata", "bytes"),
         ("idt", "gate"),
     } <= found
-    assert not sorted(pair for pair in found if not is_told(*pair))
-    assert all(meaning(*pair).what and meaning(*pair).who for pair in found)
+    assert all(meaning(*pair).meaning and meaning(*pair).attribution for pair in found)
 
 
 def test_what_is_not_known_has_none() -> None:
-    assert meaning("text", "anything").what and not meaning("unheard-of", "x").what
-    assert not is_told("text", "anything")
+    assert not meaning("text", "anything").meaning and not meaning("unheard-of", "x").meaning
+
+
+def test_kinds_of_one_name_are_numbered_once() -> None:
+    names = [kind.name for kind in registry.finding_kinds()]
+    assert names == sorted(set(names))
+    assert {kind.name for check in registry.checks() for kind in check.kinds} == set(names)

@@ -9,6 +9,7 @@ import pytest
 import tinyvmi_build
 from tests.unit.kernel import writers
 from tests.unit.kernel.writers import RODATA, TEXT
+from tinyvmi_build.checks import registry
 from tinyvmi_build.errors import UsageError
 from tinyvmi_build.profile.profile import ProfileFile
 
@@ -53,9 +54,7 @@ def test_symbols(path, image):
 
 
 def test_golden_and_blobs(path, image):
-    from tinyvmi_build import checks as golden
-
-    values, blobs = golden.compute(image)
+    values, blobs = registry.compute(image)
     loaded = ProfileFile.load(path).by_release("9.9.9-test")
     assert loaded.golden == values
     assert values["identity"]["banner"].strip() == image.banner

@@ -13,7 +13,7 @@ from tests.unit.checks.test_registers import image as registers_image
 from tinyvmi_build.checks.idt import golden as idt
 from tinyvmi_build.checks.registers import golden as registers
 from tinyvmi_build.checks.rodata import golden as rodata
-from tinyvmi_build.config.model import Config, PolicyGlobals
+from tinyvmi_build.config.model import Config
 from tinyvmi_build.kernel.relocs import RelocKind
 from tinyvmi_build.profile.profile import SectionFacts
 from tinyvmi_build.render.plan import check_items, kernel_items, rendered
@@ -79,7 +79,7 @@ class SmallKernel:
 
 
 def files(kernel: SmallKernel) -> dict[str, str]:
-    config = Config(policy_globals=PolicyGlobals(core_pattern=("core", "|/usr/bin/x %P")))
+    config = Config().with_values({("checks", "policy-globals", "core_pattern"): ("core", "|/usr/bin/x %P")})
     out = rendered([*check_items(config), *kernel_items(config, [kernel])])  # type: ignore[list-item]
     return {name.removeprefix("generated/"): text for name, text in out.items()}
 
@@ -92,5 +92,3 @@ def test_generated_c(golden: Callable[[str, str], None]) -> None:
 def test_generated_c_of_the_other_digest(golden: Callable[[str, str], None]) -> None:
     for name, text in digests.sources("sha256").items():
         golden(f"render/sha256/{name}", text)
-
-

@@ -34,6 +34,7 @@ CHANGES = [
         "syscall-table",
         "getdents64 dispatched to another real system call",
         _getdents64,
+        demonstrates=True,
     ),
     Change("syscall-table-last", "syscall-table", "the last pointer of the last table", _last),
     Change("benign-loglevel", None, "the console log level (console_printk)", _loglevel),

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from tinyvmi_build.checks.tamper import change
+from tinyvmi_build.checks.tamper import demonstration
 from tinyvmi_build.lab.scenario import Scenario, Stage
 
 
 def _play(stage: Stage) -> None:
     stage.intact("the target as it booted", scans=2)
-    undo = stage.tampered(change("syscall-table-getdents64"))
+    undo = stage.tampered(demonstration())
     stage.restored(undo)
 
 
 SCENARIO = Scenario(
     name="first-light",
     description="a clean target, then one changed system call, then its bytes put back",
-    expectation="intact, tampered (by syscall-table), intact",
+    expectation="intact, tampered, intact",
     play=_play,
 )

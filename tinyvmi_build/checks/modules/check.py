@@ -1,0 +1,39 @@
+"""modules: the check's declaration."""
+
+from __future__ import annotations
+
+from tinyvmi_build.checks.check import Check, FindingKind
+from tinyvmi_build.checks.modules import golden, tamper
+from tinyvmi_build.checks.modules.settings import ModulesSettings
+from tinyvmi_build.checks.text.kinds import MAPPING, SITES
+
+CHECK = Check(
+    name="modules",
+    summary="Every byte of the code and read-only data of loaded modules.",
+    order=110,
+    kinds=(
+        FindingKind(
+            "unknown-module",
+            "a module is loaded that the packages given do not explain",
+            "an administrator or DKMS: if so, give its .ko with [kernel] modules or --modules",
+        ),
+        FindingKind("module", "the kernel's own list of its modules is not as it must be", "nobody"),
+        FindingKind(
+            "text-bytes",
+            "a module's code was changed where the kernel never patches it",
+            "nobody: debuggers and rootkits do this",
+            is_code=True,
+        ),
+        FindingKind("bytes", "a module's constant data was changed", "nobody once it is loaded"),
+        FindingKind(
+            "page-digest",
+            "a page of a module was changed so that its sums by lines are the same",
+            "nobody: it was made to deceive",
+        ),
+        MAPPING,
+        *SITES,
+    ),
+    settings=ModulesSettings,
+    changes=tuple(tamper.CHANGES),
+    golden=golden.golden,
+)

@@ -1,0 +1,22 @@
+"""syscall-table: the check's declaration."""
+
+from __future__ import annotations
+
+from tinyvmi_build.checks.check import Check, FindingKind, pointer_in
+from tinyvmi_build.checks.syscall_table import golden, tamper
+
+CHECK = Check(
+    name="syscall-table",
+    summary="Every entry of the system call tables.",
+    order=20,
+    kinds=(
+        FindingKind(
+            "pointer",
+            "a system call leads elsewhere",
+            "nobody: tracers hook the entries of functions and not this table",
+            address_in=pointer_in,
+        ),
+    ),
+    changes=tuple(tamper.CHANGES),
+    golden=golden.golden,
+)
