@@ -6,19 +6,20 @@ The codes are a contract with scripts (docs/design/architecture.md, "Exit codes"
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 
 
 class Exit(enum.IntEnum):
     """What the process exit status of `tinyvmi-build` means."""
 
     INTACT = 0  # or: the verb did what it was asked
-    INTERNAL = 1
-    USAGE = 2
-    UNVERIFIABLE = 3  # unverifiable, or nothing was checked
+    INTERNAL = 1  # a fault of tinyvmi-build, never of its input or the machine
+    USAGE = 2  # a wrong option, file or configuration
+    UNVERIFIABLE = 3  # unverifiable, or nothing was checked; with --strict: a check that cannot be made
     ENVIRONMENT = 4  # no Xen, no QEMU, no toolchain, the lab did not boot
     TAMPERED = 5
     MONITOR_LOST = 6  # crash, silence, timeout, broken record stream
-    INTERRUPTED = 130
+    INTERRUPTED = 130  # by Ctrl-C before there was a verdict
 
 
 class TinyVMIError(Exception):
@@ -33,9 +34,26 @@ class TinyVMIError(Exception):
         self.hint = hint
         self.exit = exit
 
+    @property
+    def all(self) -> tuple[TinyVMIError, ...]:
+        """This error, or each of several that are reported together."""
+        return (self,)
+
 
 class UsageError(TinyVMIError):
     """Bad input from the user: a file, a key, a flag (exit 2)."""
+
+
+class UsageErrors(UsageError):
+    """Several mistakes in one input (exit 2), reported together so that one run shows all of them."""
+
+    def __init__(self, errors: Sequence[UsageError]):
+        super().__init__("; ".join(error.message for error in errors), hint=errors[0].hint)
+        self._errors = tuple(errors)
+
+    @property
+    def all(self) -> tuple[TinyVMIError, ...]:
+        return self._errors
 
 
 class MissingEnvironmentError(TinyVMIError):

@@ -6,8 +6,13 @@ The wheel carries `templates/`, `minios_app/` and `toolchain/` under
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
+
+from tinyvmi_build.errors import MissingEnvironmentError
 
 _PACKAGE = Path(__file__).resolve().parent
 CACHE_TAG = "CACHEDIR.TAG"
@@ -22,7 +27,9 @@ def data_dir(name: str) -> Path:
     for root in (_PACKAGE / "_data", _PACKAGE.parent):
         if (root / name).is_dir():
             return root / name
-    raise FileNotFoundError(f"the installation of tinyvmi-build lacks its {name}/ folder")
+    raise MissingEnvironmentError(
+        f"the installation of tinyvmi-build lacks its {name}/ folder", hint="install the package again"
+    )
 
 
 def cache_root() -> Path:
@@ -30,21 +37,54 @@ def cache_root() -> Path:
     base = os.environ.get("TINYVMI_CACHE")
     if base:
         return Path(base)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinyvmi"
+    return Path(os.environ.get("XDG_CACHE_HOME") or home() / ".cache") / "tinyvmi"
+
+
+def home() -> Path:
+    """The user's home folder; MissingEnvironmentError if none is known."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        raise MissingEnvironmentError(
+            "HOME is not set, and this user has no home folder",
+            hint="set HOME, or TINYVMI_CACHE to a folder for the cache",
+        ) from None
 
 
 def cache_dir(*parts: str) -> Path:
-    """A folder in the cache, created.
+    """A folder in the cache, created and writable; MissingEnvironmentError if it cannot be.
 
     A cache that is made here gets a tag (https://bford.info/cachedir/); only a folder with it is removed.
     """
     root = cache_root()
-    if not root.exists():
-        root.mkdir(parents=True, exist_ok=True)
-        (root / CACHE_TAG).write_text(_TAG_TEXT)
     path = root.joinpath(*parts)
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        if not root.exists():
+            root.mkdir(parents=True, exist_ok=True)
+            (root / CACHE_TAG).write_text(_TAG_TEXT)
+        path.mkdir(parents=True, exist_ok=True)
+        if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        reason = "a file stands in its place" if isinstance(error, FileExistsError) else error.strerror
+        raise MissingEnvironmentError(
+            f"the cache {path} cannot be used: {reason}",
+            hint="set TINYVMI_CACHE to a folder that can be written",
+        ) from None
     return path
+
+
+@contextlib.contextmanager
+def cache_errors() -> Iterator[None]:
+    """Turn what goes wrong while the cache is written into an error that says so."""
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or cache_root()
+        raise MissingEnvironmentError(
+            f"the cache {where} cannot be written: {error.strerror}",
+            hint="make room there, or set TINYVMI_CACHE to another folder",
+        ) from None
 
 
 def is_own_cache(root: Path) -> bool:

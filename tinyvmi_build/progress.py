@@ -15,6 +15,11 @@ from collections.abc import Iterator
 from typing import TextIO
 
 
+def printable(text: str) -> str:
+    """`text` with the control characters escaped that a file's name or content may bring in."""
+    return "".join(c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class Progress:
     """Writes steps to `stream`; `quiet` keeps only notes of trouble."""
 
@@ -29,17 +34,18 @@ class Progress:
         return f"\x1b[{code}m{text}\x1b[0m" if self.colour else text
 
     def _line(self, text: str) -> None:
+        """Write `text`, which may be styled."""
         self.stream.write(f"{'  ' * self._depth}{text}\n")
         self.stream.flush()
 
     def note(self, text: str) -> None:
         """One line of information inside the current step."""
         if not self.quiet:
-            self._line(text)
+            self._line(printable(text))
 
     def warn(self, text: str) -> None:
         """One line that is shown even when quiet."""
-        self._line(self._style("33", f"warning: {text}"))
+        self._line(self._style("33", f"warning: {printable(text)}"))
 
     @contextlib.contextmanager
     def step(self, title: str) -> Iterator[None]:
@@ -47,6 +53,7 @@ class Progress:
         if self.quiet:
             yield
             return
+        title = printable(title)
         self._line(self._style("1", f"• {title}"))
         start = time.monotonic()
         self._depth += 1

@@ -206,7 +206,7 @@ def test_a_real_kernel_with_types_from_dwarf(
     ("data", "message"),
     [
         (b"", "neither an ELF file nor JSON"),
-        (b"\xfd7zXZ\0damaged", "neither an ELF file nor JSON"),
+        (b"\xfd7zXZ\0damaged", "cannot be decompressed"),
         (b"[]", "not a Volatility 3 symbol table"),
         (
             b'{"base_types": {}, "user_types": {}, "enums": 3, "symbols": {}}',

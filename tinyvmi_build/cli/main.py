@@ -16,8 +16,9 @@ import traceback
 import click
 
 from tinyvmi_build import __version__
-from tinyvmi_build.errors import Exit, TinyVMIError
-from tinyvmi_build.progress import Progress
+from tinyvmi_build.errors import Exit, MissingEnvironmentError, TinyVMIError
+from tinyvmi_build.progress import Progress, printable
+from tinyvmi_build.python_packages import missing_package
 
 # In the order of use.  The short help stands here so that `--help` imports no verb.
 VERBS = {
@@ -94,8 +95,7 @@ def run(argv: list[str] | None = None) -> int:
         result = root.main(args=argv, prog_name="tinyvmi-build", standalone_mode=False)
         return int(result) if isinstance(result, int) else Exit.INTACT
     except TinyVMIError as error:
-        _complain(error.message, error.hint)
-        return error.exit
+        return _report(error)
     except click.ClickException as error:
         error.show()
         return Exit.USAGE
@@ -105,17 +105,42 @@ def run(argv: list[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get(TRACEBACK):
             traceback.print_exc()
-        _complain(
-            f"internal error: {type(error).__name__}: {error}",
-            f"this is a fault of tinyvmi-build; {TRACEBACK}=1 shows where",
+        return _report(_outside(error) or _own_fault(error))
+
+
+def _outside(error: Exception) -> TinyVMIError | None:
+    """What the machine refused, as an error to show; None for a fault of the tool."""
+    if isinstance(error, ImportError):
+        return missing_package(error)
+    if isinstance(error, MemoryError):
+        return MissingEnvironmentError("there is not enough memory", hint="free some, or raise its limit")
+    if isinstance(error, OSError) and error.errno is not None:
+        where = "" if error.filename is None else f"{error.filename}: "
+        return MissingEnvironmentError(
+            f"{where}{error.strerror or error}", hint=f"{TRACEBACK}=1 shows what was attempted"
         )
-        return Exit.INTERNAL
+    return None
+
+
+def _own_fault(error: Exception) -> TinyVMIError:
+    return TinyVMIError(
+        f"internal error: {type(error).__name__}: {error}",
+        hint=f"this is a fault of tinyvmi-build; {TRACEBACK}=1 shows where",
+        exit=Exit.INTERNAL,
+    )
+
+
+def _report(error: TinyVMIError) -> int:
+    """Print the error, each of several, and return its status."""
+    for one in error.all:
+        _complain(one.message, one.hint)
+    return error.exit
 
 
 def _complain(message: str, hint: str | None) -> None:
     plain = False if "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb" else None
     click.secho("error: ", fg="red", bold=True, nl=False, err=True, color=plain)
-    click.echo(message, err=True)
+    click.echo(printable(message), err=True)
     if hint:
         click.secho("hint: ", fg="yellow", nl=False, err=True, color=plain)
-        click.echo(hint, err=True)
+        click.echo(printable(hint), err=True)

@@ -52,7 +52,11 @@ def rows() -> list[Row]:
 
 def _python_packages() -> list[Row]:
     result = []
-    for requirement in importlib.metadata.requires("tinyvmi-build") or []:
+    try:
+        requirements = importlib.metadata.requires("tinyvmi-build") or []
+    except importlib.metadata.PackageNotFoundError:  # run from a copy of its folder, as in the lab's dom0
+        return []
+    for requirement in requirements:
         match = re.fullmatch(r"([A-Za-z0-9_-]+)>=([0-9.]+)", requirement)
         if not match:  # the extras for tests
             continue

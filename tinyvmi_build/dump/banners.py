@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tinyvmi_build.dump.recognise import mapped
+from tinyvmi_build.files import DUMP, mapped
 
 _PREFIX = b"Linux version "
 # linux_banner (init/version.c) ends in a newline and a NUL, as copies in the log and format strings do not.
@@ -18,7 +18,7 @@ _MAX_BANNERS = 4
 def banners(path: Path) -> list[str]:
     """One banner for each release that the file names, at most four, as they come; printable ASCII."""
     found: dict[bytes, str] = {}
-    with mapped(path) as data:
+    with mapped(path, DUMP) as data:
         end = min(len(data), _MAX_BYTES)
         at = data.find(_PREFIX, 0, end)
         while at >= 0:

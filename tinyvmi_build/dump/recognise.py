@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import mmap
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tinyvmi_build.dump import elf, kdump, lime
 from tinyvmi_build.dump.ranges import PAGE, Image, Range, merged
 from tinyvmi_build.errors import UsageError
+from tinyvmi_build.files import DUMP, mapped
 
 _HEADED: dict[str, tuple[bytes, Callable[[Path, mmap.mmap], Image]]] = {
     "elf": (elf.MAGIC, elf.read),
@@ -47,23 +47,6 @@ _FOREIGN = {
 
 
 @contextlib.contextmanager
-def mapped(path: Path) -> Iterator[mmap.mmap]:
-    """The file's bytes, read-only; UsageError if it cannot be read or is empty."""
-    try:
-        with open(path, "rb") as handle:
-            if os.fstat(handle.fileno()).st_size == 0:
-                raise UsageError(f"{path}: the file is empty", hint="save the memory again")
-            data = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise UsageError(
-            f"{path}: cannot be read: {reason}", hint="check the path and its permissions"
-        ) from None
-    with contextlib.closing(data):
-        yield data
-
-
-@contextlib.contextmanager
 def opened_image(path: Path, format: str | None = None) -> Iterator[Image]:
     """As `read_image`, for every format: what cannot be mapped lies in a temporary file meanwhile."""
     if format == "kdump" or (format is None and kdump.is_kdump(path)):
@@ -82,7 +65,7 @@ def read_image(path: Path, format: str | None = None) -> Image:
     bytes of its guest, who may make them look like the header of another format
     and so choose what is shown: who knows better should say so.
     """
-    with mapped(path) as data:
+    with mapped(path, DUMP) as data:
         head = data[:16]
         if format is None:
             format = next((name for name, (magic, _) in _HEADED.items() if head.startswith(magic)), None)
@@ -100,8 +83,10 @@ def read_image(path: Path, format: str | None = None) -> Image:
 
 def _raw(path: Path, size: int) -> Image:
     if size < _MIN_RAW or size % PAGE:
+        rest = size % PAGE
+        why = f"are {rest:,} more than whole pages of {PAGE:,}" if rest else "are less than a kernel needs"
         raise UsageError(
-            f"{path}: not a memory image: {size:,} bytes are no raw image, and no other format is recognised",
-            hint=_KNOWN,
+            f"{path}: not a memory image: {size:,} bytes {why}, and no other format is recognised",
+            hint=f"was it cut short while it was saved? {_KNOWN}" if rest and size >= _MIN_RAW else _KNOWN,
         )
     return Image(path, size, "raw", merged(path, size, [Range(0, size // PAGE, 0)]))

@@ -22,6 +22,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.paths import cache_dir, data_dir
 from tinyvmi_build.render.tree import write
 
@@ -53,7 +54,7 @@ def workshop(purpose: dict[str, object]) -> Iterator[Path]:
     try:
         folder = cache_dir("compile")
         lock = (folder / f"{name}.lock").open("a")
-    except OSError:
+    except (OSError, MissingEnvironmentError):
         with tempfile.TemporaryDirectory(prefix="tinyvmi-compile.") as scratch:
             yield _furnished(Path(scratch))
             return

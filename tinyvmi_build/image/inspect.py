@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import io
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +11,11 @@ from typing import Any
 from elftools.elf.elffile import ELFFile
 
 from tinyvmi_build.errors import UsageError
+from tinyvmi_build.files import IMAGE, read_file
 from tinyvmi_build.image import notes
+from tinyvmi_build.kernel.unpack import unpack
 from tinyvmi_build.render.descriptor import image_id
 
-_MAX_IMAGE = 256 << 20  # a gzip file says nothing reliable about its size
 _ALLOC, _WRITE, _EXEC = 2, 1, 4
 
 
@@ -51,12 +50,9 @@ class Inspection:
 
 def inspect(path: Path) -> Inspection:
     """Look into an ELF image, gzipped or not; UsageError if it is none."""
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+    raw = read_file(path, IMAGE)
     compressed = raw[:2] == b"\x1f\x8b"
-    data = _unpacked(path, raw) if compressed else raw
+    data = unpack(raw, IMAGE.bytes_max, str(path)) if compressed else raw
     if data[:4] != b"\x7fELF":
         raise UsageError(
             f"{path}: not an image of a monitor (no ELF, gzipped or not)",
@@ -112,14 +108,3 @@ def _inspect(path: Path, raw: bytes, data: bytes, compressed: bool) -> Inspectio
         tinyvmi=tinyvmi,
         image_id=None if tinyvmi is None else image_id(tinyvmi),
     )
-
-
-def _unpacked(path: Path, raw: bytes) -> bytes:
-    try:
-        with gzip.open(io.BytesIO(raw)) as stream:
-            data = stream.read(_MAX_IMAGE + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise UsageError(f"{path}: a damaged or truncated gzip file: {error}") from error
-    if len(data) > _MAX_IMAGE:
-        raise UsageError(f"{path}: unpacks to more than {_MAX_IMAGE >> 20} MiB: not an image of a monitor")
-    return data

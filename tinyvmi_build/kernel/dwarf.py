@@ -10,7 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tinyvmi_build.errors import UsageError
+from tinyvmi_build.errors import TinyVMIError, UsageError
+from tinyvmi_build.files import SYMBOLS, open_regular
 from tinyvmi_build.kernel.btf import Btf, Kind
 from tinyvmi_build.kernel.btf_write import BtfWriter, Field
 
@@ -34,14 +35,12 @@ def dwarf_btf(path: Path) -> Btf:
     from elftools.elf.elffile import ELFFile
 
     try:
-        with path.open("rb") as handle:
+        with open_regular(path, SYMBOLS) as handle:
             elf = ELFFile(handle)
             if not elf.has_dwarf_info(strict=True):
                 raise UsageError(f"{path}: no DWARF in it", hint=_HINT)
             data = _Converter(elf.get_dwarf_info()).convert()
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}", hint="check the path") from None
-    except UsageError:
+    except (TinyVMIError, ImportError):
         raise
     except Exception as error:  # pyelftools has no bound on what a damaged file makes it raise
         raise UsageError(

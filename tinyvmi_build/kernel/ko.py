@@ -6,14 +6,14 @@ signature stands behind the ELF file (scripts/sign-file.c) and is never looked a
 
 from __future__ import annotations
 
-import gzip
 import struct
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from tinyvmi_build import files
 from tinyvmi_build.errors import UsageError
+from tinyvmi_build.kernel.unpack import unpack
 
 _EHDR = struct.Struct("<16sHHIQQQIHHHHHH")
 _SHDR = struct.Struct("<IIQQQQIIQQ")
@@ -25,7 +25,6 @@ _SHT_SYMTAB, _SHT_RELA, _SHT_NOBITS = 2, 4, 8
 _NT_GNU_BUILD_ID = 3
 SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR = 1, 2, 4
 SHN_UNDEF, SHN_LORESERVE, SHN_ABS = 0, 0xFF00, 0xFFF1
-_MAX_FILE = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ class KoFile:
         for header in headers:
             if header[1] not in (0, _SHT_NOBITS) and header[4] + header[5] > len(data):
                 raise self._bad("a section lies beyond the end of the file")
-            if header[8] & (header[8] - 1) or header[8] > 1 << 20 or header[5] > _MAX_FILE:
+            if header[8] & (header[8] - 1) or header[8] > 1 << 20 or header[5] > files.MODULE.bytes_max:
                 raise self._bad("a section has an impossible alignment or size")
         names = data[headers[shstrndx][4] : headers[shstrndx][4] + headers[shstrndx][5]]
         self.sections = [
@@ -175,24 +174,8 @@ def plain_name(name: str) -> str:
 
 
 def unpacked(data: bytes, where: str) -> bytes:
-    """The content of a .ko, .ko.xz, .ko.zst or .ko.gz (told by its first bytes)."""
-    import lzma  # not in every dom0, which reads this package's tables and no .ko
-
-    try:
-        if data[:6] == b"\xfd7zXZ\0":
-            return lzma.LZMADecompressor().decompress(data, _MAX_FILE)
-        if data[:2] == b"\x1f\x8b":
-            return gzip.decompress(data)
-        if data[:4] == b"\x28\xb5\x2f\xfd":
-            import zstandard
-
-            try:
-                return zstandard.ZstdDecompressor().decompressobj().decompress(data)
-            except zstandard.ZstdError as error:
-                raise OSError(str(error)) from None
-    except (lzma.LZMAError, OSError, EOFError, zlib.error) as error:
-        raise UsageError(f"{where}: cannot be decompressed: {error}", hint="is the file complete?") from None
-    return data
+    """The content of a .ko, .ko.xz, .ko.zst or .ko.gz, recognised by its first bytes."""
+    return unpack(data, files.MODULE.bytes_max, where)
 
 
 def _string(names: bytes, at: int) -> str:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-import tarfile
 from pathlib import Path
 
+from tinyvmi_build import files
+from tinyvmi_build.kernel.archive import Entry, is_package, package_entries
 from tinyvmi_build.kernel.ko import plain_name
-from tinyvmi_build.kernel.package import is_package, package_entries, read_bytes
+from tinyvmi_build.kernel.package import read_bytes
 
 _KO = re.compile(r"([^/]+)\.ko(\.(xz|zst|gz))?$")
 _IN_PACKAGE = re.compile(r"^(?:\./)?(?:usr/)?lib/modules/([^/]+)/.*\.ko(\.(xz|zst|gz))?$")
 _RELEASE = re.compile(r"(?:^|/)lib/modules/([^/]+)/")
-_MAX_MODULE = 1 << 28
 
 
 def module_name(path: str) -> str | None:
@@ -31,7 +31,7 @@ def modules_in(path: Path, release: str | None = None) -> dict[str, bytes]:
         for file in sorted(path.rglob("*.ko*")):
             name = module_name(file.name)
             if name and file.is_file() and _fits(file.as_posix(), release):
-                found[name] = read_bytes(file)
+                found[name] = files.read_file(file, files.MODULE)
         for deb in sorted(path.glob("*.deb")):
             found |= package_modules(read_bytes(deb), deb.name, release)
         return found
@@ -57,8 +57,8 @@ def _fits(path: str, release: str | None) -> bool:
     return release is None or match is None or match[1] == release
 
 
-def module_of(entry: tarfile.TarInfo) -> str | None:
+def module_of(entry: Entry) -> str | None:
     """The module's name if a package's entry is one."""
-    if not entry.isfile() or not _IN_PACKAGE.match(entry.name) or entry.size > _MAX_MODULE:
+    if not entry.regular or not _IN_PACKAGE.match(entry.name) or entry.size > files.MODULE.bytes_max:
         return None
     return module_name(entry.name)

@@ -6,26 +6,25 @@ used on a host without dpkg.
 
 from __future__ import annotations
 
-import contextlib
-import io
-import lzma
 import re
-import tarfile
-import zlib
-from collections.abc import Callable, Iterator
+import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from tinyvmi_build import files
 from tinyvmi_build.errors import UsageError
+from tinyvmi_build.kernel.archive import is_package, package_entries, refuse_foreign
 
-_AR_MAGIC = b"!<arch>\n"
 # Debian: boot/vmlinuz-RELEASE; since 7.x, and elsewhere, usr/lib/modules/RELEASE/vmlinuz.
 _IN_PACKAGE = re.compile(
     r"^(?:\./)?(?:boot/vmlinu[zx]-(?P<a>[^/]+)|(?:usr/)?lib/modules/(?P<b>[^/]+)/vmlinu[zx])$"
 )
 _GLOBS = ("vmlinuz*", "vmlinux*", "boot/vmlinuz-*", "usr/lib/modules/*/vmlinuz", "lib/modules/*/vmlinuz")
-_MAX_KERNEL = 1 << 30
+_KERNEL_BYTES_MAX = 1 << 30
+_HEAD = 1 << 20  # bytes of a package that hold its control file
+_XLF_KERNEL_64 = 1  # of xloadflags (Documentation/arch/x86/boot.rst)
+_HINT = "give a kernel package (.deb), a vmlinuz, a vmlinux, or a folder with one of them"
+_MACHINES = {3: "x86-32", 21: "ppc64", 22: "s390", 40: "arm", 62: "x86-64", 183: "arm64", 243: "riscv"}
 
 
 class NoKernelError(UsageError):
@@ -48,26 +47,45 @@ def read_kernel(path: Path) -> KernelFile:
 
 
 def kernel_in(data: bytes, path: Path) -> KernelFile:
-    """The kernel in `data`, the content of the file at `path`; UsageError if there is none."""
-    if data.startswith(_AR_MAGIC):
+    """The kernel in `data`, the content of the file at `path`; UsageError if there is none for x86-64."""
+    if is_package(data):
         return _from_deb(data, path.name)
-    if data[:4] != b"\x7fELF" and data[0x202:0x206] != b"HdrS":
-        raise UsageError(
-            f"{path}: not a kernel" + (" (the file is empty)" if not data else ""),
-            hint="give a kernel package (.deb), a vmlinuz, a vmlinux, or a folder with one of them",
-        )
+    require_x86_64(data, str(path))
     match = _IN_PACKAGE.search("/".join(path.parts[-2:]))
     return KernelFile(path.name, data, match and (match["a"] or match["b"]))
 
 
+def require_x86_64(data: bytes, where: str) -> None:
+    """Raise UsageError unless `data` begins as a kernel for x86-64 does."""
+    machine = _machine(data)
+    if machine == "":
+        empty = " (the file is empty)" if not data else ""
+        raise UsageError(f"{where}: not a kernel{empty}", hint=_HINT)
+    if machine != "x86-64":
+        raise UsageError(f"{where}: a kernel for {machine}", hint="only x86-64 kernels are checked")
+
+
+def _machine(data: bytes) -> str:
+    """What the kernel `data` runs on; "" if it is none."""
+    if data[:4] == b"\x7fELF":
+        machine = int.from_bytes(data[18:20], "little" if data[5:6] == b"\1" else "big")
+        return _MACHINES.get(machine, f"machine {machine} of ELF") if data[4:5] == b"\2" else "x86-32"
+    if data[0x202:0x206] == b"HdrS":
+        version, flags = struct.unpack_from("<H", data.ljust(0x238), 0x206)[0], data[0x236:0x237]
+        return "x86-32" if version >= 0x20C and flags and not flags[0] & _XLF_KERNEL_64 else "x86-64"
+    return "arm64" if data[0x38:0x3C] == b"ARM\x64" else ""
+
+
 def read_bytes(path: Path) -> bytes:
-    """The file's content; UsageError if it cannot be read."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UsageError(
-            f"{path}: cannot be read: {error.strerror}", hint="check the path and its permissions"
-        ) from None
+    """The file's content.  UsageError if it cannot be read, or is a package that cannot hold a kernel for us.
+
+    A package says that in its first bytes, before hundreds of megabytes are read.
+    """
+    with files.open_regular(path, files.KERNEL) as handle:
+        head = handle.read(_HEAD)
+        if is_package(head):
+            refuse_foreign(head, str(path))
+        return files.read_rest(path, handle, files.KERNEL, head)
 
 
 def kernel_path(path: Path) -> Path:
@@ -98,107 +116,19 @@ def _kernel_in_folder(folder: Path) -> Path:
     return candidates[0]
 
 
-def is_package(data: bytes) -> bool:
-    """Whether `data` is a Debian package."""
-    return data.startswith(_AR_MAGIC)
-
-
-def package_entries(data: bytes, where: str) -> Iterator[tuple[tarfile.TarInfo, Callable[[], bytes]]]:
-    """Each file in the Debian package `data`, with what reads it, which works until the next is asked for.
-
-    UsageError, naming `where`, if the package is damaged.
-    """
-    name, member = _data_member(data, where)
-    # A stream: the kernel comes first in Debian's packages, hundreds of megabytes of modules after it.
-    with _damage(where), _unpacked(member, name) as plain, tarfile.open(fileobj=plain, mode="r|") as tar:
-        for entry in tar:
-
-            def read(entry: tarfile.TarInfo = entry) -> bytes:
-                with _damage(where):
-                    content = tar.extractfile(entry)
-                    return content.read() if content else b""
-
-            yield entry, read
-
-
-@contextlib.contextmanager
-def _damage(where: str) -> Iterator[None]:
-    try:
-        yield
-    except UsageError:
-        raise
-    except (tarfile.TarError, lzma.LZMAError, zlib.error, OSError, EOFError, ValueError) as error:
-        raise UsageError(
-            f"{where}: the package is damaged or truncated: {error}", hint="fetch the package again"
-        ) from None
-
-
 def _from_deb(data: bytes, where: str) -> KernelFile:
     for entry, read in package_entries(data, where):
         match = _IN_PACKAGE.match(entry.name)
-        if not match or not entry.isfile():
+        if not match or not entry.regular:
             continue
-        if entry.size > _MAX_KERNEL:
+        if entry.size > _KERNEL_BYTES_MAX:
             raise UsageError(
                 f"{where}: {entry.name} claims {entry.size} bytes", hint="is the package damaged?"
             )
-        return KernelFile(where, read(), match["a"] or match["b"])
+        kernel = read()
+        require_x86_64(kernel, f"{where}: {entry.name}")
+        return KernelFile(where, kernel, match["a"] or match["b"])
     raise NoKernelError(
         f"{where}: no kernel in this package",
         hint="a metapackage holds none: give the linux-image-VERSION package that it depends on",
     )
-
-
-def _data_member(data: bytes, where: str) -> tuple[str, memoryview]:
-    """(name, bytes) of the member data.tar.* of a .deb, which is an ar(5) archive."""
-    at = len(_AR_MAGIC)
-    view = memoryview(data)
-    while at + 60 <= len(data):
-        header = data[at : at + 60]
-        name = header[:16].decode("ascii", "replace").rstrip().rstrip("/")
-        if header[58:60] != b"`\n" or not header[48:58].strip().isdigit():
-            raise UsageError(f"{where}: the package is damaged at byte {at}", hint="fetch the package again")
-        size = int(header[48:58])
-        at += 60
-        if name.startswith("data.tar"):
-            if at + size > len(data):
-                raise UsageError(
-                    f"{where}: truncated: {at + size - len(data)} bytes are missing",
-                    hint="fetch the package again",
-                )
-            return name, view[at : at + size]
-        at += size + size % 2
-    raise UsageError(f"{where}: the package holds no data.tar (truncated?)", hint="fetch the package again")
-
-
-def _unpacked(member: memoryview, name: str) -> io.BufferedIOBase | io.RawIOBase:
-    """A stream of the tar archive in a .deb's data member."""
-    raw = io.BytesIO(member)
-    if name.endswith(".xz"):
-        return lzma.LZMAFile(raw)
-    if name.endswith(".gz"):
-        import gzip
-
-        return gzip.GzipFile(fileobj=raw)
-    if name.endswith(".zst"):
-        import zstandard
-
-        return _ZstdStream(zstandard, raw)
-    return raw
-
-
-class _ZstdStream(io.RawIOBase):
-    """zstandard's reader with its errors turned into OSError, which tarfile and we expect."""
-
-    def __init__(self, zstandard: Any, raw: io.BytesIO):
-        self._error = zstandard.ZstdError
-        self._reader = zstandard.ZstdDecompressor().stream_reader(raw)
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        try:
-            return bytes(self._reader.read(size))
-        except self._error as error:
-            raise OSError(str(error)) from None

@@ -17,14 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import tinyvmi_build
 from tinyvmi_build.errors import UsageError
+from tinyvmi_build.kernel.archive import is_package, package_entries
 from tinyvmi_build.kernel.image import KernelImage
 from tinyvmi_build.kernel.modules import module_of, modules_in
 from tinyvmi_build.kernel.package import (
     NoKernelError,
-    is_package,
     kernel_in,
     kernel_path,
-    package_entries,
     read_bytes,
 )
 from tinyvmi_build.paths import cache_dir

@@ -22,13 +22,13 @@ import json
 import mmap
 import os
 import struct
-import tempfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tinyvmi_build.errors import UsageError
+from tinyvmi_build.files import PROFILE, cannot_read, open_regular, write_file
 
 MAGIC = b"TVMIPROF"
 VERSION = 1
@@ -71,27 +71,8 @@ def write_container(path: Path, sections: Mapping[str, PackedSection]) -> None:
     digest = hashlib.sha256(_COUNTS.pack(VERSION, len(table_bytes)) + table_bytes)
     for name in sorted(sections):
         digest.update(sections[name].data)
-    try:
-        descriptor, partial = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise UsageError(
-            f"{path}: cannot be written: {error.strerror}", hint="does its folder exist?"
-        ) from None
-    try:
-        with os.fdopen(descriptor, "wb") as out:
-            out.write(_HEADER.pack(MAGIC, VERSION, len(table_bytes), digest.digest()))
-            out.write(table_bytes)
-            for name in sorted(sections):
-                out.write(sections[name].data)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(partial, 0o666 & ~umask)
-        os.replace(partial, path)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written: {error.strerror}", hint="is there space?") from None
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(partial)
+    header = _HEADER.pack(MAGIC, VERSION, len(table_bytes), digest.digest())
+    write_file(path, (header, table_bytes, *(sections[name].data for name in sorted(sections))))
 
 
 def read_container(path: Path) -> dict[str, PackedSection]:
@@ -124,13 +105,10 @@ def read_container(path: Path) -> dict[str, PackedSection]:
 
 
 def _map(path: Path) -> memoryview:
-    try:
-        with open(path, "rb") as handle:
-            if os.fstat(handle.fileno()).st_size == 0:
-                return memoryview(b"")
+    with open_regular(path, PROFILE) as handle:
+        if os.fstat(handle.fileno()).st_size == 0:
+            return memoryview(b"")
+        try:
             return memoryview(mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ))
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise UsageError(
-            f"{path}: cannot be read: {reason}", hint="check the path and its permissions"
-        ) from None
+        except (OSError, ValueError) as error:
+            raise cannot_read(path, error) from None

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import tinyvmi_build
-from tinyvmi_build.errors import UsageError
+from tinyvmi_build.files import write_file
 from tinyvmi_build.kernel.btf import Btf
 from tinyvmi_build.kernel.kallsyms import kallsyms_tables
 from tinyvmi_build.profile.isf_globals import global_types
@@ -81,10 +81,5 @@ def save_isf(kernel: KernelProfile, path: Path) -> int:
     data = json.dumps(isf(kernel), separators=(",", ":"), sort_keys=True).encode("ascii")
     if path.suffix == ".xz":
         data = lzma.compress(data, preset=1)
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise UsageError(
-            f"{path}: cannot be written: {error.strerror}", hint="does its folder exist?"
-        ) from None
+    write_file(path, data)
     return len(data)

@@ -6,10 +6,12 @@ from bisect import bisect_right
 from pathlib import Path
 
 from tinyvmi_build.errors import UsageError
+from tinyvmi_build.files import SYMBOLS, read_file
 from tinyvmi_build.kernel.btf import Btf
 from tinyvmi_build.kernel.image import KernelImage
-from tinyvmi_build.kernel.package import read_bytes, read_kernel
+from tinyvmi_build.kernel.package import read_kernel
 from tinyvmi_build.kernel.symbols import Symbol, SymbolTable
+from tinyvmi_build.kernel.unpack import XZ
 from tinyvmi_build.profile.build import profile_of
 from tinyvmi_build.profile.isf_read import isf_btf, isf_symbols, read_isf
 from tinyvmi_build.profile.profile import KernelProfile
@@ -53,9 +55,9 @@ def _lettered(image: KernelImage) -> SymbolTable:
 
 
 def _symbols(path: Path) -> SymbolTable:
-    head = read_bytes(path)[:6]
-    table = isf_symbols(read_isf(path), str(path)) if head[:1] == b"{" or head == b"\xfd7zXZ\0" else None
-    table = table or system_map(read_bytes(path), str(path))
+    data = read_file(path, SYMBOLS)
+    is_isf = data.startswith((b"{", XZ))
+    table = isf_symbols(read_isf(path), str(path)) if is_isf else system_map(data, str(path))
     for name in ("_text", "_end", "linux_banner"):
         if name not in table:
             raise UsageError(f"{path}: not the symbols of a kernel: no {name}", hint="give its System.map")
@@ -83,7 +85,7 @@ def _types(path: Path) -> Btf:
     from tinyvmi_build.kernel.dwarf import dwarf_btf
     from tinyvmi_build.kernel.elf import ElfFile
 
-    data = read_bytes(path)
+    data = read_file(path, SYMBOLS)
     if data[:4] != b"\x7fELF":
         return isf_btf(read_isf(path), str(path))
     try:

@@ -7,29 +7,28 @@ keeps no typedefs, and no letters for its symbols.
 from __future__ import annotations
 
 import json
-import lzma
 from pathlib import Path
 from typing import Any
 
 from tinyvmi_build.errors import UsageError
+from tinyvmi_build.files import SYMBOLS, read_file
 from tinyvmi_build.kernel.btf import Btf, Kind
 from tinyvmi_build.kernel.btf_write import BtfWriter, Field
-from tinyvmi_build.kernel.package import read_bytes
 from tinyvmi_build.kernel.symbols import SymbolTable
+from tinyvmi_build.kernel.unpack import unpack
 
-_XZ = b"\xfd7zXZ\0"
-_MAX_BYTES = 1 << 30
+_JSON_BYTES_MAX = 256 << 20  # as Python objects it takes ten times as much
 _MAX_DEPTH = 32
 
 
 def read_isf(path: Path) -> dict[str, Any]:
     """The JSON document at `path`, plain or xz; UsageError if it is no ISF."""
-    data = read_bytes(path)
+    data = unpack(read_file(path, SYMBOLS), _JSON_BYTES_MAX, str(path))
+    if len(data) > _JSON_BYTES_MAX:
+        raise UsageError(f"{path}: is larger than {_JSON_BYTES_MAX >> 20} MiB", hint=_HINT)
     try:
-        if data.startswith(_XZ):
-            data = lzma.LZMADecompressor().decompress(data, _MAX_BYTES)
         table = json.loads(data)
-    except (lzma.LZMAError, EOFError, ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path}: neither an ELF file nor JSON: {error}", hint=_HINT) from None
     parts = ("base_types", "user_types", "enums", "symbols")
     if not isinstance(table, dict) or not all(isinstance(table.get(part), dict) for part in parts):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tinyvmi_build.errors import MissingEnvironmentError
+from tinyvmi_build.files import write_file
 from tinyvmi_build.render.env import GENERATED
 
 
@@ -39,17 +38,9 @@ def write(path: Path, content: str | bytes) -> str:
         if existed and path.read_bytes() == data:
             return "unchanged"
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.write(data)
-                os.fchmod(stream.fileno(), 0o644)
-            os.replace(name, path)
-        except BaseException:
-            os.unlink(name)
-            raise
     except OSError as error:
         raise MissingEnvironmentError(f"{path}: cannot be written: {error.strerror}") from error
+    write_file(path, data, 0o644)
     return "updated" if existed else "created"
 
 

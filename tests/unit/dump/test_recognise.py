@@ -102,7 +102,7 @@ def test_frames_that_xen_could_not_read_are_no_memory(tmp_path: Path) -> None:
     [
         (b"", "the file is empty"),
         (b"hello\n", "not a memory image: 6 bytes"),
-        (bytes((1 << 20) + 1), "not a memory image"),
+        (bytes((1 << 20) + 1), "not a memory image: 1,048,577 bytes are 1 more than whole pages of 4,096"),
         (b"KDUMP   " + bytes(1 << 20), "a kdump-compressed dump, which cannot be read here"),
         (b"\x1f\x8b" + bytes(100), "compressed"),
         (b"TVMIPROF" + bytes(100), "a profile"),

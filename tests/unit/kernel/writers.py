@@ -293,6 +293,7 @@ def bzimage(packed: bytes, version: int = 0x20F) -> bytes:
     head[0x1FE:0x200] = b"\x55\xaa"
     head[0x202:0x206] = b"HdrS"
     struct.pack_into("<H", head, 0x206, version)
+    head[0x236] = 1  # XLF_KERNEL_64
     struct.pack_into("<II", head, 0x248, 0x80, len(packed))
     return bytes(head) + b"\x90" * 0x80 + packed + b"\x90" * 64
 

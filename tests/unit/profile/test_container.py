@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinyvmi_build.errors import Exit, TinyVMIError, UsageError
+from tinyvmi_build.errors import Exit, MissingEnvironmentError, TinyVMIError, UsageError
 from tinyvmi_build.profile.container import MAGIC, PackedSection, read_container, write_container
 from tinyvmi_build.profile.profile import ProfileFile
 
@@ -77,7 +77,7 @@ def test_what_is_said(tmp_path):
     data[8] = 1
     path.write_bytes(data[:-1])
     assert "damaged or truncated" in complaint(path)
-    assert "cannot be read" in complaint(tmp_path)
+    assert "is a folder" in complaint(tmp_path)
 
 
 def forge(path, table: bytes, body: bytes = b"") -> None:
@@ -117,7 +117,7 @@ def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(UsageError, match="No space left"):
+    with pytest.raises(MissingEnvironmentError, match="No space left"):
         write(path, {"a": b"new"})
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["f"]
