@@ -26,6 +26,8 @@
 
 static struct guest_mem gm;
 static struct guest_view view;
+static struct tv_digest digest;
+static uint8_t digest_scratch[TV_DIGEST_SCRATCH];
 static uint8_t *copy[PAGES_MAX / CHUNK_PAGES];
 static uint32_t round_number, npages;
 static volatile uint64_t sink; /* or the compiler would see that nobody wants the results */
@@ -84,10 +86,10 @@ static void digest_all(const char *what, const uint8_t *(*at)(uint32_t page))
 
     for (uint32_t i = 0; i < npages; i += 2) {
         const uint8_t *pair[2] = { at(i), i + 1 < npages ? at(i + 1) : NULL };
-        uint8_t digest[2][TV_DIGEST_SIZE];
+        uint8_t digests[2][TV_DIGEST_SIZE];
 
-        tv_digest_pages(pair, pair[1] ? 2 : 1, digest);
-        sink += digest[0][0];
+        tv_digest_pages(&digest, pair, pair[1] ? 2 : 1, digests);
+        sink += digests[0][0];
     }
     tell(what, tv_now_ns() - start);
 }
@@ -155,7 +157,7 @@ static void bench_thread(void *unused)
     gm.target = (domid_t)run.target;
     frame = params_number("frame", 0, UINT32_MAX, 0);
     npages = params_number("pages", 1, PAGES_MAX, 1);
-    if (tv_digest_start() && prepare(frame)) {
+    if (tv_digest_init(&digest, digest_scratch) && prepare(frame)) {
         for (; round_number < run.scans; round_number++)
             measure(frame);
     } else {

@@ -155,7 +155,7 @@ static void judge_page(struct tv_kernel *k, const struct tv_ro_after_init *g, ui
     take_out(k, g, i, res);
     unrelocate(&g->range, i, k->delta);
     since = tv_cost_begin();
-    tv_digest(page, size, digest);
+    tv_digest_bytes(k->digest, page, size, digest);
     tv_cost_end(TV_HASHING, since);
     res->units++;
     if (memcmp(digest, g->range.digests[i], sizeof(digest)) != 0)

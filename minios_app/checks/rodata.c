@@ -242,9 +242,9 @@ static void judge_digest(const struct tv_digest_range *g, uint32_t i, const uint
 }
 
 /* Judge the pages that wait. */
-static void judge_pair(const struct tv_digest_range *g, struct tv_result *res)
+static void judge_pair(struct tv_kernel *k, const struct tv_digest_range *g, struct tv_result *res)
 {
-    uint32_t count = tv_pair_digest(&pair);
+    uint32_t count = tv_pair_digest(&pair, k->digest);
 
     for (uint32_t n = 0; n < count; n++)
         judge_digest(g, pair.number[n], pair.page[n], pair.digest[n], pair.flags[n], res);
@@ -270,10 +270,10 @@ static void judge_page(struct tv_kernel *k, const struct tv_digest_range *g, uin
     if (!plain && kept.block && !is_kept(g, i))
         right = 0;
     if (size_of(g, i) < TV_PAGE_SIZE) {
-        tv_digest(bytes, size_of(g, i), digest);
+        tv_digest_bytes(k->digest, bytes, size_of(g, i), digest);
         judge_digest(g, i, bytes, digest, right, res);
     } else if (tv_pair_add(&pair, i, right, bytes, plain)) {
-        judge_pair(g, res);
+        judge_pair(k, g, res);
     }
 }
 
@@ -288,7 +288,7 @@ static void judge_chunk(struct tv_kernel *k, const struct tv_digest_range *g, ui
         tv_kept_look_part(&kept, &range.view, first, end);
     for (uint32_t i = first; i < end; i++)
         judge_page(k, g, i, res);
-    judge_pair(g, res);
+    judge_pair(k, g, res);
 }
 
 static void run(struct tv_kernel *k, struct tv_result *res)
@@ -324,7 +324,7 @@ static void look(struct tv_kernel *k, const struct tv_dirty *dirty, struct tv_re
         tv_kept_look_marked(&kept, &range.view);
     for (uint32_t i = tv_kept_next(&kept, 0); i < g->npages; i = tv_kept_next(&kept, i + 1))
         judge_page(k, g, i, res);
-    judge_pair(g, res);
+    judge_pair(k, g, res);
 }
 
 const struct tv_check tv_check_rodata = { .name = "rodata", .attach = attach, .run = run, .detach = detach, .look = look };

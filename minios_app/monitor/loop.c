@@ -16,6 +16,8 @@
 #define BOOTED_NS (300000 * MS) /* one that says for so long that it boots, and ticks, is taken as it is */
 
 static uint64_t started_ns;
+static struct tv_digest digest;
+static uint8_t digest_scratch[TV_DIGEST_SCRATCH];
 
 static void hello(const struct tv_run *run)
 {
@@ -26,7 +28,7 @@ static void hello(const struct tv_run *run)
     tv_rec_uint("target", run->target);
     tv_rec_str("base", tv_config.base);
     tv_rec_str("base_rev", tv_config.base_rev);
-    tv_rec_str("digest", tv_digest_name());
+    tv_rec_str("digest", tv_digest_name(&digest));
     tv_rec_open_array("profiles");
     for (uint32_t i = 0; i < tv_profile_count; i++) {
         tv_rec_open_object();
@@ -349,7 +351,7 @@ enum tv_verdict tv_monitor(struct guest_mem *gm, const struct tv_run *run)
     scans = 0;
     worst = TV_INTACT;
     verdict_now = meanwhile = TV_UNVERIFIABLE;
-    digests = tv_digest_start();
+    digests = tv_digest_init(&digest, digest_scratch);
     hello(run);
     if (!digests)
         return give_up("digest", "the known-answer test failed", "self-test");
@@ -360,6 +362,7 @@ enum tv_verdict tv_monitor(struct guest_mem *gm, const struct tv_run *run)
         return give_up("target", "the hypervisor does not let this domain read the target", "no-privilege");
     if (tv_kernel_init(&kernel, gm))
         return give_up("memory", "not enough memory for page-table views", "no-memory");
+    kernel.digest = &digest;
     verdict = watch(&kernel, run);
     tv_kernel_fini(&kernel);
     return verdict;

@@ -11,7 +11,7 @@ from elftools.elf.elffile import ELFFile
 
 from tinyvmi_build.image.build import build_monitor
 from tinyvmi_build.progress import Progress
-from tinyvmi_build.render.digest import VARIANTS
+from tinyvmi_build.render.digest import VECTOR_VARIANTS
 
 _LINE = re.compile(r"^\s*([0-9a-f]+):\t(.*)$", re.MULTILINE)
 _VECTOR = re.compile(r"%([xyz]mm\d|mm\d|st\b)")
@@ -19,8 +19,9 @@ _VECTOR = re.compile(r"%([xyz]mm\d|mm\d|st\b)")
 
 def vector_code(image: Path) -> list[range]:
     """The functions of the files that are compiled for vector registers."""
-    files = {f"{variant.template}.c" for variants in VARIANTS.values() for variant in variants}
-    entries = {variant.function for variants in VARIANTS.values() for variant in variants}
+    names = [f"{digest}_{variant}" for digest, variants in VECTOR_VARIANTS.items() for variant in variants]
+    files = {f"{name}.c" for name in names}
+    entries = {f"tv_{name}" for name in names}
     found, file = [], ""
     with image.open("rb") as stream:
         for symbol in ELFFile(stream).get_section_by_name(".symtab").iter_symbols():
@@ -40,14 +41,14 @@ def uses(image: Path) -> list[tuple[int, str]]:
     return [(int(line[1], 16), line[2]) for line in _LINE.finditer(text) if _VECTOR.search(line[2])]
 
 
-@pytest.mark.parametrize("digest", VARIANTS)
+@pytest.mark.parametrize("digest", VECTOR_VARIANTS)
 def test_only_digests_use_vector_registers(project, digest: str) -> None:
     image = build_monitor(project(digest, f'[golden]\nhash = "{digest}"\n'), Progress(quiet=True)).elf
     allowed = vector_code(image)
     found = uses(image)
     assert [use for use in found if not any(use[0] in code for code in allowed)] == []
     # Every variant is in the image, and is found.
-    entries = [variant.function for variant in VARIANTS[digest]]
+    entries = [f"tv_{digest}_{variant}" for variant in VECTOR_VARIANTS[digest]]
     symbols = subprocess.run(["nm", str(image)], check=True, capture_output=True, text=True).stdout
     assert all(f" T {name}\n" in symbols for name in entries)
     for code in allowed:

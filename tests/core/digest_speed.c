@@ -5,8 +5,8 @@
 #include <string.h>
 #include <time.h>
 
-#include <tinyvmi/blake3.h>
-#include <tinyvmi/sha256.h>
+#include "blake3.h"
+#include "sha256.h"
 
 #define PAGES  4096
 #define ROUNDS 15

@@ -1,4 +1,4 @@
-"""The generated digests compiled for this machine, every variant that its processor has.
+"""The digests compiled for this machine, every variant that its processor has.
 
 `python -m tests.core.digests` prints how fast each is.
 """
@@ -15,8 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from tinyvmi_build.paths import data_dir
-from tinyvmi_build.render import digest
-from tinyvmi_build.render.env import environment, render
+from tinyvmi_build.render.digest import digest_sources
 
 #: What tv_vector_units() answers, and by how much the clock steps on at each look (in turn; 0: the real one).
 _PLATFORM = """#include <time.h>
@@ -60,17 +59,19 @@ def missing(variant: str) -> str:
 
 
 def sources(algorithm: str, vectors: bool = True) -> dict[str, str]:
-    """File name → text of the generated C."""
-    env = environment(data_dir("templates"))
-    made = digest.files(algorithm, vectors)
-    return {f"{name}.c": render(env, f"c/{name}.c.j2", f"{name}.c", values) for name, values in made}
+    """File name → text of the C files of an image's digest, and of the headers beside them."""
+    core = data_dir("minios_app")
+    paths = [core / name for name in digest_sources(algorithm, vectors)]
+    return {path.name: path.read_text() for path in [*paths, *(core / "digest").glob("*.h")]}
 
 
 def compiled(folder: Path, files: dict[str, str], compiler: str = "gcc") -> ctypes.CDLL:
     """A library of `files`, each compiled as in an image, over a platform whose answers tests can set."""
     objects = []
-    for name, text in {**files, "platform.c": _PLATFORM}.items():
+    files = {**files, "platform.c": _PLATFORM}
+    for name, text in files.items():
         (folder / name).write_text(text)
+    for name in (name for name in files if name.endswith(".c")):
         vectors = next(
             (f for end, f in VECTOR_FLAGS.items() if name.endswith(f"{end}.c")), ["-mgeneral-regs-only"]
         )
@@ -82,7 +83,7 @@ def compiled(folder: Path, files: dict[str, str], compiler: str = "gcc") -> ctyp
     subprocess.run([compiler, "-shared", *objects, "-o", str(folder / "digest.so")], check=True)
     library = ctypes.CDLL(str(folder / "digest.so"))
     library.tv_digest_name.restype = ctypes.c_char_p
-    library.tv_digest_start.restype = ctypes.c_bool
+    library.tv_digest_init.restype = ctypes.c_bool
     return library
 
 
@@ -114,7 +115,7 @@ def of_pages(library: ctypes.CDLL, algorithm: str, variant: str, pages: list[byt
 
 def _speeds() -> None:
     """The median of many passes over 16 MiB, the variants in turn."""
-    bench = data_dir("minios_app").parent / "tests" / "unit" / "core" / "digest_speed.c"
+    bench = data_dir("minios_app").parent / "tests" / "core" / "digest_speed.c"
     rows: list[tuple[str, float]] = []
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -126,8 +127,8 @@ def _speeds() -> None:
                 compiled(place, sources(algorithm), compiler)
                 objects += [str(p) for p in place.glob(f"{algorithm}*.o")]
             program = folder / f"speed-{compiler}"
-            include = f"-I{data_dir('minios_app') / 'include'}"
-            subprocess.run([compiler, "-O2", include, str(bench), *objects, "-o", str(program)], check=True)
+            include = [f"-I{data_dir('minios_app') / name}" for name in ("include", "digest")]
+            subprocess.run([compiler, "-O2", *include, str(bench), *objects, "-o", str(program)], check=True)
             able = [f"{a}_{v}" for a, variants in VARIANTS.items() for v in variants if not missing(v)]
             able += [f"{name}_one_by_one" for name in able if name == "blake3_avx2"]
             done = subprocess.run([str(program), *able], check=True, capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""Each variant of the generated BLAKE3 against another implementation, at its official vectors' sizes."""
+"""Each variant of BLAKE3 against another implementation, at its official vectors' sizes."""
 
 from __future__ import annotations
 

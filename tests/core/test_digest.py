@@ -24,7 +24,9 @@ def start(library: ctypes.CDLL, units: int, steps: list[int] | None = None) -> t
     clock[:] = (
         (steps or [0]) * 64 if len(steps or [0]) == 1 else (steps or []) + [0] * (64 - len(steps or []))
     )
-    return library.tv_digest_start(), library.tv_digest_name().decode()
+    digest = ctypes.c_void_p()  # struct tv_digest
+    good = library.tv_digest_init(ctypes.byref(digest), ctypes.create_string_buffer(4097))
+    return good, library.tv_digest_name(ctypes.byref(digest)).decode()
 
 
 @pytest.mark.parametrize("algorithm", digests.VARIANTS)
@@ -57,17 +59,17 @@ def test_the_fastest_is_used(tmp_path: Path) -> None:
 
 FAULTS = [
     ("sha256", "sha256.c", "ror(e, 11)", "ror(e, 12)"),
-    ("sha256", "sha256.c", "0x428a2f98U", "0x428a2f99U"),
+    ("sha256", "sha256.c", "0x428a2f98u", "0x428a2f99u"),
     ("sha256", "sha256.c", "rest < 56", "rest < 57"),
-    ("sha256", "sha256_sha_ni.c", "0x428a2f98U", "0x428a2f99U"),
+    ("sha256", "sha256_sha_ni.c", "0x428a2f98u", "0x428a2f99u"),
     ("sha256", "sha256_sha_ni.c", "abef += abef0", "abef -= abef0"),
-    ("blake3", "blake3.c", "ror(b ^ c, 12)", "ror(b ^ c, 11)"),
+    ("blake3", "blake3.c", "ror(x, 12)", "ror(x, 11)"),
     ("blake3", "blake3.c", "counter++", "0 * counter++"),
     ("blake3", "blake3.c", "depth ? 0 : ROOT", "0"),
     ("blake3", "blake3.c", "n > BLOCK", "n >= BLOCK"),
     ("blake3", "blake3.c", "n > CHUNK", "n >= CHUNK"),
     ("blake3", "blake3_sse41.c", "{ 0, 1, 2, 3 }", "{ 0, 1, 2, 2 }"),
-    ("blake3", "blake3_sse41.c", "ror(b ^ c, 7)", "ror(b ^ c, 8)"),
+    ("blake3", "blake3_sse41.c", "x >> 7", "x >> 8"),
     ("blake3", "blake3_avx2.c", "parents(h, ROOT)", "parents(h, 0)"),
     ("blake3", "blake3_avx2.c", "{ 0, 1, 2, 3, 0, 1, 2, 3 }", "{ 0, 1, 2, 3, 0, 1, 2, 2 }"),
 ]
@@ -86,7 +88,11 @@ def test_a_fault_is_noticed(tmp_path: Path, algorithm: str, file: str, good: str
 
 def test_without_vectors_there_is_one_variant(tmp_path: Path) -> None:
     files = digests.sources("blake3", vectors=False)
-    assert sorted(files) == ["blake3.c", "digest.c"]
+    assert sorted(name for name in files if name.endswith(".c")) == [
+        "blake3.c",
+        "blake3_variants.c",
+        "digest.c",
+    ]
     assert start(digests.compiled(tmp_path, files), ALL) == (True, "blake3/portable")
 
 

@@ -1,4 +1,4 @@
-"""Each variant of the generated SHA-256 against NIST's vectors and hashlib."""
+"""Each variant of SHA-256 against NIST's vectors and hashlib."""
 
 from __future__ import annotations
 

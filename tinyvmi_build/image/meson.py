@@ -68,14 +68,14 @@ def compile_target(
 
     It is compiled in the workshop of `kernels` (build-ids), and brought from there into `folder`.
     """
-    names = (generated / "sources.txt").read_text()
+    names = "".join(path.read_text() for path in sorted(generated.glob("*sources.txt")))
     purpose = {
         "kernels": list(kernels),
         "cross": cross,
         "tree": [str(tree.flags), tree.rev, tree.flags.read_text()] if tree else None,
     }
     with workshop(purpose) as room:
-        files = (p for p in generated.iterdir() if p.suffix in (".c", ".h") or p.name == "sources.txt")
+        files = (p for p in generated.iterdir() if p.suffix in (".c", ".h", ".txt"))
         copy(files, generated, room / "generated")
         arguments = [str(room / "meson"), str(room / "minios_app"), f"-Dgenerated={room / 'generated'}"]
         if tree:

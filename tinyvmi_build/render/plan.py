@@ -11,13 +11,17 @@ from tinyvmi_build.checks import registry
 from tinyvmi_build.config.kinds import BUILT_IN
 from tinyvmi_build.config.model import Config
 from tinyvmi_build.paths import data_dir
-from tinyvmi_build.render import digest
 from tinyvmi_build.render.descriptor import NOTE_OWNER, NOTE_TYPE, canonical, descriptor, image_id
+from tinyvmi_build.render.digest import digest_sources
 from tinyvmi_build.render.env import environment, render
 from tinyvmi_build.render.tables import kernel_context, table_contexts
 
 if TYPE_CHECKING:
     from tinyvmi_build.profile.profile import KernelProfile
+
+
+#: In place of a template: a list for meson, one of the context's `lines` a line.
+PLAIN = ""
 
 
 @dataclass(frozen=True)
@@ -118,12 +122,17 @@ def check_items(config: Config) -> list[Item]:
             for check in registry.checks()
             if (settings := check.settings) and (template := registry.template(check, "config.c.j2"))
         ),
-        *(
-            Item(f"c/{name}.c.j2", f"generated/{name}.c", context)
-            # Nothing shows that a tree's handlers leave vector registers alone (docs/design/digests.md).
-            for name, context in digest.files(config.golden.hash, vectors=config.minios.tree == BUILT_IN)
+        Item(
+            PLAIN,
+            "generated/digest_sources.txt",
+            {"lines": _digest_sources(config)},
         ),
     ]
+
+
+def _digest_sources(config: Config) -> list[str]:
+    # Nothing shows that a tree's handlers leave vector registers alone (docs/design/digests.md).
+    return digest_sources(config.golden.hash, vectors=config.minios.tree == BUILT_IN)
 
 
 def kernel_items(config: Config, kernels: Sequence[KernelProfile]) -> list[Item]:
@@ -159,7 +168,12 @@ def artifact(config: Config) -> str:
 def rendered(items: Sequence[Item]) -> dict[str, str]:
     """Path below the build folder → text; with generated/sources.txt, the C files for meson."""
     env = environment(data_dir("templates"))
-    files = {item.output: render(env, item.template, item.output, item.context) for item in items}
+    files = {
+        item.output: render(env, item.template, item.output, item.context)
+        if item.template != PLAIN
+        else "".join(f"{line}\n" for line in item.context["lines"])
+        for item in items
+    }
     assert len(files) == len(items), "two items have one output"
     sources = sorted(name.removeprefix("generated/") for name in files if name.endswith(".c"))
     files["generated/check_sources.txt"] = "".join(f"{name}\n" for name in check_sources())

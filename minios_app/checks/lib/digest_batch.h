@@ -25,7 +25,7 @@ static inline bool tv_pair_add(struct tv_pair *p, uint32_t number, uint8_t flags
 }
 
 /* Digest the pages that wait; how many there are.  None waits any more. */
-static inline uint32_t tv_pair_digest(struct tv_pair *p)
+static inline uint32_t tv_pair_digest(struct tv_pair *p, const struct tv_digest *d)
 {
     uint32_t count = p->count;
     uint64_t since;
@@ -33,7 +33,7 @@ static inline uint32_t tv_pair_digest(struct tv_pair *p)
     if (!count)
         return 0;
     since = tv_cost_begin();
-    tv_digest_pages(p->page, count, p->digest);
+    tv_digest_pages(d, p->page, count, p->digest);
     tv_cost_end(TV_HASHING, since);
     p->count = 0;
     return count;

@@ -209,7 +209,7 @@ static void judge_pages(struct tv_modules_state *s, struct tv_kernel *k, const s
             continue;
         unrelocate(s, m, p, e);
         since = tv_cost_begin();
-        tv_digest(s->pass.window + TV_TEXT_BEFORE, TV_PAGE_SIZE, digest);
+        tv_digest_bytes(k->digest, s->pass.window + TV_TEXT_BEFORE, TV_PAGE_SIZE, digest);
         tv_cost_end(TV_HASHING, since);
         if (memcmp(digest, p->digests[e], sizeof(digest)) != 0)
             locate_change(s, m, p, e, va + (uint64_t)i * TV_PAGE_SIZE, digest, res);

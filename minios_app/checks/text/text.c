@@ -138,10 +138,10 @@ static void locate(const struct tv_digest_range *g, uint32_t i, const uint8_t *b
 }
 
 /* Judge the pages that wait. */
-static void judge_pair(struct tv_result *res)
+static void judge_pair(struct tv_kernel *k, struct tv_result *res)
 {
     const struct tv_digest_range *g = &state.t->range;
-    uint32_t count = tv_pair_digest(&pair);
+    uint32_t count = tv_pair_digest(&pair, k->digest);
 
     for (uint32_t n = 0; n < count; n++) {
         uint32_t i = pair.number[n];
@@ -184,7 +184,7 @@ static void judge_page(struct tv_kernel *k, uint32_t i, struct tv_result *res)
     }
     unrelocate(&state.t->range, i, state.delta);
     if (tv_pair_add(&pair, i, right, page, false))
-        judge_pair(res);
+        judge_pair(k, res);
 }
 
 static bool read_parts(struct tv_kernel *k, struct tv_result *res)
@@ -239,7 +239,7 @@ static void judge_chunk(struct tv_kernel *k, uint32_t first, uint32_t end, struc
         else
             judge_page(k, i, res);
     }
-    judge_pair(res);
+    judge_pair(k, res);
     records_at = end;
 }
 
@@ -350,7 +350,7 @@ static void look(struct tv_kernel *k, const struct tv_dirty *dirty, struct tv_re
         done = end;
     }
     if (ready)
-        judge_pair(res);
+        judge_pair(k, res);
     owed = owed || (ready && (places_again || state.renewed));
 }
 

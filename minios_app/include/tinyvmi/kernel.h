@@ -3,6 +3,7 @@
 #ifndef TINYVMI_KERNEL_H
 #define TINYVMI_KERNEL_H
 
+#include <tinyvmi/digest.h>
 #include <tinyvmi/guest_mem.h>
 #include <tinyvmi/profile.h>
 
@@ -59,6 +60,7 @@ struct tv_dead {
 
 struct tv_kernel {
     struct guest_mem *gm;
+    const struct tv_digest *digest;
     const struct tv_kernel_profile *profile;
     uint32_t profile_index;
     uint64_t text_pa; /* guest-physical address of _text */

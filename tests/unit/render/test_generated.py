@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tests.core import digests
 from tests.unit.checks import small_boot, small_modules, small_text
 from tests.unit.checks.fake import TEXT, FakeImage, FakeSymbols
 from tests.unit.checks.test_idt import image as idt_image
@@ -87,8 +86,3 @@ def files(kernel: SmallKernel) -> dict[str, str]:
 def test_generated_c(golden: Callable[[str, str], None]) -> None:
     for name, text in files(SmallKernel()).items():
         golden(f"render/kernel/{name}", text)
-
-
-def test_generated_c_of_the_other_digest(golden: Callable[[str, str], None]) -> None:
-    for name, text in digests.sources("sha256").items():
-        golden(f"render/sha256/{name}", text)

@@ -1,34 +1,24 @@
-@{ provenance }@
-#include <tinyvmi/blake3.h>
+/* SPDX-License-Identifier: MIT */
+#include "blake3.h"
+#include "blake3_rounds.h"
 
-#define BLOCK     64
-#define CHUNK     1024
 #define DEPTH_MAX 54 /* of a tree over 2^64 bytes */
 
-/* Table 3 */
-enum { CHUNK_START = 1, CHUNK_END = 2, PARENT = 4, ROOT = 8 };
+#define WORD(x) x
 
-/* 2.2: those of SHA-256. */
-static const uint32_t IV[8] = { @{ iv | c_list(8, 26, 4) }@ };
+static const uint32_t IV[8] = INITIAL_VALUE(WORD);
 
 static uint32_t ror(uint32_t x, int n)
 {
     return x >> n | x << (32 - n);
 }
 
-#define G(a, b, c, d, x, y)   \
-    do {                      \
-        a += b + m[x];        \
-        d = ror(d ^ a, 16);   \
-        c += d;               \
-        b = ror(b ^ c, 12);   \
-        a += b + m[y];        \
-        d = ror(d ^ a, 8);    \
-        c += d;               \
-        b = ror(b ^ c, 7);    \
-    } while (0)
+#define ror16(x) ror(x, 16)
+#define ror12(x) ror(x, 12)
+#define ror8(x)  ror(x, 8)
+#define ror7(x)  ror(x, 7)
 
-/* 2.2, of whose sixteen words only the first eight are ever wanted here. */
+/* 2.2 */
 static void compress(uint32_t h[8], const uint32_t m[16], uint64_t counter, uint32_t size, uint32_t flags)
 {
     uint32_t v0 = h[0], v1 = h[1], v2 = h[2], v3 = h[3];
@@ -36,15 +26,8 @@ static void compress(uint32_t h[8], const uint32_t m[16], uint64_t counter, uint
     uint32_t v8 = IV[0], v9 = IV[1], v10 = IV[2], v11 = IV[3];
     uint32_t v12 = (uint32_t)counter, v13 = (uint32_t)(counter >> 32), v14 = size, v15 = flags;
 
-@% for words in schedule %@
-@% for a, b, c, d in quarters %@
-    G(v@{ a }@, v@{ b }@, v@{ c }@, v@{ d }@, @{ words[2 * loop.index0] }@, @{ words[2 * loop.index0 + 1] }@);
-@% endfor %@
-
-@% endfor %@
-@% for i in range(8) %@
-    h[@{ i }@] = v@{ i }@ ^ v@{ i + 8 }@;
-@% endfor %@
+    ROUNDS();
+    CHAIN(h);
 }
 
 /* The little-endian words of a block of which `n` bytes are there. */

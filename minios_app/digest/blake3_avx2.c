@@ -1,14 +1,10 @@
-@{ provenance }@
+/* SPDX-License-Identifier: MIT */
 /*
  * The four chunks of each of two pages side by side: a register holds one word of each chunk, those of
  * the first page in its lower half.
  */
-#include <tinyvmi/blake3.h>
-
-#define BLOCK 64
-#define CHUNK 1024
-
-enum { CHUNK_START = 1, CHUNK_END = 2, PARENT = 4, ROOT = 8 };
+#include "blake3.h"
+#include "blake3_rounds.h"
 
 typedef uint32_t lanes __attribute__((vector_size(32)));
 typedef uint64_t halves __attribute__((vector_size(32)));
@@ -19,11 +15,7 @@ typedef quad quad_anywhere __attribute__((aligned(1), may_alias));
 #define SHUFFLE __builtin_shufflevector
 #define ALL(x)  { (x), (x), (x), (x), (x), (x), (x), (x) }
 
-static const lanes IV[8] = {
-@% for word in iv %@
-    ALL(@{ word | c_hex(8) }@),
-@% endfor %@
-};
+static const lanes IV[8] = INITIAL_VALUE(ALL);
 
 static lanes ror16(lanes x)
 {
@@ -37,22 +29,15 @@ static lanes ror8(lanes x)
                          17, 18, 19, 16, 21, 22, 23, 20, 25, 26, 27, 24, 29, 30, 31, 28);
 }
 
-static lanes ror(lanes x, int n)
+static lanes ror12(lanes x)
 {
-    return x >> n | x << (32 - n);
+    return x >> 12 | x << 20;
 }
 
-#define G(a, b, c, d, x, y)   \
-    do {                      \
-        a += b + m[x];        \
-        d = ror16(d ^ a);     \
-        c += d;               \
-        b = ror(b ^ c, 12);   \
-        a += b + m[y];        \
-        d = ror8(d ^ a);      \
-        c += d;               \
-        b = ror(b ^ c, 7);    \
-    } while (0)
+static lanes ror7(lanes x)
+{
+    return x >> 7 | x << 25;
+}
 
 /* As in blake3.c, of eight whole blocks at once. */
 static void compress(lanes h[8], const lanes m[16], lanes counter, uint32_t flags)
@@ -62,15 +47,8 @@ static void compress(lanes h[8], const lanes m[16], lanes counter, uint32_t flag
     lanes v8 = IV[0], v9 = IV[1], v10 = IV[2], v11 = IV[3];
     lanes v12 = counter, v13 = ALL(0), v14 = ALL(BLOCK), v15 = ALL(flags);
 
-@% for words in schedule %@
-@% for a, b, c, d in quarters %@
-    G(v@{ a }@, v@{ b }@, v@{ c }@, v@{ d }@, @{ words[2 * loop.index0] }@, @{ words[2 * loop.index0 + 1] }@);
-@% endfor %@
-
-@% endfor %@
-@% for i in range(8) %@
-    h[@{ i }@] = v@{ i }@ ^ v@{ i + 8 }@;
-@% endfor %@
+    ROUNDS();
+    CHAIN(h);
 }
 
 static lanes load(const uint8_t *p, const uint8_t *q)

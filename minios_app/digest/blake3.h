@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* BLAKE3 without a key (the BLAKE3 paper, section 2); the code is generated from templates/c/blake3*.c.j2. */
-#ifndef TINYVMI_BLAKE3_H
-#define TINYVMI_BLAKE3_H
+/* BLAKE3 without a key (the BLAKE3 paper, section 2). */
+#ifndef DIGEST_BLAKE3_H
+#define DIGEST_BLAKE3_H
 
 #include <tinyvmi/types.h>
 

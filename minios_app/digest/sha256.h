@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* SHA-256 (FIPS 180-4); the code is generated from templates/c/sha256*.c.j2. */
-#ifndef TINYVMI_SHA256_H
-#define TINYVMI_SHA256_H
+/* SHA-256 (FIPS 180-4). */
+#ifndef DIGEST_SHA256_H
+#define DIGEST_SHA256_H
 
 #include <tinyvmi/types.h>
 
