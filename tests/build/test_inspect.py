@@ -70,8 +70,8 @@ def test_what_is_no_image(elf, tmp_path):
         (b"text", "not an image"),
         (gzip.compress(b"text"), "not an image"),
         (gzip.compress(data)[:-20], "cannot be decompressed"),
-        (data[:100], "damaged ELF"),
-        (data[:-64], "damaged ELF"),
+        (data[:100], "not a usable image"),
+        (data[:-64], "not a usable image"),
         (wrong_machine, "not for x86-64"),
         (data.replace(b'{"abi"', b'!"abi"'), "TinyVMI note is damaged"),
     ]:

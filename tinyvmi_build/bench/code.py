@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from elftools.elf.elffile import ELFFile
-from elftools.elf.sections import SymbolTableSection
+from tinyvmi_build.elf.reader import SHN_UNDEF, STT_FILE, Elf, elf_errors
 
 BASE, MONITOR, GENERATED = "base", "monitor", "generated"
 
@@ -36,13 +35,10 @@ def _room(path: Path) -> str:
 
 def _functions(path: Path) -> Iterator[tuple[tuple[str, str], int]]:
     """((file if it is local, name), bytes) of each function, assembler's included."""
-    with path.open("rb") as stream:
-        table = ELFFile(stream).get_section_by_name(".symtab")
-        file = ""
-        for symbol in table.iter_symbols() if isinstance(table, SymbolTableSection) else ():
-            kind = symbol["st_info"]["type"]
-            if kind == "STT_FILE":
+    file = ""
+    with elf_errors(str(path), "object file"):
+        for symbol in Elf(path.read_bytes()).symbols:
+            if symbol.type == STT_FILE:
                 file = symbol.name
-            elif kind == "STT_FUNC" and symbol["st_shndx"] != "SHN_UNDEF":
-                local = symbol["st_info"]["bind"] == "STB_LOCAL"
-                yield (file if local else "", symbol.name), symbol["st_size"]
+            elif symbol.function and symbol.section != SHN_UNDEF:
+                yield (file if symbol.local else "", symbol.name), symbol.size

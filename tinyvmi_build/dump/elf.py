@@ -10,7 +10,6 @@ u64 frame number of each, or `.xen_p2m` for a PV guest.
 from __future__ import annotations
 
 import mmap
-import struct
 import sys
 from array import array
 from collections.abc import Iterator
@@ -18,78 +17,56 @@ from pathlib import Path
 
 from tinyvmi_build.dump.ranges import DAMAGED, PAGE, Image, Range, merged, whole_pages
 from tinyvmi_build.dump.registers import qemu_registers
+from tinyvmi_build.elf.reader import (
+    ET_CORE,
+    ET_DYN,
+    ET_EXEC,
+    ET_REL,
+    PT_LOAD,
+    PT_NOTE,
+    Elf,
+    ElfError,
+    Section,
+    read_header,
+)
 from tinyvmi_build.errors import UsageError
 
-MAGIC = b"\x7fELF"
-_EHDR = struct.Struct("<16sHHIQQQIHHHHHH")
-_PHDR = struct.Struct("<IIQQQQQQ")
-_SHDR = struct.Struct("<IIQQQQIIQQ")
-_ET_CORE, _EM_X86_64, _PT_LOAD, _PT_NOTE, _PN_XNUM = 4, 62, 1, 4, 0xFFFF
-_CLASS64, _LITTLE = 2, 1
-_MAX_NAMES = 1 << 16  # bytes of section names
 _NO_PFN = (1 << 64) - 1
-_TYPES = {1: "an object file", 2: "a program or a vmlinux", 3: "a program or a shared library"}
+_TYPES = {
+    ET_REL: "an object file",
+    ET_EXEC: "a program or a vmlinux",
+    ET_DYN: "a program or a shared library",
+}
+_SAVE_AGAIN = "save the memory again"
 
 
 def read(path: Path, data: mmap.mmap) -> Image:
     """The image in an ELF core; UsageError for any other ELF file and for a damaged core."""
-    if len(data) < _EHDR.size:
-        raise UsageError(f"{path}: the dump is truncated within its header", hint="save the memory again")
-    ident, kind, machine, _, _, phoff, shoff, _, _, phsize, phnum, shsize, shnum, shstr = _EHDR.unpack_from(
-        data
-    )
-    if kind != _ET_CORE:
-        raise UsageError(
-            f"{path}: an ELF file, but {_TYPES.get(kind, 'no core')} and no memory dump",
-            hint="--dump takes the memory of a guest; kernels go to `profile build`",
-        )
-    if ident[4] != _CLASS64 or ident[5] != _LITTLE or machine != _EM_X86_64:
-        raise UsageError(
-            f"{path}: a core of another machine than x86-64", hint="only x86-64 guests are judged"
-        )
-    sections = _sections(path, data, shoff, shsize, shnum, shstr)
-    if ".xen_pages" in sections:
-        return Image(path, len(data), "Xen core (xl dump-core)", _xen(path, data, sections))
-    if phnum == _PN_XNUM:
-        # More segments than the field holds: the first section header counts them (elf(5)).
-        _table(path, data, shoff, shsize, 1, _SHDR)
-        phnum = _SHDR.unpack_from(data, shoff)[7]
-    _table(path, data, phoff, phsize, phnum, _PHDR)
-    segments = [_PHDR.unpack_from(data, phoff + i * phsize) for i in range(phnum)]
-    notes = next(((offset, filesz) for t, _, offset, _, _, filesz, *_ in segments if t == _PT_NOTE), (0, 0))
+    try:
+        header = read_header(data)
+        if header.type != ET_CORE:
+            raise UsageError(
+                f"{path}: an ELF file, but {_TYPES.get(header.type, 'no core')} and no memory dump",
+                hint="--dump takes the memory of a guest; kernels go to `profile build`",
+            )
+        if not header.x86_64:
+            raise UsageError(
+                f"{path}: a core of another machine than x86-64", hint="TinyVMI checks x86-64 guests only"
+            )
+        elf = Elf(data)
+    except ElfError as error:
+        raise UsageError(f"{path}: the dump is truncated or damaged: {error}", hint=_SAVE_AGAIN) from None
+    if ".xen_pages" in elf.by_name:
+        return Image(path, len(data), "Xen core (xl dump-core)", _xen(path, data, elf.by_name))
+    notes = next(((s.offset, s.filesz) for s in elf.segments if s.type == PT_NOTE), (0, 0))
     loads = [
-        (paddr, min(filesz, memsz), offset)
-        for t, _, offset, _, paddr, filesz, memsz, _ in segments
-        if t == _PT_LOAD
+        whole_pages(s.paddr, min(s.filesz, s.memsz), s.offset) for s in elf.segments if s.type == PT_LOAD
     ]
-    ranges = [r for load in loads if (r := whole_pages(*load))]
-    frames = merged(path, len(data), ranges)
+    frames = merged(path, len(data), [load for load in loads if load])
     return Image(path, len(data), "ELF core (QEMU dump-guest-memory)", frames, qemu_registers(data, *notes))
 
 
-def _table(path: Path, data: mmap.mmap, offset: int, size: int, count: int, entry: struct.Struct) -> None:
-    """Refuse a table of headers that is not wholly in the file."""
-    if count and (size < entry.size or offset + size * count > len(data)):
-        raise UsageError(f"{path}: the dump's headers are cut short or damaged", hint="save the memory again")
-
-
-def _sections(
-    path: Path, data: mmap.mmap, offset: int, size: int, count: int, strings: int
-) -> dict[str, tuple[int, int, int]]:
-    """Name → (offset, size, entry size)."""
-    _table(path, data, offset, size, count, _SHDR)
-    if strings >= count:
-        return {}
-    headers = [_SHDR.unpack_from(data, offset + i * size) for i in range(count)]
-    at, size = headers[strings][4:6]
-    names = data[at : at + min(size, _MAX_NAMES)]
-    found = {}
-    for name, _, _, _, at, length, _, _, _, each in headers:
-        found[names[name : name + 32].partition(b"\0")[0].decode("latin-1")] = (at, length, each)
-    return found
-
-
-def _xen(path: Path, data: mmap.mmap, sections: dict[str, tuple[int, int, int]]) -> list[Range]:
+def _xen(path: Path, data: mmap.mmap, sections: dict[str, Section]) -> list[Range]:
     if ".xen_p2m" in sections:
         raise UsageError(
             f"{path}: the dump of a PV guest, whose page tables hold machine frames",
@@ -97,22 +74,19 @@ def _xen(path: Path, data: mmap.mmap, sections: dict[str, tuple[int, int, int]])
         )
     if ".xen_pfn" not in sections:
         raise UsageError(f"{path}: a Xen core without a list of its frames (.xen_pfn)", hint=DAMAGED)
-    pages, bytes_of_pages, page = sections[".xen_pages"]
-    listed, size, _ = sections[".xen_pfn"]
-    if page not in (0, PAGE):
-        raise UsageError(f"{path}: a Xen core with pages of {page} bytes", hint=DAMAGED)
-    if listed + size > len(data):
-        raise UsageError(
-            f"{path}: the dump is truncated within its list of frames", hint="save the memory again"
-        )
-    pfns = array("Q", data[listed : listed + size // 8 * 8])
+    pages, frames = sections[".xen_pages"], sections[".xen_pfn"]
+    if pages.entsize not in (0, PAGE):
+        raise UsageError(f"{path}: a Xen core with pages of {pages.entsize} bytes", hint=DAMAGED)
+    if frames.offset + frames.size > len(data):
+        raise UsageError(f"{path}: the dump is truncated within its list of frames", hint=_SAVE_AGAIN)
+    pfns = array("Q", data[frames.offset : frames.offset + frames.size // 8 * 8])
     if sys.byteorder == "big":
         pfns.byteswap()
-    if len(pfns) != bytes_of_pages // PAGE:
+    if len(pfns) != pages.size // PAGE:
         raise UsageError(
-            f"{path}: the dump has {bytes_of_pages // PAGE:,} pages and names {len(pfns):,}", hint=DAMAGED
+            f"{path}: the dump has {pages.size // PAGE:,} pages and names {len(pfns):,}", hint=DAMAGED
         )
-    return merged(path, len(data), _runs(pfns, pages))
+    return merged(path, len(data), _runs(pfns, pages.offset))
 
 
 def _runs(pfns: array[int], offset: int) -> Iterator[Range]:

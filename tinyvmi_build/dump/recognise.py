@@ -9,11 +9,12 @@ from pathlib import Path
 
 from tinyvmi_build.dump import elf, kdump, lime
 from tinyvmi_build.dump.ranges import PAGE, Image, Range, merged
+from tinyvmi_build.elf.reader import MAGIC
 from tinyvmi_build.errors import UsageError
 from tinyvmi_build.files import DUMP, mapped
 
 _HEADED: dict[str, tuple[bytes, Callable[[Path, mmap.mmap], Image]]] = {
-    "elf": (elf.MAGIC, elf.read),
+    "elf": (MAGIC, elf.read),
     "lime": (lime.MAGIC, lime.read),
 }
 FORMATS = ("raw", *_HEADED, "kdump")

@@ -1,17 +1,12 @@
-"""ELF notes, by owner and number.
-
-Not pyelftools' own decoding: it names the types 1 to 5 as GNU's whoever owns
-the note, so that one of Xen's would read as a build-id.
-"""
+"""What the notes of Xen and of TinyVMI in an image say."""
 
 from __future__ import annotations
 
 import json
-import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
+from tinyvmi_build.elf.notes import Note
+from tinyvmi_build.elf.reader import ElfError
 from tinyvmi_build.render.descriptor import NOTE_OWNER, NOTE_TYPE
 
 # xen/include/public/elfnote.h: number → (name, is a string)
@@ -38,28 +33,6 @@ XEN_NOTES = {
 }
 
 
-@dataclass(frozen=True)
-class Note:
-    """One note as it stands in the file."""
-
-    owner: str
-    type: int
-    desc: bytes
-
-
-def parse(data: bytes) -> Iterator[Note]:
-    """The notes of one section (little-endian, padded to 4 bytes); ValueError if it is cut short."""
-    at = 0
-    while at + 12 <= len(data):
-        name_size, desc_size, kind = struct.unpack_from("<III", data, at)
-        name_at, at = at + 12, at + 12 + _padded(name_size)
-        desc_at, at = at, at + _padded(desc_size)
-        if desc_at + desc_size > len(data):
-            raise ValueError("a note is cut short")
-        owner = data[name_at : name_at + name_size].rstrip(b"\0").decode("latin-1")
-        yield Note(owner, kind, data[desc_at : desc_at + desc_size])
-
-
 def xen(note: Note) -> tuple[str, str] | None:
     """(name, value as text) of a note of Xen's; None if it is not Xen's."""
     if note.owner != "Xen":
@@ -76,7 +49,7 @@ def xen(note: Note) -> tuple[str, str] | None:
 
 
 def tinyvmi(note: Note) -> dict[str, Any] | None:
-    """The description in a TinyVMI note; None if it is none.  ValueError if it is damaged."""
+    """The description in a TinyVMI note; None if it is another.  ElfError if it is damaged."""
     if (note.owner, note.type) != (NOTE_OWNER, NOTE_TYPE):
         return None
     try:
@@ -84,9 +57,5 @@ def tinyvmi(note: Note) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        raise ValueError("the TinyVMI note is damaged")
+        raise ElfError("the TinyVMI note is damaged")
     return value
-
-
-def _padded(size: int) -> int:
-    return (size + 3) // 4 * 4

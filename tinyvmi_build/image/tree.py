@@ -5,7 +5,6 @@ What of that tree's makefiles this relies on is listed in docs/guide/minios-tree
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
@@ -15,9 +14,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from elftools.elf.elffile import ELFFile
-from elftools.elf.sections import Symbol, SymbolTableSection
-
+from tinyvmi_build.elf.reader import Elf, Symbol, elf_errors
 from tinyvmi_build.errors import MissingEnvironmentError, UsageError
 from tinyvmi_build.image.meson import TAIL, Compiled, Tree, compile_target, run_tool
 from tinyvmi_build.minios.source import Source
@@ -108,7 +105,7 @@ def _flags(src: Path, room: Path, config: Path) -> Path:
 
 def _shared_names(app: Path) -> list[str]:
     """The names that tie our object to the tree: what it gives and what it takes."""
-    names = {s.name for s in _symbols(app) if s.name and s["st_info"]["bind"] != "STB_LOCAL"}
+    names = {s.name for s in _symbols(app) if s.name and not s.local}
     return sorted(names | {"_start"})
 
 
@@ -123,8 +120,8 @@ def _require_one_app_main(image: Path) -> None:
 
 
 def _symbols(path: Path) -> list[Symbol]:
-    table = ELFFile(io.BytesIO(path.read_bytes())).get_section_by_name(".symtab")
-    return list(table.iter_symbols()) if isinstance(table, SymbolTableSection) else []
+    with elf_errors(str(path), "object file"):
+        return Elf(path.read_bytes()).symbols
 
 
 def _make(src: Path, arguments: list[str], config: Path) -> None:

@@ -1,62 +1,34 @@
-"""The kernel's ELF file as the boot loader sees it: segments, sections, notes.
-
-Every number in the file is checked before it is used: a package may be
-damaged, and whoever gave it may be hostile.  Source: elf(5), ELF-64 object
-file format.
-"""
+"""The kernel's ELF file as the boot loader sees it: segments, sections, notes."""
 
 from __future__ import annotations
 
 import hashlib
-import struct
 from bisect import bisect_right
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from tinyvmi_build.elf.notes import GNU_BUILD_ID, parse_notes
+from tinyvmi_build.elf.reader import (
+    PT_LOAD,
+    PT_NOTE,
+    SHF_ALLOC,
+    SHT_NULL,
+    Elf,
+    ElfError,
+    Section,
+    Segment,
+    elf_errors,
+    read_header,
+)
 from tinyvmi_build.errors import UsageError
 from tinyvmi_build.kernel.missing import MissingFactError
 
-_EHDR = struct.Struct("<16sHHIQQQIHHHHHH")
-_PHDR = struct.Struct("<IIQQQQQQ")
-_SHDR = struct.Struct("<IIQQQQIIQQ")
-_NHDR = struct.Struct("<III")
-
-_EM_X86_64 = 62
-_PT_LOAD = 1
-_PT_NOTE = 4
-_SHT_NOBITS = 8
-_SHF_ALLOC = 2
-_NT_GNU_BUILD_ID = 3
-
 _MAX_SEGMENT = 1 << 30
-_MAX_NOTES = 1 << 20
+_WHAT = "kernel ELF file"
 
 
 @dataclass(frozen=True)
-class Section:
-    """One section; addresses are link addresses, sizes in bytes, `flags` is sh_flags."""
-
-    name: str
-    addr: int
-    offset: int
-    size: int
-    flags: int
-    nobits: bool
-
-
-@dataclass(frozen=True)
-class Segment:
-    """One PT_LOAD; bytes from `filesz` to `memsz` are zero in memory."""
-
-    vaddr: int
-    paddr: int
-    offset: int
-    filesz: int
-    memsz: int
-
-
-@dataclass(frozen=True)
-class Note:
+class KernelNote:
     """One note and the link address of its descriptor."""
 
     owner: str
@@ -74,54 +46,27 @@ class ElfFile:
     def __init__(self, data: bytes, where: str):
         self.data = data
         self.where = where
-        if data[:4] != b"\x7fELF":
-            raise self._bad("no ELF header")
-        if len(data) < _EHDR.size:
-            raise self._bad("the ELF header is cut short")
-        ident, _, machine, _, _, phoff, shoff, _, _, phsize, phnum, shsize, shnum, shstrndx = (
-            _EHDR.unpack_from(data)
-        )
-        if ident[4] != 2 or ident[5] != 1 or machine != _EM_X86_64:
+        with elf_errors(where, _WHAT):
+            header = read_header(data)
+        if not header.x86_64:
             raise UsageError(
-                f"{where}: not an x86-64 kernel (ELF class {ident[4]}, machine {machine})",
-                hint="TinyVMI judges x86-64 Linux kernels only",
+                f"{where}: not an x86-64 kernel (ELF class {header.elf_class}, machine {header.machine})",
+                hint="TinyVMI checks x86-64 Linux kernels only",
             )
-        if (phnum and phsize != _PHDR.size) or (shnum and shsize != _SHDR.size):
-            raise self._bad("unknown header sizes")
-        self._check(phoff, phnum * phsize, "program headers")
-        self._check(shoff, shnum * shsize, "section headers")
-        self._end: int = max(_EHDR.size, phoff + phnum * phsize, shoff + shnum * shsize)
-        self._notes_at: list[tuple[int, int, int]] = []  # offset, size, va
-        self.segments = self._read_segments(phoff, phnum)
-        self.sections = self._read_sections(shoff, shnum, shstrndx)
+        with elf_errors(where, _WHAT):
+            self._elf = Elf(data)
+            #: File offset behind the last byte that the ELF headers account for.
+            self.end = self._elf.require_contents()
+            self.segments = self._loads()
+        self.sections = [s for s in self._elf.sections if s.type != SHT_NULL]
 
-    def _bad(self, what: str) -> UsageError:
-        return UsageError(f"{self.where}: not a usable kernel ELF file: {what}", hint="is the file complete?")
-
-    def _check(self, offset: int, size: int, what: str) -> None:
-        if offset + size > len(self.data):
-            raise self._bad(f"{what} lie beyond the end of the file (truncated?)")
-
-    def _read_segments(self, phoff: int, phnum: int) -> list[Segment]:
-        loads = []
-        for i in range(phnum):
-            kind, _, offset, vaddr, paddr, filesz, memsz, _ = _PHDR.unpack_from(
-                self.data, phoff + i * _PHDR.size
-            )
-            if kind not in (_PT_LOAD, _PT_NOTE):
-                continue
-            self._check(offset, filesz, f"segment {i}")
-            self._end = max(self._end, offset + filesz)
-            if kind == _PT_NOTE:
-                if filesz > _MAX_NOTES:
-                    raise self._bad(f"segment {i} has an impossible size")
-                self._notes_at.append((offset, filesz, vaddr))
-                continue
-            if not filesz <= memsz <= _MAX_SEGMENT or vaddr + memsz > 1 << 64:
-                raise self._bad(f"segment {i} has an impossible size")
-            loads.append(Segment(vaddr, paddr, offset, filesz, memsz))
+    def _loads(self) -> list[Segment]:
+        loads = [s for s in self._elf.segments if s.type == PT_LOAD]
+        for segment in loads:
+            if not segment.filesz <= segment.memsz <= _MAX_SEGMENT or segment.vaddr + segment.memsz > 1 << 64:
+                raise ElfError(f"the segment at {segment.vaddr:#x} has an impossible size")
         if not loads:
-            raise self._bad("nothing in it is loaded")
+            raise ElfError("nothing in it is loaded")
         # The per-CPU template is linked at 0 (before Linux 6.15) but loaded among the rest: two addresses.
         high = next((s for s in loads if s.vaddr >> 63), None)
         if high:
@@ -133,56 +78,24 @@ class ElfFile:
             ]
         return sorted(loads, key=lambda s: s.vaddr)
 
-    def _read_sections(self, shoff: int, shnum: int, shstrndx: int) -> list[Section]:
-        headers = [_SHDR.unpack_from(self.data, shoff + i * _SHDR.size) for i in range(shnum)]
-        if shnum and shstrndx >= shnum:
-            raise self._bad("no section names")
-        if sum(h[5] for h in headers if h[1] not in (0, _SHT_NOBITS)) > 2 * len(self.data):
-            raise self._bad("its sections overlap")
-        sections = []
-        for i, (name_at, kind, flags, addr, offset, size, *_) in enumerate(headers):
-            if kind == 0:
-                continue
-            nobits = kind == _SHT_NOBITS
-            if not nobits:
-                self._check(offset, size, f"section {i}")
-                self._end = max(self._end, offset + size)
-            names_offset, names_size = headers[shstrndx][4:6]
-            start = names_offset + name_at
-            stop = self.data.find(b"\0", start, names_offset + names_size)
-            if name_at >= names_size or stop < 0:
-                raise self._bad(f"section {i} has no name")
-            name = self.data[start:stop].decode("ascii", "backslashreplace")
-            sections.append(Section(name, addr, offset, size, flags, nobits))
-        return sections
-
-    @property
-    def end(self) -> int:
-        """File offset behind the last byte that the ELF headers account for."""
-        return self._end
-
-    @cached_property
-    def _by_name(self) -> dict[str, Section]:
-        return {s.name: s for s in reversed(self.sections)}
-
     def has_section(self, name: str) -> bool:
-        return name in self._by_name
+        return name in self._elf.by_name
 
     def section(self, name: str) -> Section:
         """The section `name`; MissingFactError if there is none."""
         try:
-            return self._by_name[name]
+            return self._elf.by_name[name]
         except KeyError:
             raise MissingFactError(f"{self.where}: the kernel has no section {name}") from None
 
     def section_bytes(self, section: Section) -> bytes:
         """The section's bytes in the file; of .bss and the like, nothing."""
-        return b"" if section.nobits else self.data[section.offset : section.offset + section.size]
+        return self._elf.content(section)
 
     @property
     def loaded_sections(self) -> list[Section]:
         """The sections that occupy memory, in address order."""
-        found = [s for s in self.sections if s.flags & _SHF_ALLOC and s.size]
+        found = [s for s in self.sections if s.flags & SHF_ALLOC and s.size]
         return sorted(found, key=lambda s: (s.addr, s.name))
 
     @cached_property
@@ -214,28 +127,20 @@ class ElfFile:
         return self.segments[i].paddr + va - self.segments[i].vaddr
 
     @cached_property
-    def notes(self) -> list[Note]:
+    def notes(self) -> list[KernelNote]:
         """Every note of the loaded note segments (`.notes`)."""
         found = []
-        for offset, size, va in self._notes_at:
-            at, end = offset, offset + size
-            while at + _NHDR.size <= end:
-                namesz, descsz, kind = _NHDR.unpack_from(self.data, at)
-                name_at = at + _NHDR.size
-                desc_at = name_at + (namesz + 3 & ~3)
-                if desc_at + descsz > end:
-                    raise self._bad("a note runs beyond its segment")
-                owner = self.data[name_at : name_at + namesz].rstrip(b"\0").decode("ascii", "replace")
-                desc = self.data[desc_at : desc_at + descsz]
-                found.append(Note(owner, kind, desc, va + desc_at - offset))
-                at = desc_at + (descsz + 3 & ~3)
+        for segment in (s for s in self._elf.segments if s.type == PT_NOTE):
+            with elf_errors(self.where, _WHAT):
+                for note in parse_notes(self.data[segment.offset : segment.offset + segment.filesz]):
+                    found.append(KernelNote(note.owner, note.type, note.desc, segment.vaddr + note.desc_at))
         return found
 
     @cached_property
-    def build_id_note(self) -> Note:
+    def build_id_note(self) -> KernelNote:
         """The GNU build-id, by which a kernel is known; UsageError if the kernel has none."""
         for note in self.notes:
-            if note.owner == "GNU" and note.type == _NT_GNU_BUILD_ID and len(note.desc) == 20:
+            if note.owner == "GNU" and note.type == GNU_BUILD_ID and len(note.desc) == 20:
                 return note
         raise UsageError(
             f"{self.where}: the kernel has no 20-byte GNU build-id",

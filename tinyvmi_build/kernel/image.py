@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
+from tinyvmi_build.elf.reader import Section
 from tinyvmi_build.errors import UsageError
 from tinyvmi_build.kernel.btf import Btf
 from tinyvmi_build.kernel.bzimage import unpack_bzimage
-from tinyvmi_build.kernel.elf import ElfFile, Section
+from tinyvmi_build.kernel.elf import ElfFile
 from tinyvmi_build.kernel.kallsyms import parse_kallsyms
 from tinyvmi_build.kernel.package import KernelFile, read_kernel
 from tinyvmi_build.kernel.relocs import Relocations, RelocKind, parse_relocations

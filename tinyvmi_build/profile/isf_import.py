@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from pathlib import Path
 
+from tinyvmi_build.elf.reader import SHF_EXECINSTR, SHF_WRITE
 from tinyvmi_build.errors import UsageError
 from tinyvmi_build.files import SYMBOLS, read_file
 from tinyvmi_build.kernel.btf import Btf
@@ -16,7 +17,6 @@ from tinyvmi_build.profile.build import profile_of
 from tinyvmi_build.profile.isf_read import isf_btf, isf_symbols, read_isf
 from tinyvmi_build.profile.profile import KernelProfile
 
-_SHF_WRITE, _SHF_EXECINSTR = 1, 4  # elf(5)
 _MAX_SYMBOLS = 4 << 20
 
 
@@ -46,9 +46,9 @@ def _lettered(image: KernelImage) -> SymbolTable:
         if symbol.type != "?" or at < 0:
             return symbol.type
         section = sections[at]
-        if section.flags & _SHF_EXECINSTR:
+        if section.flags & SHF_EXECINSTR:
             return "t"
-        return "b" if section.nobits else "d" if section.flags & _SHF_WRITE else "r"
+        return "b" if section.nobits else "d" if section.flags & SHF_WRITE else "r"
 
     found = ((s.address, letter(s), s.name.encode("ascii", "backslashreplace")) for s in image.symbols)
     return SymbolTable.from_symbols(found, image.symbols.where)

@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from tinyvmi_build.kernel.ko import SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, KoFile, KoSection
+from tinyvmi_build.elf.reader import SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, Section
+from tinyvmi_build.kernel.ko import KoFile
 
 PAGE = 4096
 #: The first link address of a module, and the distance that lies between two allocations at least.
@@ -72,7 +73,7 @@ class Rules:
     static_calls_ro: bool
 
 
-def _area_of(section: KoSection, rules: Rules) -> Area | None:
+def _area_of(section: Section, rules: Rules) -> Area | None:
     if not section.flags & SHF_ALLOC or section.name in _DROPPED:
         return None
     if section.name == _PER_CPU:
@@ -89,7 +90,7 @@ def _area_of(section: KoSection, rules: Rules) -> Area | None:
 
 def lay_out(ko: KoFile, rules: Rules, base: int = BASE) -> Layout:
     """The layout of `ko` from link address `base` on."""
-    members: dict[Area, list[KoSection]] = {area: [] for area in Area}
+    members: dict[Area, list[Section]] = {area: [] for area in Area}
     for section in ko.sections:
         if (area := _area_of(section, rules)) is not None:
             members[area].append(section)
@@ -100,7 +101,7 @@ def lay_out(ko: KoFile, rules: Rules, base: int = BASE) -> Layout:
     return layout
 
 
-def _allocate(layout: Layout, group: tuple[Area, ...], members: dict[Area, list[KoSection]]) -> None:
+def _allocate(layout: Layout, group: tuple[Area, ...], members: dict[Area, list[Section]]) -> None:
     """One allocation; each area in it ends at the end of a page."""
     start = at = -(-layout.end // _APART) * _APART
     for area in group:

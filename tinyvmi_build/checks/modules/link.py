@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tinyvmi_build.checks.lib.unknown import Unknown
 from tinyvmi_build.checks.modules.layout import LIMIT, Area, Layout, Rules, lay_out
-from tinyvmi_build.kernel.ko import SHN_ABS, SHN_LORESERVE, SHN_UNDEF, KoFile, KoSection
+from tinyvmi_build.elf.reader import SHN_ABS, SHN_LORESERVE, SHN_UNDEF, Section
+from tinyvmi_build.kernel.ko import KoFile
 from tinyvmi_build.kernel.relocs import RelocKind
 
 if TYPE_CHECKING:
@@ -211,7 +212,7 @@ class Module:
 
     def _relocate(
         self,
-        section: KoSection,
+        section: Section,
         data: bytearray,
         start: int,
         order: tuple[int, list[int]] | None,
@@ -247,7 +248,7 @@ class Module:
             else:
                 struct.pack_into("<I", data, va - start, value & 0xFFFFFFFF)
 
-    def _orders(self, sections: list[KoSection], init_first: bool) -> dict[int, tuple[int, list[int]]]:
+    def _orders(self, sections: list[Section], init_first: bool) -> dict[int, tuple[int, list[int]]]:
         """Tables that the loader sorts: section → (size of an entry, new place of each)."""
         by_name = {section.name: section for section in sections}
         found: dict[int, tuple[int, list[int]]] = {}
@@ -268,7 +269,7 @@ class Module:
         return found
 
     def _places(
-        self, section: KoSection, size: int, init_first: bool, second: Callable[[int], bool] | None = None
+        self, section: Section, size: int, init_first: bool, second: Callable[[int], bool] | None = None
     ) -> list[int]:
         """The new place of each entry, by what its first field leads to."""
         count = section.size // size

@@ -10,7 +10,8 @@ from tinyvmi_build.checks.text.facts import Facts
 from tinyvmi_build.checks.text.regions import Regions
 from tinyvmi_build.checks.text.series import Series
 from tinyvmi_build.checks.text.sites import KEY, TRAMPOLINE, Sites, StaticCall, collect
-from tinyvmi_build.kernel.ko import SHF_ALLOC, KoFile
+from tinyvmi_build.elf.reader import SHF_ALLOC
+from tinyvmi_build.kernel.ko import KoFile
 
 if TYPE_CHECKING:
     from tinyvmi_build.checks.modules.link import ModuleImage

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from elftools.elf.dynamic import DynamicSection
-from elftools.elf.elffile import ELFFile
-
+from tinyvmi_build.elf.reader import MAGIC, Elf, elf_errors
 from tinyvmi_build.errors import MissingEnvironmentError
 
 _FOLDERS = ("lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu", "lib64", "usr/lib64")
@@ -34,12 +32,8 @@ def closure(root: Path, binaries: Iterable[Path], also: Iterable[str] = ()) -> d
 
 
 def _needed(path: Path) -> list[str]:
-    with open(path, "rb") as file:
-        if file.read(4) != b"\x7fELF":
+    with path.open("rb") as file:
+        if file.read(len(MAGIC)) != MAGIC:
             return []
-        file.seek(0)
-        section = ELFFile(file).get_section_by_name(".dynamic")
-        if not isinstance(section, DynamicSection):
-            return []
-        # pyelftools sets an attribute named as the tag.
-        return [getattr(tag, "needed") for tag in section.iter_tags("DT_NEEDED")]  # noqa: B009
+    with elf_errors(str(path), "program or library"):
+        return Elf(path.read_bytes()).needed()
