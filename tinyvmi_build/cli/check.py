@@ -72,7 +72,7 @@ def command(
 
     with opened_image(dump, image_format) as image:
         if image.registers:
-            sets = ("privilege.vcpu_context=true", *sets)
+            sets = ("privilege.mode=flask", "privilege.vcpu_context=true", *sets)
         loaded = _loaded(project, sets, profile)
         profiles = ProfileFile.load(profile) if profile else profiles_of(loaded.config, progress)
         explainer = Explainer(profiles)

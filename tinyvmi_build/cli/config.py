@@ -28,15 +28,17 @@ def command() -> None:
 @command.command("check")
 @project_options
 def check(project: Path | None, sets: tuple[str, ...]) -> None:
-    """Check tinyvmi.toml and the layers around it.
+    """Check tinyvmi.toml, the layers around it, and that the files are there that it names.
 
     \b
     Example:
       tinyvmi-build config check
     """
     from tinyvmi_build.config.load import load
+    from tinyvmi_build.config.sources import require_sources
 
     loaded = load(project, sets)
+    require_sources(loaded)
     click.echo(f"{loaded.file}: good; checks: {', '.join(loaded.config.checks_made)}")
 
 

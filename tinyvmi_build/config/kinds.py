@@ -133,12 +133,18 @@ class Strings:
         return {"type": "array", "minItems": 1, "items": {"type": "string", "maxLength": self.limit - 1}}
 
 
+def _possible(path: str) -> bool:
+    """Whether the system could have a file of that name: without NUL, and no part of it too long."""
+    parts = path.encode("utf-8", "surrogatepass").split(b"/")
+    return "\0" not in path and sum(map(len, parts)) < 4096 - len(parts) and max(map(len, parts)) < 256
+
+
 @dataclass(frozen=True)
 class FilePath:
     """One path, relative to the file that names it; "" is none."""
 
     def parse(self, value: Any, base: Path) -> Path | None:
-        if not isinstance(value, str) or "\0" in value:
+        if not isinstance(value, str) or not _possible(value):
             raise ValueError("a path")
         return base / value if value else None
 
@@ -154,7 +160,7 @@ class FilePaths:
     """A list of paths, relative to the file that names them."""
 
     def parse(self, value: Any, base: Path) -> tuple[Path, ...]:
-        if not isinstance(value, list) or not all(isinstance(v, str) and v and "\0" not in v for v in value):
+        if not isinstance(value, list) or not all(isinstance(v, str) and v and _possible(v) for v in value):
             raise ValueError('a list of paths, e.g. ["linux-image.deb"]')
         return tuple(base / item for item in value)
 
@@ -180,7 +186,7 @@ class Tree:
     def parse(self, value: Any, base: Path) -> str | Path | GitTree:
         if value == BUILT_IN:
             return BUILT_IN
-        if isinstance(value, str) and value and "\0" not in value:
+        if isinstance(value, str) and value and _possible(value):
             return base / value
         if not isinstance(value, dict) or set(value) != {"git", "rev"}:
             raise ValueError('"built-in", a folder, or { git = "URL", rev = "COMMIT" }')

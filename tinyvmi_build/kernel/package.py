@@ -88,6 +88,16 @@ def read_bytes(path: Path) -> bytes:
         return files.read_rest(path, handle, files.KERNEL, head)
 
 
+def require_kernel(path: Path) -> None:
+    """Raise the UsageError that the head of the file at `path` calls for; the rest is not read."""
+    with files.open_regular(path, files.KERNEL) as handle:
+        head = handle.read(_HEAD)
+    if is_package(head):
+        refuse_foreign(head, str(path))
+    else:
+        require_x86_64(head, str(path))
+
+
 def kernel_path(path: Path) -> Path:
     """`path`, or the one kernel in it if it is a folder."""
     return _kernel_in_folder(path) if path.is_dir() else path

@@ -69,7 +69,3 @@ def test_fields() -> None:
 def test_nothing_breaks_it(code: bytes) -> None:
     insn = decode(code)
     assert insn is None or 1 <= insn.length <= min(15, len(code))
-
-
-
-

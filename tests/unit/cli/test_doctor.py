@@ -24,7 +24,5 @@ def test_the_probe_is_an_elf_file(tmp_path):
     assert not out.stderr
 
 
-
-
 def test_no_qemu_is_no_success():
     assert probe.boot("/no/such/qemu", "tcg") == (False, "/no/such/qemu: No such file or directory")

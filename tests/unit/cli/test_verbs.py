@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from tests.unit.kernel import writers
 from tinyvmi_build.cli.main import run
 from tinyvmi_build.config.schema import schema_text
 from tinyvmi_build.errors import Exit
@@ -29,6 +30,7 @@ def project(here):
 
 
 def test_config_show_and_check(project, capsys):
+    (project / "k.deb").write_bytes(writers.deb({}))
     assert run(["config", "check"]) == 0
     assert "checks: identity, syscall-table, idt, policy-globals, function-" in capsys.readouterr().out
     assert run(["config", "show", "--origin", "-s", "monitor.period=3s"]) == 0
@@ -49,6 +51,27 @@ def test_config_errors_come_out_as_errors(project, capsys):
     )
 
 
+def test_config_check_names_every_file_that_cannot_be_used(here, capsys):
+    (here / "arm.deb").write_bytes(writers.deb({}, control="Package: linux-image\nArchitecture: arm64\n"))
+    (here / "k.txt").write_text("no kernel")
+    (here / "tinyvmi.toml").write_text(
+        '[kernel]\npackages = ["gone.deb"]\nmodules = ["gone.ko"]\n[minios]\ntree = "gone"\n'
+    )
+    assert run(["config", "check"]) == Exit.USAGE
+    err = capsys.readouterr().err
+    for line, name in ((2, "gone.deb"), (3, "gone.ko")):
+        assert f"error: tinyvmi.toml:{line}: {here / name}: cannot be read: No such file" in err
+    assert f"error: tinyvmi.toml:5: {here / 'gone'}: no such folder" in err
+    for name, message in (
+        ("arm.deb", "a package for arm64"),
+        ("k.txt", "not a kernel"),
+    ):
+        assert run(["config", "check", "-s", f'kernel.packages=["{name}"]', "-s", "kernel.modules=[]"]) == 2
+        assert message in capsys.readouterr().err
+    assert run(["config", "check", "-s", "kernel.packages=[]", "-s", "kernel.profile=k.txt"]) == 2
+    assert "not a profile" in capsys.readouterr().err
+
+
 def test_config_schema(capsys):
     assert run(["config", "schema"]) == 0
     assert capsys.readouterr().out == schema_text()
@@ -64,8 +87,6 @@ def test_init_refuses_what_is_no_kernel_and_what_is_there(here, capsys):
     assert run(["init", "--kernel", "k"]) == Exit.USAGE
     assert "exists already\nhint: --force" in capsys.readouterr().err
     assert (here / "tinyvmi.toml").read_text() == "mine\n"
-
-
 
 
 def test_a_config_without_its_kernel_is_a_clear_error(project, capsys):

@@ -1,5 +1,6 @@
 """Layers, and errors that say file, line and what was meant."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from tinyvmi_build.checks.policy_globals.settings import PolicyGlobalsSettings
 from tinyvmi_build.config.kinds import GitTree
 from tinyvmi_build.config.load import load
 from tinyvmi_build.config.model import Config
-from tinyvmi_build.errors import Exit, TinyVMIError
+from tinyvmi_build.errors import Exit, TinyVMIError, UsageErrors
 
 BOOT = ("function-pointers", "page-tables", "ro-after-init")
 ALL_OFF = "".join(f"{name} = false\n" for name in registry.names())
@@ -179,3 +180,122 @@ def test_the_tree_of_mini_os(project, tmp_path, text, value):
     # Where a tree is makes no difference to what the image says of itself: its revision does.
     other = load(env={}, sets=["minios.tree=/elsewhere"]).config
     assert (other.digest() == load(env={}).config.digest()) == (found != "built-in")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "value"),
+    [
+        ("monitor.look", "monitor.poll", "1s"),
+        ("monitor.slice", "monitor.time_budget", "5"),
+        ("golden.compare", "golden.comparison", "bytes"),
+        ("golden.digest", "golden.hash", "sha256"),
+    ],
+)
+def test_a_key_that_had_another_name_before(project, old, new, value):
+    table, name = old.split(".")
+    project(f"{GOOD}[{table}]\n{name} = '{value}'\n")
+    error = complaint()
+    assert error.message == f"tinyvmi.toml:4: '{old}' is now called '{new}'"
+    assert error.hint == f"write {new.split('.')[1]}"
+    project(GOOD)
+    assert complaint(sets=[f"{old}={value}"]).message == f"--set {old}: '{old}' is now called '{new}'"
+    variable = f"TINYVMI_{table.upper()}__{name.upper()}"
+    assert complaint(env={variable: value}).message == f"{variable}: '{old}' is now called '{new}'"
+    assert load(sets=[f"{new}={value}"], env={}).config != load(env={}).config or value == "bytes"
+
+
+def test_the_word_for_the_usual_modules_has_changed(project):
+    project(GOOD + '[checks.modules]\ninclude = ["@usual"]\n')
+    assert 'names with "@common", which was "@usual" before' in complaint().message
+    project(GOOD + '[checks.modules]\ninclude = ["@comon"]\n')
+    assert '"@common"' in complaint().message
+
+
+def test_all_mistakes_are_reported_at_once(project):
+    project(GOOD + '[monitor]\nperoid = "1s"\nmemory = 1\n[golden]\ndigest = "x"\n')
+    with pytest.raises(UsageErrors) as caught:
+        load(sets=["nonsense", "monitor.jitter=99"], env={"TINYVMI_CHECKS__ID_T": "true"})
+    assert [error.message for error in caught.value.all] == [
+        "tinyvmi.toml:4: unknown key 'monitor.peroid'",
+        "tinyvmi.toml:7: 'golden.digest' is now called 'golden.hash'",
+        "TINYVMI_CHECKS__ID_T: unknown key 'checks.id_t'",
+        "--set nonsense: not KEY=VALUE",
+        "tinyvmi.toml:5: 'monitor.memory' must be a whole number of MiB from 8 to 1024, not 1",
+        "--set: 'monitor.jitter' must be a whole number of percent from 0 to 50, not 99",
+    ]
+    assert all(error.exit is Exit.USAGE for error in caught.value.all)
+
+
+def test_thousands_of_mistakes_are_cut_short(project):
+    project(GOOD + "".join(f"key{i} = 1\n" for i in range(30_000)))
+    with pytest.raises(UsageErrors) as caught:
+        load(env={})
+    assert len(caught.value.all) == 20
+
+
+@pytest.mark.parametrize("name", ["domain_info", "vcpu_context", "pause"])
+def test_what_target_mode_cannot_do_is_refused(project, name):
+    project(f"{GOOD}[privilege]\n{name} = true\n")
+    assert complaint().message == f"tinyvmi.toml:4: 'privilege.{name}' needs FLASK mode"
+    load(sets=["privilege.mode=flask"], env={})
+
+
+def test_a_key_in_two_spellings(project):
+    project(GOOD + "[checks]\nsyscall-table = false\nsyscall_table = true\n")
+    assert "'checks.syscall_table' sets 'checks.syscall-table' again" in complaint().message
+
+
+NESTED = "[" * 3000
+HUGE = "9" * 5000
+HOSTILE = {
+    "nested": (GOOD + f"[monitor]\nmemory = {NESTED}\n", "nested too deeply"),
+    "tables": (GOOD + "[" + ".".join("a" * 3000) + "]\n", "unknown key"),
+    "inline": (GOOD + "x = " + "{a=" * 3000 + "1" + "}" * 3000 + "\n", "nested too deeply"),
+    "decimal": (GOOD + f"[monitor]\nmemory = {HUGE}\n", "is not TOML: Exceeds the limit"),
+    "hex": (GOOD + f"[monitor]\nmemory = 0x{'f' * 9000}\n", "not a number of thousands of digits"),
+    "string": (GOOD + f"[monitor]\nname = '{'x' * 500_000}'\n", "must be 1 to 31"),
+    "key": (GOOD + f"{'k' * 500_000} = 1\n", "unknown key 'kernel.kkk"),
+    "size": (GOOD + "#" * (1 << 20), "is larger than 1 MiB"),
+    "nul": ('[kernel]\npackages = ["a\\u0000b"]\n', "must be a list of paths"),
+    "long name": (f'[kernel]\npackages = ["{"x" * 256}"]\n', "must be a list of paths"),
+    "long path": (f'[kernel]\nprofile = "{"x/" * 3000}"\n', "must be a path"),
+    "escape": (GOOD + '"\\u001b[2J" = 1\n', "unknown key"),
+    "date": (GOOD + "[monitor]\nmemory = 1979-05-27\n", "must be a whole number"),
+    "infinite": (GOOD + "[monitor]\nmemory = inf\n", "must be a whole number"),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_hostile_text(project, case):
+    text, message = HOSTILE[case]
+    project(text)
+    error = complaint()
+    assert message in error.message
+    assert len(error.message) < 300
+
+
+@pytest.mark.parametrize(
+    "value",
+    [NESTED, "{a=" * 3000, HUGE, "0x" + "f" * 9000, "1\nx = 2", "1 # comment\n[x]", "'" * 9999, "\x1b[2J"],
+)
+def test_hostile_values_outside_files(project, value):
+    project(GOOD)
+    for error in (
+        complaint(sets=[f"monitor.memory={value}"]),
+        complaint(env={"TINYVMI_MONITOR__MEMORY": value}),
+    ):
+        assert "nested too deeply" in error.message or "must be a whole number of MiB" in error.message
+        assert len(error.message) < 300
+
+
+def test_what_is_no_regular_file(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "device").symlink_to("/dev/zero")
+    (tmp_path / "tinyvmi.toml").mkdir()
+    assert complaint(tmp_path / "fifo").message.endswith("fifo: is a pipe")
+    assert complaint(tmp_path / "device").message.endswith("device: is a device")
+    assert complaint(tmp_path).message.endswith("tinyvmi.toml: is a folder")
+
+
+def test_a_path_that_cannot_be_found(tmp_path):
+    assert "no such file" in complaint(tmp_path / ("x" * 300)).message

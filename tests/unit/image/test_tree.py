@@ -42,5 +42,3 @@ def test_without_make(tree: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_folder_that_make_cannot_name(tree: Source, tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match="make cannot work in a folder of this name"):
         build_on_tree(tree, tmp_path / name, [])
-
-

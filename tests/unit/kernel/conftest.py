@@ -17,5 +17,3 @@ def image_of():
 def small(request) -> tuple[str, KernelImage]:
     """(layout, image) of a small kernel in each of the kallsyms layouts."""
     return request.param, KernelImage(KernelFile("small", writers.vmlinux(request.param), None))
-
-

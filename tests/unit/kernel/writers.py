@@ -312,7 +312,7 @@ def tarball(files: dict[str, bytes], folders: tuple[str, ...] = ("./", "./boot/"
     return out.getvalue()
 
 
-def deb(files: dict[str, bytes], compression: str = "xz") -> bytes:
+def deb(files: dict[str, bytes], compression: str = "xz", control: str = "") -> bytes:
     """A Debian package with `files`; compression "none", "gz", "xz" or "zst"."""
     suffix, pack = {
         "none": ("", bytes),
@@ -322,7 +322,7 @@ def deb(files: dict[str, bytes], compression: str = "xz") -> bytes:
     }[compression]
     members = [
         ("debian-binary", b"2.0\n"),
-        ("control.tar.xz", b"odd"),
+        ("control.tar.xz", lzma.compress(tarball({"./control": control.encode()})) if control else b"odd"),
         ("data.tar" + suffix, pack(tarball(files))),
     ]
     out = b"!<arch>\n"

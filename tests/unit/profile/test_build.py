@@ -109,5 +109,3 @@ def test_same_bytes_wherever_it_is_built(package, tmp_path):
         )
         outputs.append((folder / "out").read_bytes())
     assert outputs[0] == outputs[1]
-
-

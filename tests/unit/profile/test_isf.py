@@ -110,5 +110,3 @@ def test_pointers_in_circles_end() -> None:
     w.compound(Kind.STRUCT, "s", 8, [("p", 1, 0, 0)])
     with pytest.raises(UsageError, match="circles"):
         isf_types(w.btf())
-
-

@@ -1,6 +1,5 @@
 """Filters against a real compiler: what goes in as bytes comes out of gcc as the same bytes."""
 
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -29,8 +29,6 @@ def test_sources_lists_the_c_files(files):
     assert files["generated/sources.txt"] == "config.c\nnote.c\n"
 
 
-
-
 def test_the_description_has_no_place_and_every_input(tmp_path):
     one = descriptor(Config(), IDS, TOOLCHAIN)
     assert json.loads(canonical(one)) == one
