@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,14 +11,15 @@ import pytest
 from tinyvmi_build import paths
 from tinyvmi_build.config.load import Loaded, load
 from tinyvmi_build.image.build import BuildResult, build_monitor
+from tinyvmi_build.image.meson import compiled_in
 from tinyvmi_build.progress import Progress
 
 ROOT = Path(__file__).parents[2]
 
 
-def workshop_of(built: BuildResult) -> Path:
-    """Where it was compiled."""
-    return Path(json.loads((built.folder / "meson" / "where.json").read_text())["workshop"])
+def directory_of(built: BuildResult) -> Path:
+    """The build directory where it was compiled."""
+    return compiled_in(built.folder / "meson")
 
 
 @pytest.fixture(scope="session")
@@ -51,13 +51,13 @@ def project(source_tree, tmp_path_factory, cloud_kernel) -> Callable[..., Loaded
 
 @pytest.fixture(scope="session")
 def built(project) -> BuildResult:
-    """A finished build, only to be looked at."""
+    """A finished build that no test changes."""
     return build_monitor(project("p"), Progress(quiet=True))
 
 
 @pytest.fixture(scope="session")
-def workshop(project) -> Loaded:
+def built_before(project) -> Loaded:
     """A project that has been built once, to be built again with changes."""
-    loaded = project("workshop")
+    loaded = project("built-before")
     build_monitor(loaded, Progress(quiet=True))
     return loaded

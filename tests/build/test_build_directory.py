@@ -1,131 +1,90 @@
-"""A second monitor of a kernel finds its golden values compiled; never is anything stale in an image."""
+"""Build directories: changed inputs are newer, another toolchain has another one, old ones are removed."""
 
 import os
+import time
 
 import pytest
 
-from tests.build.conftest import workshop_of
-from tinyvmi_build.config.load import load
-from tinyvmi_build.image.build import build_monitor
-from tinyvmi_build.progress import Progress
-
-QUIET = Progress(quiet=True)
-LONG_AGO = (315532800, 315532800)  # 1980, as a wheel's files may have it
-
-
-def changed(path, old, new):
-    """Change a source as a package manager does: the new file is older than all that was made of the old."""
-    text = path.read_text()
-    assert old in text, f"{path.name} has no {old}"
-    path.write_text(text.replace(old, new))
-    os.utime(path, LONG_AGO)
+from tinyvmi_build.image import build_directory as module
+from tinyvmi_build.image.build_directory import Purpose, build_directory, copy
 
 
 @pytest.fixture
-def editable(source_tree):
-    """`editable("minios_app/x.c")`: that file of the installation, put back afterwards."""
-    kept = {}
-
-    def path(name):
-        kept[source_tree / name] = (source_tree / name).read_bytes()
-        return source_tree / name
-
-    yield path
-    for name, data in kept.items():
-        name.write_bytes(data)
-        os.utime(name, LONG_AGO)
-
-
-@pytest.fixture
-def known(project, built):
-    """`known("name", "key=value", …)`: the build of a new project for the kernel that `built` is for."""
-
-    def make(name, *sets):
-        sets = [f'kernel.profile="{built.profile}"', "kernel.packages=[]", *sets]
-        return build_monitor(load(project(name).root, sets, env={}), QUIET)
-
-    return make
-
-
-def test_another_monitor_of_a_kernel_is_compiled_in_what_is_its_own(known):
-    one, two = known("one", "monitor.name=one"), known("two", "monitor.name=two")
-    assert workshop_of(one) == workshop_of(two)
-    assert two.objects == 3  # config, note and the table of symbols
-    assert one.image.read_bytes() != two.image.read_bytes()
-
-
-def test_an_image_is_the_same_with_and_without_what_was_compiled_before(known, tmp_path, monkeypatch):
-    known("before", "monitor.name=before", "checks.idt=false")
-    warm = known("warm")
+def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("TINYVMI_CACHE", str(tmp_path / "cache"))
-    cold = known("cold")
+    return tmp_path / "cache" / "compile"
+
+
+def purpose(name):
+    return Purpose(kernels=(name,), cross=True)
+
+
+def used(name):
+    """The folder of a build directory that was used for a kernel and left."""
+    with build_directory(purpose(name)) as directory:
+        return directory.path
+
+
+def test_a_copy_touches_what_differs_and_nothing_else(tmp_path):
+    source, target = tmp_path / "source", tmp_path / "target"
+    (source / "deeper").mkdir(parents=True)
+    same, other, gone = source / "same.c", source / "deeper/other.h", source / "gone.h"
+    for path in (same, other, gone):
+        path.write_text("old")
+        os.utime(path, (0, 0))
+    copy([same, other, gone], source, target)
+    before = {p.name: p.stat().st_mtime_ns for p in target.rglob("*.?")}
+    assert time.time_ns() - before["same.c"] < 60e9  # of now, whatever the source's time
+    other.write_text("new")
+    os.utime(other, (0, 0))
+    copy([same, other], source, target)
+    after = {p.name: p.stat().st_mtime_ns for p in target.rglob("*.?")}
+    assert (target / "deeper/other.h").read_text() == "new"
+    assert after["other.h"] > before["other.h"]
+    assert after["same.c"] == before["same.c"]
+    assert "gone.h" not in after
+
+
+def test_it_holds_copies_of_the_installation(cache):
+    folder = used("a")
+    assert (folder / "minios_app/meson.build").read_bytes() == (
+        module.data_dir("minios_app") / "meson.build"
+    ).read_bytes()
+    assert (folder / "toolchain/monitor.lds").is_file()
+    assert folder.parent == cache
+
+
+def test_each_purpose_and_each_toolchain_has_its_own(cache, tmp_path, monkeypatch):
+    first = used("a")
+    assert used("a") == first
+    assert used("b") != first
+    header = tmp_path / "xen.h"
+    header.write_text("x")
+    monkeypatch.setattr(module, "_HEADERS", (header,))
+    before = used("a")
+    header.unlink()
+    header.write_text("y")
+    os.utime(header, (0, 0))  # of the same size, and older: as a package's files are
+    after = used("a")
+    assert len({first, before, after}) == 3
+    monkeypatch.setattr(module, "_version", lambda name: "0")
+    assert used("a") not in {first, before, after}
+
+
+def test_the_last_used_stay_and_those_in_use(cache, monkeypatch):
+    monkeypatch.setattr(module, "DIRECTORIES_MAX", 2)
+    with build_directory(purpose("in use")) as busy:
+        os.utime(busy.path, (0, 0))
+        folders = [used(name) for name in "abc"]
+        assert [folder.exists() for folder in folders] == [False, True, True]
+        assert busy.path.exists()
+    used("a")
+    assert not busy.path.exists()
+
+
+def test_without_a_cache_it_is_removed(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("TINYVMI_CACHE", str(tmp_path / "file" / "cache"))
-    uncached = known("uncached")
-    assert warm.objects < 10 < cold.objects == uncached.objects
-    assert warm.elf.read_bytes() == cold.elf.read_bytes() == uncached.elf.read_bytes()
-    assert warm.image.read_bytes() == cold.image.read_bytes() == uncached.image.read_bytes()
-    assert not workshop_of(uncached).exists()
-
-
-def test_a_changed_source_is_compiled(known, editable):
-    before = known("before")
-    changed(editable("minios_app/monitor/loop.c"), '"scans-done"', '"scans-gone"')
-    after = known("after")
-    assert b"scans-done" in before.elf.read_bytes()
-    assert b"scans-done" not in after.elf.read_bytes()
-    assert b"scans-gone" in after.elf.read_bytes()
-
-
-def test_a_changed_header_is_compiled(known, editable):
-    known("before")
-    changed(
-        editable("minios_app/include/tinyvmi/record.h"),
-        "#define TINYVMI_RECORD_H",
-        "#define TINYVMI_RECORD_H\n#define TINYVMI_MORE 1",
-    )
-    assert known("after").objects > 5
-
-
-@pytest.mark.parametrize("name", ["minios_app/meson.build", "minios_app/kernel/meson.build"])
-def test_a_changed_flag_recompiles_everything(known, editable, name):
-    before = known("before")
-    flag = "'-Wall'," if name == "minios_app/meson.build" else "'-fno-omit-frame-pointer',"
-    changed(editable(name), flag, f"{flag} '-fno-inline',")
-    after = known("after")
-    assert after.objects > 60
-    assert after.elf.read_bytes() != before.elf.read_bytes()
-
-
-def test_a_changed_link_script_links_anew(known, editable):
-    known("before")
-    changed(editable("toolchain/monitor.lds"), "ENTRY(", "another_symbol = 0x1234;\nENTRY(")
-    assert b"another_symbol" in known("after").elf.read_bytes()
-
-
-def test_other_golden_values_of_a_kernel_are_compiled(known, built):
-    other = known("other", "golden.hash=sha256")
-    ours, theirs = ((x.folder / "generated/rodata_0.c").read_bytes() for x in (built, other))
-    assert ours != theirs
-    again = known("again")
-    assert again.elf.read_bytes() == built.elf.read_bytes() != other.elf.read_bytes()
-
-
-def test_a_compiler_that_was_replaced_compiles_anew(known, tmp_path, monkeypatch):
-    before = known("before")
-    wrapper = tmp_path / "bin" / "gcc"
-    wrapper.parent.mkdir()
-    wrapper.write_text('#!/bin/sh\nexec /usr/bin/gcc "$@"\n')
-    wrapper.chmod(0o755)
-    monkeypatch.setenv("PATH", str(wrapper.parent), prepend=os.pathsep)
-    after = known("after")
-    assert workshop_of(after) != workshop_of(before)
-    assert after.objects > 60
-
-
-def test_a_message_names_the_file_that_the_user_has(known, editable):
-    source = editable("minios_app/monitor/loop.c")
-    changed(source, '"scans-done"', "scans-done")
-    with pytest.raises(Exception, match="does not compile") as caught:
-        known("wrong")
-    assert f"{source}:" in str(caught.value)
+    with build_directory(purpose("a")) as directory:
+        assert (directory.source("minios_app") / "meson.build").is_file()
+    assert not directory.path.exists()

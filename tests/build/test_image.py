@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from tests.build.conftest import workshop_of
+from tests.build.conftest import directory_of
 from tinyvmi_build.config.load import load
 from tinyvmi_build.config.model import Config
 from tinyvmi_build.errors import Exit, MissingEnvironmentError
@@ -43,7 +43,7 @@ def test_no_section_is_writable_and_executable(built):
 
 def test_the_image_is_small(built):
     found = inspect(built.image)
-    golden = sum(p.stat().st_size for p in workshop_of(built).rglob("*_0.c.o"))  # rodata, idt, …
+    golden = sum(p.stat().st_size for p in directory_of(built).rglob("*_0.c.o"))  # rodata, idt, …
     assert found.elf_size - golden <= LIMIT
 
 
@@ -73,45 +73,47 @@ def test_an_image_names_its_toolchain(built):
     assert inspect(built.image).tinyvmi["toolchain"] == describe_toolchain()
 
 
-def test_a_second_build_does_nothing(workshop):
-    first = build_monitor(workshop, QUIET)
-    rooms = (first.folder, workshop_of(first))
-    kept = [p for room in rooms for p in room.rglob("*") if p.suffix in (".o", ".c", ".gz", ".elf", ".json")]
-    before = {p: p.stat().st_mtime_ns for p in kept}
+def test_a_second_build_does_nothing(built_before):
+    first = build_monitor(built_before, QUIET)
+    folders = (first.folder, directory_of(first))
+    made = [
+        p for folder in folders for p in folder.rglob("*") if p.suffix in (".o", ".c", ".gz", ".elf", ".json")
+    ]
+    before = {p: p.stat().st_mtime_ns for p in made}
     assert len(before) > 40
-    second = build_monitor(workshop, QUIET)
+    second = build_monitor(built_before, QUIET)
     assert second.objects == 0
     assert {change.what for change in second.changes} == {"unchanged"}
-    assert before == {p: p.stat().st_mtime_ns for p in kept}
+    assert before == {p: p.stat().st_mtime_ns for p in made}
 
 
-def test_a_change_recompiles_only_what_it_touches(workshop):
-    build_monitor(workshop, QUIET)
-    changed = build_monitor(load(workshop.root, ["monitor.period=3s"], env={}), QUIET)
+def test_a_change_recompiles_only_what_it_touches(built_before):
+    build_monitor(built_before, QUIET)
+    changed = build_monitor(load(built_before.root, ["monitor.period=3s"], env={}), QUIET)
     assert {c.path for c in changed.changes if c.what == "updated"} >= {
         "generated/config.c",
         "generated/note.c",
     }
     assert changed.objects == 3  # those two, and the image's own symbol table
-    fewer = build_monitor(load(workshop.root, ["checks.rodata=false"], env={}), QUIET)
-    kept = [name for name in Config().checks_made if name != "rodata"]
-    assert inspect(fewer.image).tinyvmi["checks"] == kept
+    fewer = build_monitor(load(built_before.root, ["checks.rodata=false"], env={}), QUIET)
+    others = [name for name in Config().checks_made if name != "rodata"]
+    assert inspect(fewer.image).tinyvmi["checks"] == others
     assert fewer.image_id != changed.image_id
 
 
-def test_a_build_from_a_profile_is_the_same(workshop, built):
+def test_a_build_from_a_profile_is_the_same(built_before, built):
     sets = [f'kernel.profile="{built.profile}"', "kernel.packages=[]"]
-    again = build_monitor(load(workshop.root, sets, env={}), QUIET)
+    again = build_monitor(load(built_before.root, sets, env={}), QUIET)
     assert again.image.read_bytes() == built.image.read_bytes()
 
 
-def test_a_compile_error_shows_command_and_compiler(workshop, monkeypatch):
-    folder = build_monitor(workshop, QUIET).folder
+def test_a_compile_error_shows_command_and_compiler(built_before, monkeypatch):
+    folder = build_monitor(built_before, QUIET).folder
     broken = folder / "generated" / "config.c"
     text = broken.read_text() + "int x = ;\n"
     monkeypatch.setattr("tinyvmi_build.image.build.render_monitor", lambda *_: broken.write_text(text) and [])
     with pytest.raises(MissingEnvironmentError) as caught:
-        build_monitor(workshop, QUIET)
+        build_monitor(built_before, QUIET)
     assert caught.value.exit is Exit.ENVIRONMENT
     assert "does not compile:" in caught.value.message
     assert "config.c" in caught.value.message
@@ -119,20 +121,20 @@ def test_a_compile_error_shows_command_and_compiler(workshop, monkeypatch):
     assert "(command: " in caught.value.message
 
 
-def test_an_interrupted_or_damaged_meson_folder_is_set_up_anew(workshop, built):
-    (workshop_of(build_monitor(workshop, QUIET)) / "meson" / "build.ninja").unlink()
-    assert build_monitor(workshop, QUIET).image.read_bytes() == built.image.read_bytes()
+def test_an_interrupted_or_damaged_meson_folder_is_set_up_anew(built_before, built):
+    (directory_of(build_monitor(built_before, QUIET)) / "meson" / "build.ninja").unlink()
+    assert build_monitor(built_before, QUIET).image.read_bytes() == built.image.read_bytes()
 
 
-def test_the_checker_for_this_machine_and_the_image_do_not_disturb_each_other(workshop):
-    build_monitor(workshop, QUIET)
-    checker = build_host_checker(workshop, QUIET)
+def test_the_checker_for_this_machine_and_the_image_do_not_disturb_each_other(built_before):
+    build_monitor(built_before, QUIET)
+    checker = build_host_checker(built_before, QUIET)
     assert os.access(checker, os.X_OK)
-    assert build_monitor(workshop, QUIET).objects == 0
+    assert build_monitor(built_before, QUIET).objects == 0
 
 
-def test_the_manifest_names_what_is_watched(workshop):
-    built = build_monitor(load(workshop.root, ["target.domain=web-1"], env={}), QUIET)
+def test_the_manifest_names_what_is_watched(built_before):
+    built = build_monitor(load(built_before.root, ["target.domain=web-1"], env={}), QUIET)
     manifest = json.loads(built.manifest.read_text())
     assert manifest["target"] == "web-1"
     assert manifest["checks"] == inspect(built.image).tinyvmi["checks"]

@@ -296,5 +296,3 @@ def test_damaged_dwarf(program: Path, tmp_path: Path) -> None:
     subprocess.run(["strip", "-o", str(path), str(program)], check=True)
     with pytest.raises(UsageError, match="no DWARF"):
         dwarf_btf(path)
-
-

@@ -23,8 +23,8 @@ APP = ROOT / "minios_app"
 # What is compiled for either base: all but what is the built-in one's.
 SHARED = sorted(
     path.relative_to(APP / "platform")
-    for room in ("minios", "xen")
-    for path in (APP / "platform" / room).glob("*.c")
+    for folder in ("minios", "xen")
+    for path in (APP / "platform" / folder).glob("*.c")
     if path.name != "base_built_in.c"
 )
 VARIABLE = "TINYVMI_MINIOS_TREE"
@@ -163,21 +163,21 @@ def test_a_tree_that_hides_its_symbols(on_tree: BuildResult, tmp_path: Path) -> 
     """Link as trees since December 2023 do: first the tree alone, with all names hidden but those that
     GLOBAL_PREFIX keeps, then with the program.  Without GLOBAL_PREFIX the same link must fail.
     """
-    room, app = on_tree.folder / "minios", on_tree.folder / "meson/tree/monitor.o"
-    head = room / "obj/arch/x86/x86_64.o"
-    objects = [p for p in (room / "obj").rglob("*.o") if p != head and not p.name.startswith("mini-os")]
+    directory, app = on_tree.folder / "minios", on_tree.folder / "meson/tree/monitor.o"
+    head = directory / "obj/arch/x86/x86_64.o"
+    objects = [p for p in (directory / "obj").rglob("*.o") if p != head and not p.name.startswith("mini-os")]
     subprocess.run(["ld", "-r", "-o", tmp_path / "whole.o", head, *objects], check=True)
-    kept = sorted(symbols(app, "--extern-only") | {"_start"})
+    shared = sorted(symbols(app, "--extern-only") | {"_start"})
 
     def link(names: list[str]) -> str:
         keep = [word for name in names for word in ("-G", name)]
         subprocess.run(["objcopy", *keep, tmp_path / "whole.o", tmp_path / "kern.o"], check=True)
-        script = next(room.rglob("minios-x86_64.lds"))
+        script = next(directory.rglob("minios-x86_64.lds"))
         command = ["ld", "-m", "elf_x86_64", "-T", script, tmp_path / "kern.o", app, "-o", tmp_path / "image"]
         return subprocess.run(command, capture_output=True, text=True).stderr
 
     assert "undefined reference to `xenbus_read'" in link(["_start"])
-    assert "undefined reference" not in link(kept)
+    assert "undefined reference" not in link(shared)
     found = subprocess.run(["nm", tmp_path / "image"], capture_output=True, text=True, check=True).stdout
     assert [line.split()[1] for line in found.splitlines() if line.endswith(" app_main")] == ["T"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,6 +13,7 @@ from tinyvmi_build.config.load import Loaded
 from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.image.build import BuildResult
 from tinyvmi_build.image.inspect import inspect
+from tinyvmi_build.image.meson import compiled_in
 from tinyvmi_build.lab import guest
 from tinyvmi_build.lab.machine import initramfs
 from tinyvmi_build.lab.session import Lab
@@ -34,8 +34,7 @@ def sizes(loaded: Loaded, built: BuildResult, progress: Progress) -> dict[str, i
     code = sum(s.size for s in image.sections if "x" in s.flags)
     data = sum(s.size for s in image.sections if "x" not in s.flags and s.in_file)
     empty = sum(s.size for s in image.sections if not s.in_file)
-    where = json.loads((built.folder / "meson" / "where.json").read_text())
-    rooms = code_by_room(built.elf, Path(where["workshop"]) / "meson" / "kernel")
+    rooms = code_by_room(built.elf, compiled_in(built.folder / "meson") / "meson" / "kernel")
     dom0 = initramfs.dom0_kernel(progress)
     system = initramfs.base(progress)
     return {

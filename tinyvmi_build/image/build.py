@@ -12,7 +12,8 @@ from tinyvmi_build.config.load import Loaded
 from tinyvmi_build.config.model import Config
 from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.image.inspect import inspect
-from tinyvmi_build.image.meson import Compiled, compile_target, run_tool
+from tinyvmi_build.image.meson import Compiled, compile_target
+from tinyvmi_build.image.tool import run_tool
 from tinyvmi_build.image.toolchain import describe_toolchain, require_toolchain, require_xen_libraries
 from tinyvmi_build.image.tree import build_on_tree
 from tinyvmi_build.minios.source import source
@@ -193,7 +194,7 @@ def _packed(elf: Path) -> bytes:
     stripped = elf.with_suffix(".stripped")
     run_tool(["strip", "--strip-all", "-o", str(stripped), str(elf)], "the image cannot be stripped")
     data = bytearray(gzip.compress(stripped.read_bytes(), 9, mtime=0))
-    data[9] = 3  # the system that made it (RFC 1952): Pythons differ in what they write
+    data[9] = 3  # the operating system (RFC 1952): versions of Python differ in what they write
     return bytes(data)
 
 

@@ -1,10 +1,10 @@
-"""Where C is compiled: folders in the cache, one for a toolchain and its kernels.
+"""Build directories: where C is compiled, in the cache, one for a toolchain and its kernels.
 
 Golden values are most of what is compiled, and all monitors of a kernel share them, so a second monitor
-finds them compiled.  A workshop holds copies of what goes in, written only where the content differs: for
-ninja, which compares times, what has changed is then newer than what was made of it, and nothing else is.
-All that ninja cannot see a change of (the compiler, the headers of Debian's packages, whose times are those
-of the packages) is in the workshop's name.
+finds them compiled.  A build directory holds copies of its inputs, written only where the content differs:
+ninja compares times, and only an input that has changed is then newer than what was made of it.
+Ninja cannot see a change of the compiler, nor of the headers of Debian's packages, whose times are those of
+the packages.  So these decide the directory's name.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.paths import cache_dir, data_dir
 from tinyvmi_build.render.tree import write
 
-KEPT = 16  # workshops; one of a cloud kernel takes some 30 MB
+DIRECTORIES_MAX = 16  # one of a cloud kernel takes some 30 MB
 SOURCES = ("minios_app", "toolchain")
 _PROGRAMS = ("gcc", "as", "ld", "ar", "objcopy")
 _LIBRARIES = ("meson", "ninja", "pyelftools")
@@ -43,28 +44,58 @@ _HEADERS = tuple(
 )
 
 
-@contextmanager
-def workshop(purpose: dict[str, object]) -> Iterator[Path]:
-    """A workshop for `purpose` (JSON: what is compiled, and how), this process' own meanwhile.
+@dataclass(frozen=True)
+class Purpose:
+    """What a build directory is for.  `tree`: flags and revision of a Mini-OS tree, None for the built-in."""
 
-    In `minios_app` and `toolchain` there are this installation's.  Where the cache cannot be written it is an
-    empty folder that goes away afterwards.
+    kernels: tuple[str, ...]  # build-ids
+    cross: bool
+    tree: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class BuildDirectory:
+    """A build directory, and what lies in it."""
+
+    path: Path
+
+    @property
+    def generated(self) -> Path:
+        """The rendered files."""
+        return self.path / "generated"
+
+    @property
+    def meson(self) -> Path:
+        """What meson and ninja make."""
+        return self.path / "meson"
+
+    def source(self, name: str) -> Path:
+        """The copy of `name`, one of SOURCES."""
+        return self.path / name
+
+
+@contextmanager
+def build_directory(purpose: Purpose) -> Iterator[BuildDirectory]:
+    """The build directory for `purpose`, locked, with copies of this installation's sources.
+
+    Where the cache cannot be written it is an empty folder that is removed afterwards.
     """
-    name = hashlib.sha256(json.dumps([purpose, _surroundings()], sort_keys=True).encode()).hexdigest()[:32]
+    key = json.dumps([asdict(purpose), _environment()], sort_keys=True)
+    name = hashlib.sha256(key.encode()).hexdigest()[:32]
     try:
         folder = cache_dir("compile")
         lock = (folder / f"{name}.lock").open("a")
     except (OSError, MissingEnvironmentError):
         with tempfile.TemporaryDirectory(prefix="tinyvmi-compile.") as scratch:
-            yield _furnished(Path(scratch))
+            yield _with_sources(Path(scratch))
             return
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        room = folder / name
-        room.mkdir(exist_ok=True)
-        os.utime(room)
-        yield _furnished(room)
-    _forget(folder)
+        path = folder / name
+        path.mkdir(exist_ok=True)
+        os.utime(path)
+        yield _with_sources(path)
+    _remove_oldest(folder)
 
 
 def copy(files: Iterable[Path], source: Path, target: Path) -> None:
@@ -77,27 +108,28 @@ def copy(files: Iterable[Path], source: Path, target: Path) -> None:
             path.unlink()
 
 
-def _furnished(room: Path) -> Path:
+def _with_sources(path: Path) -> BuildDirectory:
+    directory = BuildDirectory(path)
     for name in SOURCES:
         source = data_dir(name)
         files = (p for p in source.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
-        copy(files, source, room / name)
-    return room
+        copy(files, source, directory.source(name))
+    return directory
 
 
-def _forget(folder: Path) -> None:
-    """Remove what has not been used for longest, unless somebody is at work there."""
-    rooms = sorted((p for p in folder.iterdir() if p.is_dir()), key=lambda p: p.stat().st_mtime, reverse=True)
-    for room in rooms[KEPT:]:
-        with (folder / f"{room.name}.lock").open("a") as lock:
+def _remove_oldest(folder: Path) -> None:
+    """Remove those that were not used for longest, unless another process works there."""
+    found = sorted((p for p in folder.iterdir() if p.is_dir()), key=lambda p: p.stat().st_mtime, reverse=True)
+    for path in found[DIRECTORIES_MAX:]:
+        with (folder / f"{path.name}.lock").open("a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 continue
-            shutil.rmtree(room, ignore_errors=True)
+            shutil.rmtree(path, ignore_errors=True)
 
 
-def _surroundings() -> dict[str, object]:
+def _environment() -> dict[str, object]:
     """What decides about objects and is no file of ours: JSON."""
     return {
         "tool": [str(data_dir(name)) for name in SOURCES],

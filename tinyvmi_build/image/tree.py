@@ -1,6 +1,6 @@
-"""The monitor on a tree of the Xen Project's Mini-OS: a copy of it, its own make, our one object.
+"""Build the monitor on a tree of the Xen Project's Mini-OS: copy it, and have its own make link our object.
 
-What of that tree's makefiles this relies on is listed in docs/guide/minios-tree.md.
+docs/guide/minios-tree.md lists what this relies on in that tree's makefiles.
 """
 
 from __future__ import annotations
@@ -10,25 +10,21 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 from tinyvmi_build.elf.reader import Elf, Symbol, elf_errors
 from tinyvmi_build.errors import MissingEnvironmentError, UsageError
-from tinyvmi_build.image.meson import TAIL, Compiled, Tree, compile_target, run_tool
+from tinyvmi_build.image.meson import Compiled, Tree, compile_target
+from tinyvmi_build.image.tool import run_tool
 from tinyvmi_build.minios.source import Source
 from tinyvmi_build.render.tree import write
 
 APP_TARGET = "tree/monitor.o"
 _STAMP = "tree.json"
 _MAKE_VARIABLES = {"MINIOS_TARGET_ARCH": "x86_64", "XEN_ROOT": "", "XEN_TARGET_ARCH": "", "stubdom": ""}
-_KEPT = (
-    "PATH",
-    "HOME",
-    "TMPDIR",
-    "LD_LIBRARY_PATH",
-)  # of the environment: the rest could change what make does
+# The variables that make is given: any other could change what it does.
+_PASSED = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH")
 _INCLUDES = ("include", "include/x86", "include/x86/x86_64")  # as the tree's own Config.mk has them
 
 
@@ -37,12 +33,12 @@ def build_on_tree(source: Source, folder: Path, kernels: Sequence[str]) -> Compi
 
     Leaves in `folder`/minios the copy of the tree (`src`) and what was made of it (`obj`).
     """
-    room = folder / "minios"
+    directory = folder / "minios"
     if re.search(r"[\s:#$%*?'\"\\]", str(folder)):
         raise UsageError(f"{folder}: make cannot work in a folder of this name", hint="use a plain path")
     if shutil.which("make") is None:
         raise MissingEnvironmentError("minios.tree needs make", hint="apt-get install make")
-    src, obj = _copied(source, room), room / "obj"
+    src, obj = _copied(source, directory), directory / "obj"
     config = folder / "generated" / "minios.mk"
     _make(src, ["links"], config)
     app = compile_target(
@@ -51,7 +47,7 @@ def build_on_tree(source: Source, folder: Path, kernels: Sequence[str]) -> Compi
         generated=folder / "generated",
         cross=True,
         kernels=kernels,
-        tree=Tree(_flags(src, room, config), source.rev),
+        tree=Tree(_flags(src, directory, config), source.rev),
     )
     for path in src.rglob("*.[cS]"):
         (obj / path.relative_to(src)).parent.mkdir(parents=True, exist_ok=True)
@@ -73,7 +69,7 @@ def build_on_tree(source: Source, folder: Path, kernels: Sequence[str]) -> Compi
             f"{src}: its make leaves no mini-os", hint="docs/guide/minios-tree.md says what is needed"
         )
     _require_one_app_main(linked)
-    image = room / "image.elf"
+    image = directory / "image.elf"
     run_tool(
         ["objcopy", "--strip-debug", "--remove-section=.comment", str(linked), str(image)],
         "the image cannot be stripped of its debug sections",
@@ -81,36 +77,36 @@ def build_on_tree(source: Source, folder: Path, kernels: Sequence[str]) -> Compi
     return Compiled(image, app.objects)
 
 
-def _copied(source: Source, room: Path) -> Path:
+def _copied(source: Source, directory: Path) -> Path:
     """The copy of the tree, made anew if it is of another commit or was left half done."""
-    stamp, src = room / _STAMP, room / "src"
+    stamp, src = directory / _STAMP, directory / "src"
     wanted = json.dumps({"rev": source.rev})
     if not stamp.is_file() or stamp.read_text() != wanted:
-        shutil.rmtree(room, ignore_errors=True)
+        shutil.rmtree(directory, ignore_errors=True)
         source.copy_to(src)
         stamp.write_text(wanted)
     return src
 
 
-def _flags(src: Path, room: Path, config: Path) -> Path:
-    """The file with the flags of a program on this tree; `make config` tells the definitions."""
-    told = room / "definitions"
-    _make(src, ["config", f"CONFIG_FILE={told}"], config)
-    definitions = [word for word in shlex.split(told.read_text()) if word.startswith("-D")]
+def _flags(src: Path, directory: Path, config: Path) -> Path:
+    """The file with the flags of a program on this tree; `make config` writes the definitions."""
+    listed = directory / "definitions"
+    _make(src, ["config", f"CONFIG_FILE={listed}"], config)
+    definitions = [word for word in shlex.split(listed.read_text()) if word.startswith("-D")]
     includes = [word for name in _INCLUDES for word in ("-isystem", str(src / name))]
     flags = [*includes, "-D__MINIOS__", *definitions, f"-ffile-prefix-map={src}=minios"]
-    write(room / "flags.txt", "\n".join(flags) + "\n")
-    return room / "flags.txt"
+    write(directory / "flags.txt", "\n".join(flags) + "\n")
+    return directory / "flags.txt"
 
 
 def _shared_names(app: Path) -> list[str]:
-    """The names that tie our object to the tree: what it gives and what it takes."""
+    """The names by which our object and the tree are linked: those it defines and those it uses."""
     names = {s.name for s in _symbols(app) if s.name and not s.local}
     return sorted(names | {"_start"})
 
 
 def _require_one_app_main(image: Path) -> None:
-    """A tree whose own dummy app_main stands beside ours would start that one, and watch nothing."""
+    """Refuse a tree that still has its own app_main: it would start that one, and watch nothing."""
     found = [symbol for symbol in _symbols(image) if symbol.name == "app_main"]
     if len(found) != 1:
         raise MissingEnvironmentError(
@@ -129,27 +125,9 @@ def _make(src: Path, arguments: list[str], config: Path) -> None:
         f"{name}={value}" for name, value in (_MAKE_VARIABLES | {"MINIOS_CONFIG": str(config)}).items()
     ]
     command = ["make", "-C", str(src), *arguments, *variables]
-    env = {name: os.environ[name] for name in _KEPT if name in os.environ} | {"LC_ALL": "C", "TZ": "UTC"}
-    done = subprocess.run(
+    run_tool(
         command,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
+        "this tree of Mini-OS does not build",
+        env={name: os.environ[name] for name in _PASSED if name in os.environ} | {"LC_ALL": "C", "TZ": "UTC"},
+        hint="docs/guide/minios-tree.md says which trees do, and with which compilers",
     )
-    if done.returncode:
-        lines = done.stdout.strip().splitlines()
-        cut = ["…"] if len(lines) > TAIL else []
-        raise MissingEnvironmentError(
-            "\n".join(
-                [
-                    "this tree of Mini-OS does not build:",
-                    *cut,
-                    *lines[-TAIL:],
-                    f"(command: {shlex.join(command)})",
-                ]
-            ),
-            hint="docs/guide/minios-tree.md says which trees do, and with which compilers",
-        )

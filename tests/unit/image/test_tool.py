@@ -3,7 +3,7 @@
 import pytest
 
 from tinyvmi_build.errors import MissingEnvironmentError
-from tinyvmi_build.image.meson import run_tool
+from tinyvmi_build.image.tool import run_tool
 
 
 def test_a_failing_tool_shows_its_command_and_output(tmp_path):
