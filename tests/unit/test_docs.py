@@ -221,6 +221,20 @@ def flat(tree: dict, above: str = "") -> Iterator[tuple[str, object]]:
             yield dotted, value
 
 
+def test_results_begin_as_their_experiments_write_them():
+    from tests.experiments.matrix import table as matrix
+    from tests.experiments.mutations import __main__ as mutations
+    from tests.experiments.targets import rows
+    from tests.experiments.targets import table as targets
+
+    texts = {page.stem: page.read_text("utf-8") for page in RESULTS.glob("*.md")}
+    for name, head in (("matrix", matrix), ("mutations", mutations), ("targets", targets)):
+        assert texts[name].startswith(head._HEAD), name
+    assert matrix._MADE in texts["matrix"]
+    assert targets._CLEAN in texts["targets"]
+    assert all(f"- {what}: {why}\n" in texts["targets"] for what, why in rows.NOT_RUN.items())
+
+
 def test_every_check_has_its_page():
     pages = {page.stem for page in (ROOT / "docs" / "design" / "checks").glob("*.md")}
     assert pages == set(registry.names())

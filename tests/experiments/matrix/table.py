@@ -12,20 +12,20 @@ Results = Mapping[tuple[str, str], dict[str, Any] | None]  # (kernel, circumstan
 
 _HEAD = """# Kernels × circumstances
 
-Written by `make matrix`. Each kernel, named by its metapackage, is booted under each circumstance; its memory
-is saved and judged by all checks of the host's checker. Besides, an independent prediction of the kernel's
-code (`tests/dump/text_oracle.py`) is compared with it byte by byte.
+Written by `make matrix`. Each kernel, named by its metapackage, is booted under each circumstance. Its
+memory is saved, and all checks run over it with `tinyvmi-check`. An independent prediction of the
+kernel's code (`tests/dump/text_oracle.py`) is compared with the memory byte by byte.
 
-`✓` intact, no finding, no byte unexplained · `✓ kind` exactly the findings that this circumstance must make ·
-`✗` anything else · `n` cannot come about (see below) · `!` the lab did not get there · `–` not run ·
-`°` judged before the last change of the checker, the golden values or how the guest is booted.
+`✓` intact, no finding, no byte unexplained · `✓ kind` exactly the findings that this circumstance must
+make · `✗` anything else · `n` cannot be set up (see below) · `!` the guest did not boot · `–` not run ·
+`°` run before the last change of the checker, the golden values or how the guest is booted.
 """
 
 _MADE = """
-`tests/dump/circumstances.py` has the list, with what is done in the guest, and how the guest shows that the
-circumstance holds. `hour` is an hour of the guest's own clock: QEMU counts instructions (`-icount shift=3`)
-and skips the time in which the guest sleeps (`sleep=off`); the guest works for a part of every ten seconds,
-so that most of its hour is sleep.
+`tests/dump/circumstances.py` has the list, with the script that runs in the guest and shows that the
+circumstance holds. `hour` is an hour of the guest's own clock: QEMU counts instructions (`-icount
+shift=3`) and skips the time in which the guest sleeps (`sleep=off`). The guest works for a part of every
+ten seconds, so that most of its hour is sleep.
 """
 
 
@@ -88,10 +88,10 @@ def markdown(kernels: Sequence[Kernel], circumstances: Sequence[Circumstance], r
     unexplained = sum(r["unexplained"] or 0 for r in judged if not _expected(r, circumstances))
     old = sum(bool(r and r.get("old")) for r in results.values())
     lines += [
-        "\nNumbers are the units that a check compares in the plain boot (pages, pointers, gates, …).\n",
+        "\nNumbers are the items that a check compares in the plain boot (pages, pointers, gates, …).\n",
         "## Results\n",
-        f"{sum(number.values())} cells: {number['good']} as they must be, {number['bad']} not,"
-        f" {number['impossible']} that cannot come about, {number['failed']} where the lab did not get there,"
+        f"{sum(number.values())} cells: {number['good']} as expected, {number['bad']} not,"
+        f" {number['impossible']} that cannot be set up, {number['failed']} where the guest did not boot,"
         f" {number['not run']} not run, {old} of them °. Of {code / 1e9:.1f} GB of kernel code in them,"
         f" {unexplained} bytes are unexplained.\n",
         "| circumstance | " + " | ".join(names) + " |",
@@ -99,8 +99,8 @@ def markdown(kernels: Sequence[Kernel], circumstances: Sequence[Circumstance], r
     ]
     for c in circumstances:
         lines.append(f"| {c.name} | " + " | ".join(word(c, results.get((k, c.name))) for k in names) + " |")
-    lines += ["", *_reasons("What cannot come about", IMPOSSIBLE, names, circumstances, results)]
-    lines += _reasons("Where the lab did not get there", FAILED, names, circumstances, results)
+    lines += ["", *_reasons("What cannot be set up", IMPOSSIBLE, names, circumstances, results)]
+    lines += _reasons("Where the guest did not boot", FAILED, names, circumstances, results)
     lines += _wrong(names, circumstances, results)
     return "\n".join([*lines, *_circumstances(circumstances)]) + "\n"
 
@@ -115,7 +115,7 @@ def _checks(judged: Sequence[dict[str, Any]]) -> list[str]:
 
 def _units(judged: Sequence[dict[str, Any]], checks: Sequence[str]) -> list[str]:
     plain = next((r for r in judged if r["circumstance"] == "plain"), None)
-    return [f"{plain['checks'][c]['units']:,}" if plain and c in plain["checks"] else "–" for c in checks]
+    return [f"{plain['checks'][c]['items']:,}" if plain and c in plain["checks"] else "–" for c in checks]
 
 
 def _reasons(
@@ -148,7 +148,7 @@ def _wrong(kernels: Sequence[str], circumstances: Sequence[Circumstance], result
             found = [f"{n} {s['findings']}" for n, s in checks if s["findings"]]
             found += [f"{n}: {s['reason']}" for n, s in checks if s.get("reason")]
             lines.append(f"- {c.name}, {k}: {result['outcome']}; {'; '.join(found)}")
-    return ["## What is not as it must be\n", *lines, ""] if lines else []
+    return ["## What is not as expected\n", *lines, ""] if lines else []
 
 
 def _circumstances(circumstances: Sequence[Circumstance]) -> list[str]:

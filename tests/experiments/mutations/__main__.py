@@ -25,11 +25,11 @@ CAMPAIGN = [
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "results" / "mutations.md"
 _HEAD = """# The mutation campaign
 
-Written by `make mutations`. Bytes of saved kernels are changed, and all checks look at the result: random
-single bytes of everything that is verified byte by byte (the kernel's text, rodata and ro-after-init, and
-text and rodata of the modules that are loaded), and each plausible but wrong encoding at up to 16 places of
-its kind. A change is caught if its check makes a finding of it: for an encoding with the place's address,
-kind and bytes.
+Written by `make mutations`. Bytes of saved kernels are changed, and all checks run over the result:
+random single bytes of everything that is verified byte by byte (the kernel's text, rodata and
+ro-after-init, and text and rodata of the loaded modules), and each plausible but wrong encoding at up to
+16 patch sites of its kind. A change is caught if its check reports it; for an encoding with the site's
+address, kind and bytes.
 """
 
 

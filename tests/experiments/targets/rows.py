@@ -49,14 +49,14 @@ ROWS = (
 #: What has no row, and why.
 NOT_RUN = {
     "PV in target mode": "Xen refuses it: `XEN_DOMCTL_set_target` answers EOPNOTSUPP for a PV target"
-    " (`test_privilege_over_a_pv_domain_is_refused` in `tests/lab/test_launch.py` shows it)",
-    "PV with KASLR": "no such thing: its decompressor moves a kernel, and a PV guest is started behind that",
-    "HVM and PVH with KASLR, in FLASK mode": "not tried: the mode decides who may map, and the rows of FLASK"
-    " mode show that; where a kernel lies the rows of target mode show, and what looks for it is the same",
-    "more tampers than these, with KASLR, in FLASK mode and of PV guests": "`make flask` and"
+    " (`test_privilege_over_a_pv_domain_is_refused` in `tests/lab/test_launch.py`)",
+    "PV with KASLR": "does not exist: the decompressor moves a kernel, and a PV guest starts after it",
+    "HVM and PVH with KASLR, in FLASK mode": "not tried: the mode decides who may map, which the rows of"
+    " FLASK mode show; discovery does not depend on the mode",
+    "more tampers with KASLR, in FLASK mode and of PV guests": "`make flask` and"
     " `pytest --long tests/lab/test_kaslr.py` make them, on the built-in base",
-    "5-level page tables": "the lab's emulated processor has none that a PV dom0 survives; by dump they are"
-    " `la57` in `docs/results/matrix.md`",
+    "5-level page tables": "a PV dom0 does not boot on an emulated processor that has them; memory images"
+    " with them are `la57` in [kernels × circumstances](matrix.md)",
 }
 
 

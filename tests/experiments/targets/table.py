@@ -16,31 +16,31 @@ GOOD, BAD, NOT_THERE, NONE = "✓", "✗", "!", "–"
 
 _HEAD = """# Bases × targets
 
-Written by `make targets`. In nested Xen (`docs/guide/lab.md`) a target of each kind is started; a
-monitor on the built-in base and one on the Xen Project's Mini-OS (`docs/guide/minios-tree.md`) check
-it in turns, as it booted and after a tamper of each check.
+Written by `make targets`. In nested Xen ([lab](../guide/lab.md)) a target of each kind is started. A
+monitor on the built-in base and one on the Xen Project's Mini-OS ([Mini-OS
+trees](../guide/minios-tree.md)) verify it in turns, as it booted and after a tamper of each check.
 
-`✓` as it must be · `✗` not · `!` the lab did not get there · `–` not run, see below ·
+`✓` as expected · `✗` not · `!` the target did not boot · `–` not run, see below ·
 `°` run before something of it last changed (a monitor's image, the target's kernel, the row).
 """
 
 _CLEAN = f"""
-*Clean* is how many consecutive scans of the target as it booted were intact ({SCANS} must be), and some more
-were after the last tamper was taken back. *Tampered* is how many of the changes below were reported, by the
-check that must, within three scans, with an intact scan after each was taken back. *Same records* counts the
-steps (clean, each tamper) in which both monitors said the same: every record of the clean scans and every
-finding of a tamper, but for times and their own identity. *Kernel* is where they found it: `✓` if the guest's
-own `/proc/kallsyms` has `_text` there; *moved* if that is not where it was linked.
+*Clean* is how many consecutive scans of the target as it booted were intact ({SCANS} are required), with
+further ones after the last tamper was reverted. *Tampered* is how many of the changes below were reported
+by the expected check within three scans, with an intact scan after each was reverted. *Same records*
+counts the steps (clean, each tamper) in which both monitors reported the same: every record of the clean
+scans and every finding of a tamper, except times and their own identity. *Kernel* is where they found it:
+`✓` if the guest's own `/proc/kallsyms` has `_text` there; *moved* if that is not its link address.
 """
 
-_REPEAT = """## Again
+_REPEAT = """## Run it again
 
     TINYVMI_MINIOS_TREE=../mini-os make targets     # a work tree of the Xen Project's Mini-OS
     make targets ARGS="--row 'HVM, KASLR' --again"  # one row; a run of all of them writes this page
 
-The rows above took less than {minutes} minutes on two busy cores; what has not changed is not run again.
-HVM takes the longest to start: there the emulator runs in the emulator. `make test` has a part of it: PVH,
-PVH with KASLR, one boot of FLASK mode with PVH and PV.
+The rows above took less than {minutes} minutes on two busy cores; unchanged rows do not run again. HVM takes
+the longest to start, because an emulator runs inside the emulator there. `make test` runs a part of it:
+PVH, PVH with KASLR, one boot of FLASK mode with PVH and PV.
 """
 
 
@@ -150,7 +150,7 @@ def _targets(ran: Mapping[Row, dict[str, Any]], names: Sequence[str]) -> Iterato
     head = ["target", "Xen", "vCPUs", "kernel", "levels", *(f"{base}: found in" for base in names)]
     yield from _table(head, lines)
     yield ""
-    yield "Found in: of one run each, the machine's own load included."
+    yield "*Found in* is the time of one run, including other load of the machine."
 
 
 def _find_word(us: int | None) -> str:
@@ -181,7 +181,7 @@ def _tampers(rows: Sequence[Row], ran: Mapping[Row, dict[str, Any]], names: Sequ
     head = ["change", "reported by", "first finding at", "also by", *(row.name for row in ran)]
     yield from _table(head, lines)
     yield ""
-    yield f"`{NONE}`: not tried there; or that mode has no such check, that guest no such register."
+    yield f"`{NONE}`: not tried there; or the mode has no such check, or the guest no such register."
 
 
 def _differences(ran: Mapping[Row, dict[str, Any]]) -> Iterator[str]:
