@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import pkgutil
 from functools import cache
 from pathlib import Path
@@ -22,8 +23,9 @@ def checks() -> tuple[Check, ...]:
     """Every check, in the order of a scan."""
     found: list[Check] = []
     for module in pkgutil.iter_modules([str(FOLDER)]):
-        if module.ispkg and (FOLDER / module.name / "check.py").exists():
-            check = importlib.import_module(f"tinyvmi_build.checks.{module.name}.check").CHECK
+        name = f"tinyvmi_build.checks.{module.name}.check"
+        if module.ispkg and importlib.util.find_spec(name):  # a dom0 may have compiled files alone
+            check = importlib.import_module(name).CHECK
             assert isinstance(check, Check) and check.identifier == module.name, module.name
             found.append(check)
     return tuple(sorted(found, key=lambda check: (check.order, check.name)))
