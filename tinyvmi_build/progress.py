@@ -11,7 +11,7 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TextIO
 
 
@@ -26,6 +26,7 @@ class Progress:
     def __init__(self, stream: TextIO | None = None, quiet: bool = False):
         self.stream = stream if stream is not None else sys.stderr
         self.quiet = quiet
+        self.prefix: Callable[[], str] | None = None  # what each line begins with
         self._depth = 0
         tty = getattr(self.stream, "isatty", lambda: False)()
         self.colour = tty and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
@@ -35,7 +36,8 @@ class Progress:
 
     def _line(self, text: str) -> None:
         """Write `text`, which may be styled."""
-        self.stream.write(f"{'  ' * self._depth}{text}\n")
+        prefix = self.prefix() if self.prefix else ""
+        self.stream.write(f"{prefix}{'  ' * self._depth}{text}\n")
         self.stream.flush()
 
     def note(self, text: str) -> None:

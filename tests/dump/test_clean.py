@@ -18,7 +18,7 @@ def test_every_check_is_intact(any_subject: Subject) -> None:
     checked = run_checker(any_subject.checker, any_subject.dump)
     assert checked.exit == 0, checked.records
     assert list(checked.collector.checks) == list(CHECKS)
-    units = {name: state.units for name, state in checked.collector.checks.items()}
+    units = {name: state.items for name, state in checked.collector.checks.items()}
     assert units["rodata"] == (any_subject.profile.golden["rodata"]["size"] + 4095) // 4096
     assert units["idt"] == 257  # 256 gates and the alias
     assert units["syscall-table"] > 400

@@ -61,7 +61,7 @@ def subjects(tmp_path_factory: pytest.TempPathFactory):
 def _clean(checked: Checked, at_least: int) -> None:
     assert checked.exit == 0, checked.records
     state = checked.collector.checks["modules"]
-    assert state.findings == 0 and state.reason == "" and state.units > at_least
+    assert state.findings == 0 and state.reason == "" and state.items > at_least
 
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=lambda k: f"{k[1]}-{k[0][12:]}")
@@ -217,7 +217,7 @@ def test_a_module_without_tables_is_named(tmp_path: Path, subjects) -> None:
     state = checked.collector.checks["modules"]
     assert checked.exit == 3 and state.verdict.value == "unverifiable"
     assert state.reason == "tun (no tables of it)"  # raid6_pq comes with btrfs
-    assert state.units > 1000 and state.findings == 0
+    assert state.items > 1000 and state.findings == 0
     policy = ModuleSubject(tmp_path / "b", *KERNELS[0], include=some, more='unknown = "tampered"\n')
     checked = run_checker(policy.checker, dump)
     assert checked.exit == 5
@@ -270,5 +270,5 @@ def test_changes_after_the_first_scan(memory: Memory) -> None:
                 watcher.until(lambda: str(watcher.collector.checks["modules"].verdict) == "tampered")
                 memory.write(va, old)
                 watcher.until(lambda: str(watcher.collector.checks["modules"].verdict) == "intact")
-                assert watcher.collector.checks["modules"].details[0]["symbol"] == target.module.name
-        assert str(watcher.collector.checks["text"].ever) == "intact"
+                assert watcher.collector.checks["modules"].details[0].symbol == target.module.name
+        assert str(watcher.collector.checks["text"].worst) == "intact"

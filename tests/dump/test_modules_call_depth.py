@@ -56,7 +56,7 @@ def test_counted_modules_are_intact(memory: Memory) -> None:
     checked = memory.check()
     assert checked.exit == 0, checked.records
     state = checked.collector.checks["modules"]
-    assert state.findings == 0 and state.reason == "" and state.units > 1000
+    assert state.findings == 0 and state.reason == "" and state.items > 1000
 
 
 @pytest.mark.parametrize("name", MODULES)

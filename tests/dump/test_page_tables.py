@@ -82,7 +82,7 @@ def test_tasks_are_walked(tasks: Tasks) -> None:
     programs = {tasks.u64(task + tasks.golden["mm"]) for task in found} - {0}
     checked = tasks.memory.check()
     assert state(checked).verdict.value == "intact"
-    assert state(checked).units >= len(programs) + 2  # init_mm and efi_mm or a processor's besides
+    assert state(checked).items >= len(programs) + 2  # init_mm and efi_mm or a processor's besides
 
 
 @pytest.mark.parametrize("slot", [256, 273, 400, 511])

@@ -81,7 +81,7 @@ def machine(subject: Subject, memory: Memory, tmp_path_factory: pytest.TempPathF
 def test_a_booted_kernel_is_intact(machine: Machine) -> None:
     collector = machine.check(machine.values, machine.values)
     assert collector.checks["registers"].verdict.value == "intact", machine.findings
-    assert collector.checks["registers"].units == 2 * 15
+    assert collector.checks["registers"].items == 2 * 15
     assert collector.exit_code() == 0
 
 
@@ -169,7 +169,7 @@ def test_page_tables_of_a_process(machine: Machine) -> None:
 
 def test_an_offline_processor_is_not_compared(machine: Machine) -> None:
     collector = machine.check(machine.values, {}, machine.values)
-    assert collector.checks["registers"].units == 2 * 15
+    assert collector.checks["registers"].items == 2 * 15
 
 
 def test_without_registers(machine: Machine) -> None:

@@ -34,7 +34,7 @@ def test_nothing_is_unexplained(subjects, kernel, circumstance) -> None:
     kinds = {str(finding["kind"]) for finding in checked.findings("text")}
     assert kinds == circumstance.findings, checked.findings("text")
     text = checked.collector.checks["text"]
-    assert text.units >= subject.profile.golden["text"]["size"] // 4096  # and trampolines, and slots
+    assert text.items >= subject.profile.golden["text"]["size"] // 4096  # and trampolines, and slots
     assert text.reason == ""
     if circumstance.oracle and not circumstance.findings:  # it knows of no kprobes
         assert unexplained(subject, dump) == 0

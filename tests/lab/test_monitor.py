@@ -15,7 +15,7 @@ from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.lab.target import Target, domid_of
 from tinyvmi_build.profile.profile import ProfileFile
 from tinyvmi_build.records.verdict import Verdict
-from tinyvmi_build.report.report import Terminal
+from tinyvmi_build.report.terminal import Terminal
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from tinyvmi_build.profile.profile import ProfileFile
 from tinyvmi_build.progress import Progress
 from tinyvmi_build.records.verdict import Verdict
 from tinyvmi_build.render import digest
-from tinyvmi_build.report.report import Terminal
+from tinyvmi_build.report.terminal import Terminal
 from tinyvmi_build.timeouts import timeout
 
 KEEPER = "/lab/keeper.elf"  # in dom0

@@ -14,7 +14,7 @@ from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.lab.target import Target
 from tinyvmi_build.profile.profile import ProfileFile
 from tinyvmi_build.records.verdict import Verdict
-from tinyvmi_build.report.report import Terminal
+from tinyvmi_build.report.terminal import Terminal
 from tinyvmi_build.timeouts import timeout
 
 SELDOM = "600s"
@@ -88,6 +88,6 @@ class Watch:
         assert (self.monitor.findings, self.monitor.verdict) == ([], Verdict.INTACT)
 
     def worst(self, change: str) -> float:
-        """The worst time to detection that launch has said of such a change (verdict.rhythm), s."""
+        """The worst time to detection that launch reports for such a change (report/latency.py), s."""
         assert self.monitor.worst is not None
         return next(row.seconds for row in self.monitor.worst.rows if row.change == change)

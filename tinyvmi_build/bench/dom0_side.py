@@ -21,6 +21,7 @@ from tinyvmi_build.errors import MissingEnvironmentError, TinyVMIError
 from tinyvmi_build.progress import Progress
 from tinyvmi_build.records.collector import Collector, Event, Received
 from tinyvmi_build.records.protocol import LineSplitter, Record, parse_line
+from tinyvmi_build.report.reporter import Attached, Status
 from tinyvmi_build.timeouts import timeout
 from tinyvmi_build.xen import store, xl
 from tinyvmi_build.xen.console import Console
@@ -52,7 +53,10 @@ class _Keep:
             if isinstance(event, Received) and event.record.type in _KEPT:
                 self._tell(event.record.body)
 
-    def attached(self, name: str, target: int, monitor: int) -> None:
+    def attached(self, attached: Attached) -> None:
+        pass
+
+    def status(self, status: Status) -> None:
         pass
 
     def detached(self, collector: Collector) -> None:

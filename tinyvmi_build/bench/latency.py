@@ -21,6 +21,7 @@ from tinyvmi_build.lab.memory import GuestMemory
 from tinyvmi_build.progress import Progress
 from tinyvmi_build.records.collector import Collector, Event, Received, ScanDone
 from tinyvmi_build.records.verdict import Verdict
+from tinyvmi_build.report.reporter import Attached, Status
 from tinyvmi_build.timeouts import timeout
 from tinyvmi_build.xen import xl
 from tinyvmi_build.xen.folder import read_manifest
@@ -52,7 +53,10 @@ class _Tamperer:
                 self._timer = threading.Timer(random.uniform(0, self._wish["period_ms"] / 1000), self._write)
                 self._timer.start()
 
-    def attached(self, name: str, target: int, monitor: int) -> None:
+    def attached(self, attached: Attached) -> None:
+        pass
+
+    def status(self, status: Status) -> None:
         pass
 
     def detached(self, collector: Collector) -> None:

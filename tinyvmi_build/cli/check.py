@@ -7,13 +7,16 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinyvmi_build import json_output
 from tinyvmi_build.cli.options import PATH, Verb, project_options
 from tinyvmi_build.progress import Progress
+from tinyvmi_build.safe_text import safe
+
+if TYPE_CHECKING:
+    from tinyvmi_build.report.json_lines import JsonLines
 
 
 @click.command("check", cls=Verb)
@@ -67,8 +70,11 @@ def command(
     from tinyvmi_build.explain.explainer import Explainer
     from tinyvmi_build.image.build import profiles_of
     from tinyvmi_build.profile.profile import ProfileFile
-    from tinyvmi_build.records.collector import Collector, Event, Received
-    from tinyvmi_build.report.report import JsonLines, Terminal
+    from tinyvmi_build.records.collector import Collector
+    from tinyvmi_build.records.events import Event, Received
+    from tinyvmi_build.report.json_lines import JsonLines
+    from tinyvmi_build.report.stamp import Stamp
+    from tinyvmi_build.report.terminal import Terminal
 
     with opened_image(dump, image_format) as image:
         if image.registers:
@@ -85,10 +91,11 @@ def command(
                     e for e in events if not (isinstance(e, Received) and e.record.body["type"] == "hello")
                 )
 
-        reporter = JsonLines(sys.stdout, explainer) if as_json else Told(sys.stdout, explainer)
+        lines = JsonLines(sys.stdout, explainer, stamp=Stamp(dump.name)) if as_json else None
+        reporter = lines or Told(sys.stdout, explainer)
         mib, pieces = image.frames * 4096 / 2**20, len(image.ranges)
         _tell(
-            as_json,
+            lines,
             "dump",
             f"{dump}: {image.format}, {mib:,g} MiB in {pieces:,} range{'' if pieces == 1 else 's'}",
             file=str(dump),
@@ -101,7 +108,7 @@ def command(
         )
         reporter.close(collector)
         if collector.kernel is None and collector.lost_reason is None and not collector.errors:
-            _tell_unknown(as_json, banners(image.path), profiles)
+            _tell_unknown(lines, banners(image.path), profiles)
         return int(collector.exit_code())
 
 
@@ -117,7 +124,7 @@ def _loaded(project: Path | None, sets: tuple[str, ...], profile: Path | None) -
         return load(file, sets)
 
 
-def _tell_unknown(as_json: bool, found: list[str], profiles: Any) -> None:
+def _tell_unknown(json_lines: JsonLines | None, found: list[str], profiles: Any) -> None:
     """Why no kernel was found, from the banners in the image."""
     known = {kernel.banner: kernel.release for kernel in profiles.kernels}
     lines = []
@@ -133,11 +140,12 @@ def _tell_unknown(as_json: bool, found: list[str], profiles: Any) -> None:
         lines.append("no Linux banner is in it: is this the memory of a Linux guest?")
     elif not any(banner in known for banner in found):
         lines.append(f"the profile knows {', '.join(known.values())}: add the package's kernel to it")
-    _tell(as_json, "no-kernel", "\n".join(lines), banners=found, known=list(known.values()))
+    _tell(json_lines, "no-kernel", "\n".join(map(safe, lines)), banners=found, known=list(known.values()))
 
 
-def _tell(as_json: bool, event: str, text: str, **fields: Any) -> None:
-    if as_json:
-        text = json_output.line("event", {"event": event, **fields})
-    click.echo(text)
-    sys.stdout.flush()
+def _tell(json_lines: JsonLines | None, event: str, text: str, **fields: object) -> None:
+    if json_lines is not None:
+        json_lines.write(event, **fields)
+    else:
+        click.echo(text)
+        sys.stdout.flush()

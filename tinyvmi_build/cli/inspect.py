@@ -33,7 +33,7 @@ def command(image: Path, as_json: bool) -> None:
 
 
 def _table(image: Inspection) -> list[str]:
-    from tinyvmi_build.records.protocol import safe
+    from tinyvmi_build.safe_text import safe
 
     packed = f" ({image.elf_size:,} unpacked)" if image.compressed else ""
     lines = [

@@ -10,11 +10,12 @@ from typing import Protocol
 
 from tinyvmi_build.dump.ranges import Image, map_text
 from tinyvmi_build.errors import MissingEnvironmentError
-from tinyvmi_build.records.collector import Collector, Event
+from tinyvmi_build.records.collector import Collector, Expected
+from tinyvmi_build.records.events import Event
 
 
 class Reporter(Protocol):
-    """`tinyvmi_build.report.report` has those that people use."""
+    """`tinyvmi_build.report` has those that people use."""
 
     def events(self, events: list[Event], /) -> None: ...
 
@@ -25,7 +26,7 @@ def judge(image: Image, program: Path, checks: tuple[str, ...], reporter: Report
     `checks` are those that must report.  MissingEnvironmentError if the checker cannot run at all.
     """
     nonce = secrets.token_hex(8)
-    collector = Collector(nonce, checks=checks)
+    collector = Collector(nonce, Expected(checks=checks))
     with tempfile.TemporaryDirectory(prefix="tinyvmi-judge.") as folder:
         map_file, registers = Path(folder) / "map", Path(folder) / "registers"
         map_file.write_text(map_text(image.ranges))

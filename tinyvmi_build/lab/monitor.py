@@ -14,12 +14,20 @@ from tinyvmi_build.checks.lib.walk import physical
 from tinyvmi_build.errors import Exit, MissingEnvironmentError, MonitorLostError
 from tinyvmi_build.lab.target import Target
 from tinyvmi_build.profile.profile import KernelProfile, ProfileFile
-from tinyvmi_build.records.collector import Event, Finished, Lost, Received, ScanDone
+from tinyvmi_build.records.events import (
+    Event,
+    Finished,
+    Lost,
+    Received,
+    ScanDone,
+    Stopped,
+    Worst,
+    WorstTimes,
+)
 from tinyvmi_build.records.protocol import Broken, Record, Text
 from tinyvmi_build.records.verdict import Verdict
-from tinyvmi_build.report.latency import Worst, WorstTimes
+from tinyvmi_build.report.reporter import Reporter
 from tinyvmi_build.timeouts import VARIABLE, timeout
-from tinyvmi_build.xen.launch import Reporter
 
 if TYPE_CHECKING:
     from tinyvmi_build.lab.session import Lab
@@ -203,6 +211,8 @@ def event_of(line: str) -> list[Event]:
         return [WorstTimes(told["scan_s"], tuple(Worst(**row) for row in told["rows"]))]
     if kind == "lost":
         return [Lost(told["reason"])]
+    if kind == "stopped":
+        return [Stopped(told["reason"])]
     if kind == "finished":
         return [Finished(told["reason"], Verdict(told["verdict"]) if told["verdict"] else None)]
     return []

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TextIO
 
-from tinyvmi_build import json_output
 from tinyvmi_build.checks.tamper import register_changes
 from tinyvmi_build.config.load import Loaded
 from tinyvmi_build.config.model import Config
@@ -24,8 +23,10 @@ from tinyvmi_build.profile.profile import ProfileFile
 from tinyvmi_build.progress import Progress
 from tinyvmi_build.records.collector import Event
 from tinyvmi_build.render.plan import artifact, domain_items, rendered, seclabel
-from tinyvmi_build.report.report import JsonLines, Terminal
-from tinyvmi_build.xen.launch import Reporter
+from tinyvmi_build.report.json_lines import JsonLines
+from tinyvmi_build.report.reporter import Reporter
+from tinyvmi_build.report.stamp import Stamp
+from tinyvmi_build.report.terminal import Terminal
 
 
 class Teller:
@@ -34,15 +35,15 @@ class Teller:
     def __init__(self, stream: TextIO, as_json: bool, profiles: ProfileFile):
         explainer = Explainer(profiles)
         self._stream = stream
-        self._json = as_json
-        self._reporter: Reporter = JsonLines(stream, explainer) if as_json else Terminal(stream, explainer)
+        self._json = JsonLines(stream, explainer, stamp=Stamp("target")) if as_json else None
+        self._reporter: Reporter = self._json or Terminal(stream, explainer)
 
     def events(self, events: Iterable[Event]) -> None:
         self._reporter.events(events)
 
     def scenario(self, chosen: Scenario) -> None:
         if self._json:
-            self._write("scenario", name=chosen.name, description=chosen.description)
+            self._json.write("scenario", name=chosen.name, description=chosen.description)
         else:
             self._line(f"\n== {chosen.name}: {chosen.description}")
 
@@ -54,7 +55,7 @@ class Teller:
         """The closing table."""
         if self._json:
             scenarios = {name: [asdict(step) for step in steps] for name, steps in results.items()}
-            self._write("lab", exit=int(status), scenarios=scenarios)
+            self._json.write("lab", exit=int(status), scenarios=scenarios)
             return
         rows = [(name, step) for name, steps in results.items() for step in steps]
         width = max([4, *(len(step.title) for _, step in rows)])
@@ -70,9 +71,6 @@ class Teller:
     def _line(self, text: str) -> None:
         self._stream.write(text + "\n")
         self._stream.flush()
-
-    def _write(self, event: str, **fields: object) -> None:
-        self._line(json_output.line("event", {"event": event, **fields}))
 
 
 def monitor_files(built: BuildResult, folder: str = monitor.FILES) -> dict[str, Path | bytes]:

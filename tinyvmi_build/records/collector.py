@@ -1,8 +1,8 @@
-"""What a run's record stream amounts to: a state machine that trusts nothing it was not told properly.
+"""What a run's record stream amounts to: a state machine that trusts nothing it has not verified.
 
-Feed it console lines; it answers with events and keeps the verdict.  A stream
-with a gap, a bad CRC, a foreign nonce, silence, or an end without `bye` means
-that the monitor is lost: whatever it said before, the run is never intact.
+Feed it console lines; it answers with events and keeps the verdict.  A stream with a gap, a bad CRC,
+a foreign nonce, silence, or an end without `bye` means that the monitor is lost: whatever it said
+before, the run is never intact.  A run that was asked to end (`stopped`) needs no `bye`.
 """
 
 from __future__ import annotations
@@ -10,109 +10,94 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from tinyvmi_build.errors import Exit
-from tinyvmi_build.records.protocol import Broken, Record, Text, parse_line
+from tinyvmi_build.records.events import Event as Event
+from tinyvmi_build.records.events import Finished as Finished
+from tinyvmi_build.records.events import Lost as Lost
+from tinyvmi_build.records.events import Received as Received
+from tinyvmi_build.records.events import ScanDone as ScanDone
+from tinyvmi_build.records.events import Stopped
+from tinyvmi_build.records.format import (
+    Bye,
+    CheckDone,
+    Finding,
+    Heartbeat,
+    Hello,
+    KernelFound,
+    Memory,
+    MonitorFault,
+    Notice,
+    RecordData,
+    Waiting,
+)
+from tinyvmi_build.records.protocol import Body, Broken, Record, parse_line
 from tinyvmi_build.records.verdict import Verdict, exit_of, worst
-from tinyvmi_build.report.latency import Measuring, Rhythm, WorstTimes
 
 MAX_CHECKS = 64  # more names than any monitor has
+MAX_FINDINGS = 16  # stored for each check and scan; the contract's own bound
+MAX_ERRORS = 16  # the last ones are stored
 _LONGEST_US = 600_000_000  # that one check is allowed to take
-MAX_FINDINGS = 16  # kept for each check and scan; the contract's own bound
-
-
-@dataclass(frozen=True)
-class Received:
-    """A good record that fits into the stream."""
-
-    record: Record
-
-
-@dataclass(frozen=True)
-class ScanDone:
-    """The monitor has completed `scan` scans; `verdict` is that of the last one."""
-
-    scan: int
-    verdict: Verdict
-
-
-@dataclass(frozen=True)
-class Lost:
-    """The monitor is lost (told once)."""
-
-    reason: str
-
-
-@dataclass(frozen=True)
-class Finished:
-    """The monitor said `bye`."""
-
-    reason: str
-    verdict: Verdict | None
-
-
-Event = Text | Broken | Received | ScanDone | WorstTimes | Lost | Finished
+_TOO_MANY = "it reports more checks than a monitor has"
 
 
 @dataclass
 class CheckState:
-    """The latest word about one check."""
+    """The latest record of one check."""
 
     verdict: Verdict
-    ever: Verdict  # the worst it has been in this run
+    worst: Verdict  # in this run
     scan: int
-    units: int
-    findings: int
-    us: int
+    items: int = 0
+    findings: int = 0
+    duration_us: int = 0
     reason: str = ""
-    details: list[dict[str, Any]] = field(default_factory=list)  # findings of the latest scan with any
+    details: list[Finding] = field(default_factory=list)  # findings of the latest scan with any
     notices: int = 0  # what the configuration allows, of the latest scan
 
 
-class Collector:
-    """One run.  `run`, `image`, `target`: what `hello` must say, if known.  `checks`: names that must report.
+@dataclass(frozen=True)
+class Expected:
+    """What a run has to be like; None is not checked."""
 
-    `start_s` bounds the time to the first record, `silence_s` the time between two (to which three times
-    the longest check so far is added); None is no bound.
-    `bye_due` is False only for a recording that may be cut off.  `rhythm`: the monitor's, for WorstTimes.
-    """
+    image: str | None = None
+    target: int | None = None
+    checks: Iterable[str] = ()  # names that must report
+    start_s: float | None = None  # until the first record
+    silence_s: float | None = None  # between two; three times the longest check so far is added
+    bye_due: bool = True  # False for a recording that may be cut off
+
+
+class Collector:
+    """One run.  `nonce`: what `hello` must carry, None if any will do."""
 
     def __init__(
         self,
-        run: str | None = None,
+        nonce: str | None = None,
+        expected: Expected | None = None,
         *,
-        image: str | None = None,
-        target: int | None = None,
-        checks: Iterable[str] = (),
-        start_s: float | None = None,
-        silence_s: float | None = None,
-        bye_due: bool = True,
-        rhythm: Rhythm | None = None,
         clock: Callable[[], float] = time.monotonic,
     ):
-        self._expected = {"nonce": run, "image": image, "target": target}
-        self._required = tuple(checks)
-        self._start_s, self._silence_s = start_s, silence_s
-        self._bye_due = bye_due
-        self.live = start_s is not None  # listened to as it runs
+        self._nonce = nonce
+        self._expected = expected or Expected()
+        self._required = tuple(self._expected.checks)
+        self.live = self._expected.start_s is not None  # listened to as it runs
         self._clock = clock
-        self._started_at = self._seen_at = clock()
-        self._longest_s = 0.0  # check so far: within one a monitor cannot give a sign of life
+        self._started_at = self._heard_at = clock()
+        self._longest_s = 0.0  # check so far: within one a monitor cannot send a record
         self._next_seq = 0
-        self.hello: dict[str, Any] | None = None
-        self.kernel: dict[str, Any] | None = None
+        self.hello: Hello | None = None
+        self.kernel: Body | None = None  # the `kernel` record
         self.checks: dict[str, CheckState] = {}
-        self.errors: list[dict[str, Any]] = []
+        self.errors: list[MonitorFault] = []
         self.waiting: str | None = None  # why nothing can be checked yet
-        self.bye: dict[str, Any] | None = None
+        self.bye: Bye | None = None
         self.scans = 0
         self.current: Verdict | None = None  # of the last scan
         self.lost_reason: str | None = None
-        self.timings: dict[str, float] = {}  # s from its making to hello, kernel, first-check, first-scan
+        self.stop_reason: str | None = None  # who asked the run to end
+        self.timings: dict[str, float] = {}  # s from the start to hello, kernel, first-check, first-scan
         self._worst_scan: Verdict | None = None
-        self._measuring = Measuring(rhythm) if rhythm else None
-        self.worst_times: WorstTimes | None = None  # from the first scan on, if the rhythm is known
         self.digested: int | None = None  # pages of which no copies are kept for want of memory
 
     # What goes in
@@ -130,32 +115,33 @@ class Collector:
         return events
 
     def tick(self) -> list[Event]:
-        """Look at the clock: `Lost` if the monitor has been silent for too long."""
+        """Read the clock: `Lost` if the monitor has been silent for too long."""
         left = self.remaining()
         if left is None or left > 0:
             return []
         if self.hello is None:
-            return self.lost(f"it said nothing for {self._start_s:g} s after its start")
+            return self.lost(f"it said nothing for {self._expected.start_s:g} s after its start")
         return self.lost(f"it has been silent for {self._limit():.3g} s")
 
     def remaining(self) -> float | None:
         """Seconds until silence is too long (0 or less: now); None while nothing is awaited."""
         limit = self._limit()
-        if limit is None or self.bye is not None or self.lost_reason is not None:
+        if limit is None or self.over:
             return None
-        return self._seen_at + limit - self._clock()
+        return self._heard_at + limit - self._clock()
 
     def _limit(self) -> float | None:
         if self.hello is None:
-            return self._start_s
-        return None if self._silence_s is None else self._silence_s + 3 * self._longest_s
+            return self._expected.start_s
+        silence_s = self._expected.silence_s
+        return None if silence_s is None else silence_s + 3 * self._longest_s
 
     def _reached(self, stage: str) -> None:
         self.timings.setdefault(stage, round(self._clock() - self._started_at, 3))
 
     def end(self) -> list[Event]:
-        """The stream is over: `Lost` unless the monitor has said `bye` (or none was due)."""
-        if self.bye is not None or (self.hello is not None and not self._bye_due):
+        """The stream is over: `Lost` unless the monitor has sent `bye` (or none was due)."""
+        if self.over or (self.hello is not None and not self._expected.bye_due):
             return []
         return self.lost("its console ended without a bye" if self.hello else "it never said hello")
 
@@ -166,18 +152,30 @@ class Collector:
         self.lost_reason = reason
         return [Lost(reason)]
 
+    def stopped(self, reason: str) -> list[Event]:
+        """Note that somebody asked the run to end, for that `reason`: from now on no `bye` is due."""
+        if self.over:
+            return []
+        self.stop_reason = reason
+        return [Stopped(reason)]
+
     # What comes out
+
+    @property
+    def over(self) -> bool:
+        """Nothing is awaited any more."""
+        return self.bye is not None or self.lost_reason is not None or self.stop_reason is not None
 
     @property
     def verdict(self) -> Verdict | None:
         """Of the whole run; None if nothing was checked.  Never INTACT for a lost or incomplete run."""
-        found = [state.ever for state in self.checks.values()]
+        found = [state.worst for state in self.checks.values()]
         if not found and self.bye is None:
             return None
         if self._worst_scan is not None:
             found.append(self._worst_scan)
         if self.bye is not None:
-            found.append(Verdict(self.bye["verdict"]))
+            found.append(self.bye.verdict)
         if not self.scans or not self.checks or self.missing or self.lost_reason is not None:
             found.append(Verdict.UNVERIFIABLE)
         return worst(found)
@@ -193,6 +191,8 @@ class Collector:
             return Exit.MONITOR_LOST
         if self.errors and not self.checks:
             return Exit.ENVIRONMENT
+        if self.stop_reason is not None and self.verdict is None:
+            return Exit.INTERRUPTED
         return exit_of(self.verdict)
 
     # The machine
@@ -205,25 +205,11 @@ class Collector:
             self._next_seq = record.seq + 1
             return [Received(record), Broken(reason), *self.lost(reason)]
         self._next_seq += 1
-        self._seen_at = self._clock()
+        self._heard_at = self._clock()
         problem = self._order_error(record)
         if problem:
             return [Received(record), Broken(problem), *self.lost(problem)]
-        handler = getattr(self, f"_on_{record.type}", None) if record.type in _KNOWN else None
-        told = handler(record.body) if handler else []
-        return [Received(record), *told, *self._measure(record.body, told)]
-
-    def _measure(self, body: dict[str, Any], told: Sequence[Event]) -> list[Event]:
-        """What it makes known of the worst time to detection."""
-        if self._measuring is None or self.lost_reason is not None:
-            return []
-        worst_times = self._measuring.take(body)
-        if any(isinstance(event, ScanDone) for event in told):
-            worst_times = self._measuring.scanned() or worst_times
-        if worst_times is None:
-            return []
-        self.worst_times = worst_times
-        return [worst_times]
+        return [Received(record), *self._take(record.data, record.body)]
 
     def _order_error(self, record: Record) -> str | None:
         if self.hello is None and record.type != "hello":
@@ -234,107 +220,123 @@ class Collector:
             return "it went on after its bye"
         return None
 
-    def _on_hello(self, body: dict[str, Any]) -> list[Event]:
-        self.hello = body
+    def _take(self, data: RecordData | None, body: Body) -> list[Event]:
+        match data:
+            case Hello():
+                return self._on_hello(data)
+            case KernelFound():
+                self.kernel = body
+                self._reached("kernel")
+            case Memory():
+                self.digested = data.digested
+            case Waiting():
+                self._on_waiting(data)
+            case CheckDone():
+                return self._on_check(data)
+            case Notice():
+                pass
+            case Finding():
+                return self._on_finding(data)
+            case Heartbeat():
+                return self._on_heartbeat(data)
+            case MonitorFault():
+                self.errors = [*self.errors[1 - MAX_ERRORS :], data]
+            case Bye():
+                self.bye = data
+                return [Finished(data.reason, self.verdict)]
+        return []
+
+    def _on_hello(self, hello: Hello) -> list[Event]:
+        self.hello = hello
         self._reached("hello")
-        names = {"nonce": "the nonce of another run", "image": "another image", "target": "another target"}
-        for key, what in names.items():
-            wanted = self._expected[key]
-            if wanted is not None and body[key] != wanted:
-                return self.lost(f"its hello carries {what} ({body[key]}, not {wanted})")
+        for what, wanted, found in (
+            ("the nonce of another run", self._nonce, hello.nonce),
+            ("another image", self._expected.image, hello.image),
+            ("another target", self._expected.target, hello.target),
+        ):
+            if wanted is not None and found != wanted:
+                return self.lost(f"its hello carries {what} ({found}, not {wanted})")
         return []
 
-    def _on_kernel(self, body: dict[str, Any]) -> list[Event]:
-        self.kernel = body
-        self._reached("kernel")
-        return []
-
-    def _on_memory(self, body: dict[str, Any]) -> list[Event]:
-        self.digested = body["digested"]
-        return []
-
-    def _on_waiting(self, body: dict[str, Any]) -> list[Event]:
-        self.waiting = body["reason"]
-        if "banner" in body:
-            self.waiting += f"; its memory says: {body['banner']}"
+    def _on_waiting(self, waiting: Waiting) -> None:
+        self.waiting = waiting.reason
+        if waiting.banner:
+            self.waiting += f"; its memory says: {waiting.banner}"
         if self.scans:  # it was watched, and is not now
-            self.current = Verdict.UNVERIFIABLE
-            self._worst_scan = worst([self.current, *([self._worst_scan] if self._worst_scan else [])])
-        return []
+            self._scanned(Verdict.UNVERIFIABLE)
 
-    def _on_check(self, body: dict[str, Any]) -> list[Event]:
+    def _on_check(self, check: CheckDone) -> list[Event]:
         self._reached("first-check")
-        name, verdict, reason = body["check"], Verdict(body["verdict"]), body.get("reason", "")
-        self._longest_s = max(self._longest_s, min(body["duration_us"], _LONGEST_US) / 1e6)
-        if verdict is Verdict.INTACT and body["findings"]:
+        name, verdict, reason = check.check, check.verdict, check.reason
+        self._longest_s = max(self._longest_s, min(check.duration_us, _LONGEST_US) / 1e6)
+        if verdict is Verdict.INTACT and check.findings:
             return self.lost(f"it calls {name[:40]} intact and counts findings")
-        if verdict is Verdict.INTACT and not body["items"]:
+        if verdict is Verdict.INTACT and not check.items:
             verdict, reason = Verdict.UNVERIFIABLE, "nothing was compared"
         old = self.checks.get(name)
         if old is None and len(self.checks) >= MAX_CHECKS:
-            return self.lost("it reports more checks than a monitor has")
-        ever = worst([verdict, old.ever] if old else [verdict])
-        assert ever is not None
-        details = old.details if old else []
+            return self.lost(_TOO_MANY)
         self.checks[name] = CheckState(
-            verdict, ever, body["scan"], body["items"], body["findings"], body["duration_us"], reason,
-            details, body.get("notices", 0),
-        )  # fmt: skip
+            verdict=verdict,
+            worst=_worse(verdict, old.worst if old else None),
+            scan=check.scan,
+            items=check.items,
+            findings=check.findings,
+            duration_us=check.duration_us,
+            reason=reason,
+            details=old.details if old else [],
+            notices=check.notices,
+        )
         return []
 
-    def _on_finding(self, body: dict[str, Any]) -> list[Event]:
-        # Findings come before or after the record of their check: keep a place for both.
-        name = body["check"]
-        state = self.checks.get(name)
+    def _on_finding(self, finding: Finding) -> list[Event]:
+        # Findings come before or after the record of their check: make an entry for either.
+        state = self.checks.get(finding.check)
         if state is None:
             if len(self.checks) >= MAX_CHECKS:
-                return self.lost("it reports more checks than a monitor has")
-            state = CheckState(Verdict.TAMPERED, Verdict.TAMPERED, body["scan"], 0, 0, 0)
-            self.checks[name] = state
-        if state.details and state.details[-1]["scan"] != body["scan"]:
+                return self.lost(_TOO_MANY)
+            state = CheckState(Verdict.TAMPERED, Verdict.TAMPERED, finding.scan)
+            self.checks[finding.check] = state
+        if state.details and state.details[-1].scan != finding.scan:
             state.details = []
         if len(state.details) < MAX_FINDINGS:
-            state.details = [*state.details, body]
+            state.details = [*state.details, finding]
         if state.verdict is Verdict.INTACT:
-            state.verdict = state.ever = Verdict.TAMPERED
+            state.verdict = state.worst = Verdict.TAMPERED
         return []
 
-    def _on_heartbeat(self, body: dict[str, Any]) -> list[Event]:
-        scan = body["scan"]
-        if scan < self.scans:
+    def _on_heartbeat(self, heartbeat: Heartbeat) -> list[Event]:
+        if heartbeat.scan < self.scans:
             return self.lost("its count of scans went backwards")
-        if scan == self.scans:
+        if heartbeat.scan == self.scans:
             return []
-        self.scans = scan
+        self.scans = heartbeat.scan
         self.waiting = None
         self._reached("first-scan")
-        self.current = self._scan_verdict(Verdict(body["verdict"]))
-        self._worst_scan = worst([self.current, *([self._worst_scan] if self._worst_scan else [])])
-        return [ScanDone(scan, self.current)]
+        verdict = self._scan_verdict(heartbeat.verdict)
+        self._scanned(verdict)
+        return [ScanDone(self.scans, verdict)]
 
-    def _scan_verdict(self, told: Verdict) -> Verdict:
-        """The monitor's word about a scan, never better than what its checks say."""
-        states = [state.verdict for state in self.checks.values()]
-        if not states or self.missing:
-            states.append(Verdict.UNVERIFIABLE)
-        found = worst([told, *states])
-        assert found is not None
+    def _scanned(self, verdict: Verdict) -> None:
+        self.current = verdict
+        self._worst_scan = _worse(verdict, self._worst_scan)
+
+    def _scan_verdict(self, reported: Verdict) -> Verdict:
+        """The monitor's verdict of a scan, never better than those of its checks."""
+        found = reported if self.checks and not self.missing else _worse(reported, Verdict.UNVERIFIABLE)
+        for state in self.checks.values():
+            found = _worse(found, state.verdict)
         return found
 
-    def _on_error(self, body: dict[str, Any]) -> list[Event]:
-        self.errors = [*self.errors[-15:], body]
-        return []
 
-    def _on_bye(self, body: dict[str, Any]) -> list[Event]:
-        self.bye = body
-        return [Finished(body["reason"], self.verdict)]
+def _worse(one: Verdict, other: Verdict | None) -> Verdict:
+    return worst([one, *([other] if other else [])]) or one
 
 
 def exit_of_runs(runs: Sequence[Collector]) -> Exit:
     """The exit status of several runs, one after the other: 3 if there was none, else that of the worst."""
     codes = {run.exit_code() for run in runs} or {Exit.UNVERIFIABLE}
-    order = (Exit.MONITOR_LOST, Exit.TAMPERED, Exit.ENVIRONMENT, Exit.UNVERIFIABLE, Exit.INTACT)
+    order = (
+        Exit.MONITOR_LOST, Exit.TAMPERED, Exit.ENVIRONMENT, Exit.UNVERIFIABLE, Exit.INTACT, Exit.INTERRUPTED,
+    )  # fmt: skip
     return next(code for code in order if code in codes)
-
-
-_KNOWN = ("hello", "kernel", "check", "finding", "heartbeat", "memory", "waiting", "error", "bye")

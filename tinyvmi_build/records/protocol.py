@@ -1,8 +1,8 @@
 """The record stream on a monitor's console: `TVMI1 <seq> <crc> <json>`.
 
 `parse_line` never raises: a line is a `Record`, plain `Text`, or a `Broken`
-record with the reason.  A line that opens like a record but is not one is
-always `Broken`, so that damage is seen and cannot pass for chatter.
+record with the reason.  A line that begins like a record and is none is always `Broken`, so that
+damage is seen and does not pass for other text.  format.py has the fields of the records.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+
+from tinyvmi_build.records import format
+from tinyvmi_build.records.format import RecordData
 
 MARK = "TVMI1 "
 MAX_JSON = 2000  # bytes of the JSON object
@@ -20,26 +22,30 @@ MAX_LINE = len(MARK) + 20 + 1 + 8 + 1 + MAX_JSON  # seq has at most 20 digits (6
 MAX_TEXT = 4096  # longer lines of other text are cut here
 
 _HEAD = re.compile(r"TVMI1 (0|[1-9][0-9]{0,19}) ([0-9a-f]{8}) (.*)", re.ASCII | re.DOTALL)
-_VERDICTS = ("intact", "tampered", "unverifiable", "error")
-_ADDRESS = re.compile(r"0x[0-9a-f]{16}", re.ASCII)
-_HEX = re.compile(r"([0-9a-f]{2})*", re.ASCII)
+Body = dict[str, Any]  # the JSON object of a record
 
 
 @dataclass(frozen=True)
 class Record:
-    """One good record; `body` is the JSON object, `body["type"]` its type."""
+    """One good record; `body` is its JSON object."""
 
     seq: int
-    body: dict[str, Any] = field(hash=False)
+    body: Body = field(hash=False)
 
     @property
     def type(self) -> str:
+        """One of format.TYPES, or a type that this version does not know."""
         return str(self.body["type"])
+
+    @property
+    def data(self) -> RecordData | None:
+        """Its fields; None if its type is unknown."""
+        return format.read(self.body)
 
 
 @dataclass(frozen=True)
 class Text:
-    """Console output that is no record (still raw: use `safe` before a terminal)."""
+    """Console output that is no record (still raw: use safe() before a terminal)."""
 
     text: str
 
@@ -52,15 +58,7 @@ class Broken:
     line: str = ""
 
 
-def safe(text: str) -> str:
-    """`text` with everything but printable ASCII and tabs made visible (`\\xNN`, `\\uNNNN`)."""
-    return "".join(
-        c if " " <= c <= "~" or c == "\t" else f"\\x{ord(c):02x}" if ord(c) < 0x100 else f"\\u{ord(c):04x}"
-        for c in text
-    )
-
-
-def format_record(seq: int, body: dict[str, Any]) -> str:
+def format_record(seq: int, body: Body) -> str:
     """The line (no line end) of record `seq`; ValueError if it is over-long."""
     text = json.dumps(body, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
     if len(text) > MAX_JSON:
@@ -76,8 +74,8 @@ def parse_line(line: str | bytes) -> list[Record | Text | Broken]:
     if at == 0 or text == MARK.rstrip():
         return [_record(text)]
     if at > 0:
-        # Text without a line end came first.  Chatter that only mentions the mark stays chatter: if a
-        # record is damaged here, the gap in the sequence tells.
+        # Text without a line end came first.  Text that only mentions the mark stays text: if a record
+        # is damaged here, the gap in the sequence shows it.
         parsed = _record(text[at:])
         if isinstance(parsed, Record):
             return [Text(text[:at]), parsed]
@@ -137,7 +135,7 @@ def _record(text: str) -> Record | Broken:
         return broken("the record's JSON is broken")
     if not isinstance(body, dict) or not isinstance(body.get("type"), str):
         return broken("the record has no type")
-    problem = shape_error(body)
+    problem = format.shape_error(body)
     return broken(problem) if problem else Record(seq, body)
 
 
@@ -145,130 +143,8 @@ def _refuse(constant: str) -> Any:
     raise ValueError(constant)
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: list[tuple[str, Any]]) -> Body:
     body = dict(pairs)
     if len(body) != len(pairs):
         raise ValueError("duplicate key")
     return body
-
-
-# The shapes of records.schema.json, in a form that needs no library: a dom0 has only Python itself.
-# tests/unit/records/test_schema.py keeps the two equal.
-
-
-def _text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _matches(pattern: re.Pattern[str]) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, str) and pattern.fullmatch(value) is not None
-
-
-def _among(*values: Any) -> Callable[[Any], bool]:
-    return lambda value: not isinstance(value, bool) and value in values
-
-
-def _profiles(value: Any) -> bool:
-    return isinstance(value, list) and all(
-        isinstance(p, dict) and _build_id(p.get("build_id")) and _text(p.get("release")) for p in value
-    )
-
-
-_address = _matches(_ADDRESS)
-_hex = _matches(_HEX)
-_build_id = _matches(re.compile(r"[0-9a-f]{40}", re.ASCII))
-_verdict = _among(*_VERDICTS)
-
-SHAPES: dict[str, dict[str, Callable[[Any], bool]]] = {
-    "hello": {
-        "abi": _among(2),
-        "image": _matches(re.compile(r"[0-9a-f]{16}", re.ASCII)),
-        "nonce": _matches(re.compile(r"[0-9a-f]{0,32}", re.ASCII)),
-        "target": _count,
-        "base": _text,
-        "profiles": _profiles,
-        "period_ms": _count,
-    },
-    "kernel": {
-        "profile": _count,
-        "build_id": _build_id,
-        "release": _text,
-        "text_pa": _address,
-        "text_va": _address,
-        "delta": _address,
-        "root_pa": _address,
-        "levels": _among(4, 5),
-        "duration_us": _count,
-    },
-    "check": {
-        "scan": _count,
-        "check": _text,
-        "verdict": _verdict,
-        "items": _count,
-        "findings": _count,
-        "duration_us": _count,
-    },
-    "finding": {
-        "scan": _count,
-        "check": _text,
-        "kind": _text,
-        "symbol": _text,
-        "offset": _count,
-        "address": _address,
-        "expected": _hex,
-        "actual": _hex,
-    },
-    "notice": {
-        "scan": _count,
-        "check": _text,
-        "kind": _text,
-        "symbol": _text,
-        "offset": _count,
-        "address": _address,
-        "expected": _hex,
-        "actual": _hex,
-    },
-    "cost": {
-        "scan": _count,
-        "check": _text,
-        "took_ns": _count,
-        "map_ns": _count,
-        "map_pages": _count,
-        "map_calls": _count,
-    },
-    "heartbeat": {"scan": _count, "verdict": _verdict, "uptime_ms": _count},
-    "tracking": {"frames": _count},
-    "memory": {"cached": _count, "digested": _count},
-    "waiting": {"reason": _text},
-    "error": {"where": _text, "what": _text},
-    "bye": {"scan": _count, "verdict": _verdict, "reason": _text},
-}
-OPTIONAL: dict[str, dict[str, Callable[[Any], bool]]] = {
-    "hello": {"base_rev": _text, "digest": _text},
-    "kernel": {"pv": _among(1)},
-    "check": {"reason": _text, "notices": _count},
-    "cost": {"incremental": _among(1)}
-    | dict.fromkeys(("read_ns", "sites_ns", "hash_ns", "report_ns"), _count),
-    "finding": {"note": _text, "owner": _text, "target": _address},
-    "notice": {"note": _text, "owner": _text, "target": _address},
-    "tracking": {"reason": _text},
-    "waiting": {"banner": _text},
-}
-
-
-def shape_error(body: dict[str, Any]) -> str | None:
-    """What is wrong with the fields of a record of a known type; None if nothing (or the type is unknown)."""
-    kind = body["type"]
-    for name, good in SHAPES.get(kind, {}).items():
-        if name not in body:
-            return f"the {kind} record has no '{name}'"
-        if not good(body[name]):
-            return f"the {kind} record's '{name}' is not what the contract says"
-    for name, good in OPTIONAL.get(kind, {}).items():
-        if name in body and not good(body[name]):
-            return f"the {kind} record's '{name}' is not what the contract says"
-    return None

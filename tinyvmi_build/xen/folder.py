@@ -10,7 +10,7 @@ from typing import Any
 
 from tinyvmi_build import json_output
 from tinyvmi_build.errors import UsageError
-from tinyvmi_build.report.latency import GROUP, Rhythm
+from tinyvmi_build.report.latency import GROUP, Schedule
 
 _IMAGE_ID = re.compile(r"[0-9a-f]{16}")
 
@@ -34,9 +34,9 @@ class Manifest:
     image_id: str
     privilege: str
 
-    def rhythm(self, period_ms: int | None = None) -> Rhythm:
+    def schedule(self, period_ms: int | None = None) -> Schedule:
         """What the worst times to detection follow from, with another period than the one built in."""
-        return Rhythm(
+        return Schedule(
             period_s=(period_ms or self.period_ms) / 1000,
             jitter_pct=self.jitter_pct,
             poll_s=self.poll_ms / 1000,

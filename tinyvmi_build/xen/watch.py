@@ -20,6 +20,7 @@ class Hint:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            start_new_session=True,  # a Ctrl-C that ends launch must not end this first
         )
         assert self._process.stdout is not None
         os.set_blocking(self._process.stdout.fileno(), False)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinyvmi_build.errors import MissingEnvironmentError
+from tinyvmi_build.safe_text import safe
 
 CAPABILITIES = Path("/proc/xen/capabilities")
 # Where distributions keep the tools when they are not on the PATH of the caller.
@@ -79,7 +80,14 @@ def xl(*arguments: str, cwd: Path | None = None, seconds: float = 120) -> str:
     argv = [find_tool("xl"), *arguments]
     try:
         result = subprocess.run(
-            argv, cwd=cwd, capture_output=True, text=True, errors="replace", check=False, timeout=seconds
+            argv,
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=seconds,
+            start_new_session=True,  # Ctrl-C is for launch alone, which ends xl's domains in order
         )
     except subprocess.TimeoutExpired:
         raise MissingEnvironmentError(
@@ -87,7 +95,8 @@ def xl(*arguments: str, cwd: Path | None = None, seconds: float = 120) -> str:
             hint="do xenstored and xenconsoled run? `xl list` should answer at once",
         ) from None
     if result.returncode:
-        raise MissingEnvironmentError(f"`{shlex.join(argv)}` failed: {_gist(result.stderr or result.stdout)}")
+        said = safe(_gist(result.stderr or result.stdout))
+        raise MissingEnvironmentError(f"`{shlex.join(argv)}` failed: {said}")
     return result.stdout
 
 

@@ -171,7 +171,7 @@ class Cell:
             "checks": {
                 name: {
                     "verdict": state.verdict.value,
-                    "items": state.units,
+                    "items": state.items,
                     "findings": state.findings,
                     "duration_us": state.us,
                     **({"reason": state.reason} if state.reason else {}),

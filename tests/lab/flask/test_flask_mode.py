@@ -20,7 +20,7 @@ from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.lab.target import Target, domid_of
 from tinyvmi_build.profile.profile import ProfileFile
 from tinyvmi_build.render.plan import artifact, seclabel
-from tinyvmi_build.report.report import Terminal
+from tinyvmi_build.report.terminal import Terminal
 from tinyvmi_build.timeouts import VARIABLE
 
 

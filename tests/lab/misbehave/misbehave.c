@@ -42,7 +42,7 @@ static void hello(const char *run)
         BUG();
     snprintf(json, sizeof(json),
              "{\"type\":\"hello\",\"abi\":2,\"image\":\"0123456789abcdef\",\"nonce\":\"%s\",\"target\":%s,"
-             "\"base\":\"test\",\"profiles\":[],\"period_ms\":1000}",
+             "\"base\":\"test\",\"base_rev\":\"\",\"digest\":\"none\",\"profiles\":[],\"period_ms\":1000}",
              run, target);
     free(target);
     record(json, 0);

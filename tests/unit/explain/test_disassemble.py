@@ -9,12 +9,13 @@ import sys
 import pytest
 
 from tests.unit.records.stream import bye, finding, hello, kernel, lines
-from tests.unit.report.test_report import Profiles
+from tests.unit.report.reporting import Profiles
 from tinyvmi_build.explain.disassemble import instructions
 from tinyvmi_build.explain.explainer import Explainer
 from tinyvmi_build.explain.meanings import meaning
 from tinyvmi_build.records.collector import Collector
-from tinyvmi_build.report.report import JsonLines, Terminal
+from tinyvmi_build.report.json_lines import JsonLines
+from tinyvmi_build.report.terminal import Terminal
 
 AT = 0xFFFFFFFF81000000
 

@@ -23,7 +23,7 @@ from tinyvmi_build.checks.text.regions import Kind
 from tinyvmi_build.explain.explainer import Explainer
 from tinyvmi_build.explain.recover_modules import LoadedModule
 from tinyvmi_build.records.collector import Collector
-from tinyvmi_build.report.report import JsonLines
+from tinyvmi_build.report.json_lines import JsonLines
 
 OFFSETS = {Area.TEXT: 0x3F000000, Area.RODATA: 0x3F010000, Area.DATA: 0x3F020000}
 LINK = {area: KERNEL_TEXT + offset for area, offset in OFFSETS.items()}

@@ -8,8 +8,9 @@ from tests.unit.records import stream
 from tinyvmi_build.errors import Exit
 from tinyvmi_build.lab.monitor import event_of
 from tinyvmi_build.lab.scenario import Step, exit_status
-from tinyvmi_build.records.collector import Collector, Event
-from tinyvmi_build.report.report import JsonLines
+from tinyvmi_build.records.collector import Collector
+from tinyvmi_build.records.events import Event, Stopped
+from tinyvmi_build.report.json_lines import JsonLines
 
 
 def test_events_survive_json() -> None:
@@ -26,6 +27,8 @@ def test_events_survive_json() -> None:
         events = collector.feed(line)
         fed += events
         reporter.events(events)
+    fed.append(Stopped("SIGTERM"))
+    reporter.events(fed[-1:])
     reporter.close(collector)
     assert len(fed) > len(lines)
     assert [event for line in out.getvalue().splitlines() for event in event_of(line)] == fed

@@ -15,6 +15,8 @@ def hello(**change: Any) -> dict[str, Any]:
         "nonce": "feedfacefeedface",
         "target": 2,
         "base": "built-in",
+        "base_rev": "sha256:00",
+        "digest": "sha256/portable",
         "profiles": [{"build_id": BUILD_ID, "release": "6.1.0-test"}],
         "period_ms": 1000,
     } | change

@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 
 from tests.unit.records.stream import CLEAN, beat, bye, check, finding, hello, kernel, lines
 from tinyvmi_build.errors import Exit
-from tinyvmi_build.records.collector import Collector, Finished, Lost, ScanDone, exit_of_runs
+from tinyvmi_build.records.collector import Collector, Expected, exit_of_runs
+from tinyvmi_build.records.events import Finished, Lost, ScanDone, Stopped
+from tinyvmi_build.records.format import MonitorFault
 from tinyvmi_build.records.protocol import format_record
 from tinyvmi_build.records.verdict import Verdict, worst
 
@@ -14,7 +16,7 @@ RUN = "feedfacefeedface"
 
 
 def collect(stream_lines, **options):
-    collector = Collector(RUN, **options)
+    collector = Collector(RUN, Expected(**options))
     events = [event for line in stream_lines for event in collector.feed(line)]
     return collector, events + collector.end()
 
@@ -64,9 +66,9 @@ def test_tampered_stays_for_the_run_while_the_scan_recovers():
     assert [e.verdict for e in events if isinstance(e, ScanDone)] == ["intact", "tampered", "intact"]
     assert collector.current is Verdict.INTACT
     assert collector.checks["idt"].verdict is Verdict.INTACT
-    assert collector.checks["idt"].ever is Verdict.TAMPERED
+    assert collector.checks["idt"].worst is Verdict.TAMPERED
     assert collector.exit_code() is Exit.TAMPERED
-    assert [d["symbol"] for d in collector.checks["idt"].details] == ["sys_call_table"]
+    assert [d.symbol for d in collector.checks["idt"].details] == ["sys_call_table"]
 
 
 def test_a_finding_alone_makes_tampered():
@@ -106,7 +108,7 @@ def test_an_error_before_any_check_is_the_environments():
     trouble = {"type": "error", "where": "map", "what": "no privilege"}
     collector, _ = collect(lines(hello(), trouble, bye(0, "error", "no-privilege")))
     assert collector.exit_code() is Exit.ENVIRONMENT
-    assert collector.errors == [trouble]
+    assert collector.errors == [MonitorFault("map", "no privilege")]
 
 
 @pytest.mark.parametrize("drop", range(1, len(CLEAN) - 1))
@@ -162,7 +164,7 @@ def test_tampering_that_was_seen_before_the_loss_is_kept():
 
 def test_silence_is_measured_from_the_last_good_record():
     now = [100.0]
-    collector = Collector(RUN, start_s=30, silence_s=5, clock=lambda: now[0])
+    collector = Collector(RUN, Expected(start_s=30, silence_s=5), clock=lambda: now[0])
     now[0] += 29
     assert collector.tick() == []
     assert collector.remaining() == 1
@@ -179,7 +181,7 @@ def test_silence_is_measured_from_the_last_good_record():
 def test_long_checks_may_be_long_silent():
     """Three times the longest check is added; a number beyond reason is not believed."""
     now = [0.0]
-    collector = Collector(RUN, start_s=30, silence_s=5, clock=lambda: now[0])
+    collector = Collector(RUN, Expected(start_s=30, silence_s=5), clock=lambda: now[0])
     for line in lines(hello(), kernel(), check("identity", duration_us=2_000_000)):
         collector.feed(line)
     assert collector.remaining() == 11
@@ -189,7 +191,7 @@ def test_long_checks_may_be_long_silent():
 
 def test_how_long_it_took_is_measured_from_the_start():
     now = [100.0]
-    collector = Collector(RUN, start_s=30, clock=lambda: now[0])
+    collector = Collector(RUN, Expected(start_s=30), clock=lambda: now[0])
     for line in lines(*CLEAN):
         now[0] += 0.5
         collector.feed(line)
@@ -220,12 +222,46 @@ def test_the_worst_of_several_runs_decides():
     assert exit_of_runs([tampered, lost]) is Exit.MONITOR_LOST
 
 
+def stopped_after(*bodies, checks=()):
+    """A run that is asked to end after these records."""
+    collector = Collector(RUN, Expected(checks=checks))
+    for line in lines(*bodies):
+        collector.feed(line)
+    assert collector.stopped("SIGTERM") == [Stopped("SIGTERM")]
+    assert collector.stopped("SIGHUP") == collector.end() == collector.tick() == []
+    return collector
+
+
+def test_a_run_that_is_asked_to_end_has_its_verdict():
+    bad = (hello(), kernel(), finding("idt", 1), check("idt", "tampered", 1), beat(1, "tampered"))
+    assert stopped_after(*CLEAN[:-1]).exit_code() is Exit.INTACT
+    assert stopped_after(*bad).exit_code() is Exit.TAMPERED
+    assert stopped_after(*bad[:-1]).exit_code() is Exit.TAMPERED  # in the midst of a scan
+    assert stopped_after(*CLEAN[:3]).exit_code() is Exit.UNVERIFIABLE
+    assert stopped_after(*CLEAN[:-1], checks=["identity", "rodata"]).exit_code() is Exit.UNVERIFIABLE
+    assert stopped_after(*CLEAN[:2]).exit_code() is Exit.INTERRUPTED
+    assert stopped_after().exit_code() is Exit.INTERRUPTED
+
+
+def test_an_end_that_came_before_the_request_stays():
+    collector, _ = collect(lines(*CLEAN))
+    assert collector.stopped("SIGTERM") == [] and collector.stop_reason is None
+    collector, _ = collect(lines(*CLEAN[:3]))
+    assert collector.stopped("SIGTERM") == [] and collector.exit_code() is Exit.MONITOR_LOST
+
+
+def test_a_target_that_was_watched_decides_over_one_that_was_not():
+    clean, none = stopped_after(*CLEAN[:-1]), stopped_after(hello())
+    assert exit_of_runs([clean, none]) is Exit.INTACT
+    assert exit_of_runs([none]) is Exit.INTERRUPTED
+
+
 def test_a_start_without_hello_times_out_and_a_bye_stops_the_clock():
     now = [0.0]
-    collector = Collector(RUN, start_s=30, silence_s=5, clock=lambda: now[0])
+    collector = Collector(RUN, Expected(start_s=30, silence_s=5), clock=lambda: now[0])
     now[0] = 30
     assert collector.tick() == [Lost("it said nothing for 30 s after its start")]
-    collector = Collector(RUN, start_s=30, silence_s=5, clock=lambda: now[0])
+    collector = Collector(RUN, Expected(start_s=30, silence_s=5), clock=lambda: now[0])
     for line in lines(*CLEAN):
         collector.feed(line)
     now[0] += 1000
@@ -258,4 +294,4 @@ def test_well_framed_nonsense_never_raises(data):
     if collector.verdict is Verdict.INTACT:
         assert collector.lost_reason is None
         assert collector.bye is not None
-        assert collector.bye["verdict"] == "intact"
+        assert collector.bye.verdict == "intact"

@@ -15,8 +15,8 @@ from tinyvmi_build.records.protocol import (
     Text,
     format_record,
     parse_line,
-    safe,
 )
+from tinyvmi_build.safe_text import safe
 
 BEAT = {"type": "heartbeat", "scan": 3, "verdict": "intact", "uptime_ms": 99}
 

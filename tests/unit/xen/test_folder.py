@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tinyvmi_build.errors import UsageError
-from tinyvmi_build.report.latency import Rhythm
+from tinyvmi_build.report.latency import Schedule
 from tinyvmi_build.xen.folder import read_manifest
 
 GOOD: dict[str, Any] = {
@@ -43,8 +43,8 @@ def test_a_good_one(folder: Path) -> None:
     assert (manifest.name, manifest.target, manifest.period_ms) == ("web", "web-1", 1000)
     assert manifest.image == folder / "tinyvmi-web.gz"
     assert manifest.checks == ("identity",)
-    assert manifest.rhythm() == Rhythm(1.0, 0, 0.1, 0.002, "bytes")
-    assert manifest.rhythm(500).period_s == 0.5
+    assert manifest.schedule() == Schedule(1.0, 0, 0.1, 0.002, "bytes")
+    assert manifest.schedule(500).period_s == 0.5
 
 
 @pytest.mark.parametrize(
