@@ -34,10 +34,21 @@ class TinyVMIError(Exception):
         self.hint = hint
         self.exit = exit
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Made again from what it says: errors come from worker processes, too."""
+        return _again, (type(self), self.__dict__)
+
     @property
     def all(self) -> tuple[TinyVMIError, ...]:
         """This error, or each of several that are reported together."""
         return (self,)
+
+
+def _again(kind: type[TinyVMIError], fields: dict[str, object]) -> TinyVMIError:
+    error = kind.__new__(kind)
+    Exception.__init__(error, fields["message"])
+    error.__dict__.update(fields)
+    return error
 
 
 class UsageError(TinyVMIError):

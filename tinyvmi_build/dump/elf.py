@@ -62,7 +62,8 @@ def read(path: Path, data: mmap.mmap) -> Image:
     loads = [
         whole_pages(s.paddr, min(s.filesz, s.memsz), s.offset) for s in elf.segments if s.type == PT_LOAD
     ]
-    frames = merged(path, len(data), [load for load in loads if load])
+    # A copy of /proc/vmcore lists the kernel's own memory first and again among the rest.
+    frames = merged(path, len(data), [load for load in loads if load], data)
     return Image(path, len(data), "ELF core (QEMU dump-guest-memory)", frames, qemu_registers(data, *notes))
 
 

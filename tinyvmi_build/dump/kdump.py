@@ -3,8 +3,9 @@
 Their pages are compressed one by one, so they cannot be mapped: they are
 written into a temporary file first.  The library (Debian's libkdumpfile10,
 https://github.com/ptesarik/libkdumpfile, kdumpfile.h) is called by ctypes, so
-that no binding has to match this Python.  QEMU writes such dumps in makedumpfile's
-"flattened" form, pieces with their offsets, which is put in order here.
+that no binding has to match this Python, and in a process of its own: whatever a damaged dump does to
+it becomes an error.  QEMU writes such dumps in makedumpfile's "flattened" form, pieces with their
+offsets, which is put in order here.
 """
 
 from __future__ import annotations
@@ -12,18 +13,22 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import mmap
+import multiprocessing
 import os
+import signal
 import struct
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
+from tinyvmi_build.dump.kdump_layout import DISKDUMP, KDUMP, require_whole
 from tinyvmi_build.dump.ranges import DAMAGED, MAX_GFN, PAGE, Image, Range, merged
-from tinyvmi_build.errors import MissingEnvironmentError, UsageError
+from tinyvmi_build.errors import MissingEnvironmentError, TinyVMIError, UsageError
+from tinyvmi_build.files import DUMP, open_regular
 
 FLATTENED = b"makedumpfile\0"
-MAGICS = (b"KDUMP   ", b"DISKDUMP", FLATTENED)
+MAGICS = (KDUMP, DISKDUMP, FLATTENED)
 _LIBRARY = "libkdumpfile.so.10"
 _OK, _NODATA = 0, 3  # enum kdump_status
 _NUMBER = 2  # enum kdump_attr_type
@@ -43,9 +48,9 @@ class _Attr(ctypes.Structure):
 def is_kdump(path: Path) -> bool:
     """Whether the file begins as such a dump does; False if it cannot be read."""
     try:
-        with open(path, "rb") as file:
+        with open_regular(path, DUMP) as file:
             return file.read(16).startswith(MAGICS)
-    except OSError:
+    except TinyVMIError:
         return False
 
 
@@ -57,16 +62,54 @@ def expanded(path: Path) -> Iterator[Image]:
     """
     library = _library()
     with contextlib.ExitStack() as stack:
-        source: IO[bytes] = stack.enter_context(open(path, "rb"))
+        source: IO[bytes] = stack.enter_context(open_regular(path, DUMP))
+        form = "kdump-compressed"
         if source.read(len(FLATTENED)) == FLATTENED:
+            form = "kdump-compressed, flattened"
             plain = stack.enter_context(tempfile.TemporaryFile(prefix="tinyvmi-kdump."))
             _unflatten(path, source, plain)
+            plain.flush()
             source = plain
+        with mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            if data[:8] not in (KDUMP, DISKDUMP):
+                raise UsageError(f"{path}: the flattened file holds no kdump", hint=DAMAGED)
+            require_whole(path, data)
         pages = stack.enter_context(tempfile.NamedTemporaryFile(prefix="tinyvmi-kdump."))
-        ranges = _read(library, path, source.fileno(), pages.file)
-        pages.flush()
+        ranges = _read_apart(library, path, source.fileno(), pages.file)
         size = os.fstat(pages.fileno()).st_size
-        yield Image(Path(pages.name), size, "kdump-compressed", merged(path, size, ranges))
+        yield Image(Path(pages.name), size, form, merged(path, size, ranges))
+
+
+def _read_apart(library: ctypes.CDLL, path: Path, fd: int, out: IO[bytes]) -> list[Range]:
+    """`_read` in a child process, which a damaged dump may kill."""
+    context = multiprocessing.get_context("fork")
+    receiving, sending = context.Pipe(duplex=False)
+
+    def read() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
+        try:
+            sending.send(_read(library, path, fd, out))
+        except (TinyVMIError, OSError) as error:
+            sending.send(error)
+        sending.close()
+
+    child = context.Process(target=read, daemon=True)
+    child.start()
+    sending.close()
+    try:
+        result = receiving.recv()
+    except EOFError:
+        child.join()
+        code = child.exitcode or 0
+        cause = signal.Signals(-code).name if code < 0 else f"an unknown cause ({code})"
+        raise UsageError(f"{path}: libkdumpfile dies of {cause} while it reads it", hint=DAMAGED) from None
+    finally:
+        child.kill()
+        child.join()
+    if isinstance(result, Exception):
+        raise result
+    assert isinstance(result, list)
+    return result
 
 
 def _library() -> ctypes.CDLL:
@@ -126,6 +169,7 @@ def _read(library: ctypes.CDLL, path: Path, fd: int, out: IO[bytes]) -> list[Ran
                 gfn += 1  # a hole of the machine, or filtered out
             else:
                 need(status)
+        out.flush()
         return ranges
     finally:
         library.kdump_free(context)
@@ -147,9 +191,13 @@ def _unflatten(path: Path, source: IO[bytes], out: IO[bytes]) -> None:
             at += _FLAT_PIECE.size
             if (offset, length) == (-1, -1):
                 return
-            if offset < 0 or length < 0 or offset > MAX_GFN * PAGE or length > size - at:
+            if offset < 0 or length < 0 or offset > MAX_GFN * PAGE:
+                raise UsageError(f"{path}: the flattened dump is damaged at byte {at:,}", hint=DAMAGED)
+            if length > size - at:
                 break
             out.seek(offset)
             out.write(memoryview(data)[at : at + length])
             at += length
-    raise UsageError(f"{path}: the flattened dump is truncated or damaged", hint="save the memory again")
+    raise UsageError(
+        f"{path}: the flattened dump is truncated: its end is missing", hint="save the memory again"
+    )

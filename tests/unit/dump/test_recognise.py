@@ -90,6 +90,28 @@ def test_a_mapping_of_the_same_bytes_is_no_conflict(tmp_path: Path) -> None:
     assert memory(image_of(tmp_path, bytes(data))) == {i: EXPECTED[i] for i in range(3)}
 
 
+def test_a_copy_of_proc_vmcore_has_the_kernels_frames_twice(tmp_path: Path) -> None:
+    """The kernel's own segment first, then all memory, which holds it too."""
+    ram = b"".join(bytes([i]) * PAGE for i in range(64))
+    kernel, inside = ram[16 * PAGE : 32 * PAGE], ram[20 * PAGE : 70 * PAGE]
+    pieces = [(16 * PAGE, kernel), (0, ram), (20 * PAGE, inside + ram[:PAGE] * 4)]
+    image = image_of(tmp_path, elf_core(pieces))
+    found = memory(image)
+    assert {gfn: page[0] for gfn, page in found.items()} == {i: i if i < 64 else 0 for i in range(68)}
+    with pytest.raises(UsageError, match="the frame 0x1f twice, and they differ"):
+        image_of(tmp_path, elf_core([*pieces, (31 * PAGE, b"x" * PAGE)]))
+
+
+def test_frames_that_are_named_for_ever_are_refused(tmp_path: Path) -> None:
+    data = bytearray(elf_core([(0, bytes(64 * PAGE)), *[(0, b"")] * 2000]))
+    at = struct.unpack_from("<Q", data, 64 + 8)[0]
+    for i in range(1, 2001):
+        struct.pack_into("<QQQQ", data, 64 + 56 * i + 24, 0, 32 * PAGE, 32 * PAGE, 0)
+        struct.pack_into("<Q", data, 64 + 56 * i + 8, at + PAGE)
+    with pytest.raises(UsageError, match="again and again"):
+        image_of(tmp_path, bytes(data))
+
+
 def test_frames_that_xen_could_not_read_are_no_memory(tmp_path: Path) -> None:
     data = xen_core([(0, LOW)])
     hole = data.replace(struct.pack("<QQQ", 0, 1, 2), struct.pack("<QQQ", 0, (1 << 64) - 1, 2))
@@ -115,7 +137,7 @@ def test_frames_that_xen_could_not_read_are_no_memory(tmp_path: Path) -> None:
         (elf_core([(1 << 46, LOW)]), "beyond 64 TiB"),
         (elf_core([((1 << 64) - PAGE, LOW)]), "beyond 64 TiB"),
         (elf_core([(0, LOW), (PAGE, HIGH)]), "the frame 0x1 twice"),
-        (elf_core([(0, HIGH), (0, HIGH)]), "the frame 0x0 twice"),
+        (elf_core([(0, LOW), (0, HIGH)]), "the frame 0x0 twice, and they differ"),
         (xen_core(PIECES, pv=True), "PV guest"),
         (xen_core(PIECES, drop=".xen_pfn"), "without a list of its frames"),
         (xen_core(PIECES, page=8192), "pages of 8192 bytes"),

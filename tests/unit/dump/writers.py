@@ -61,3 +61,42 @@ def lime(pieces: Sequence[Piece]) -> bytes:
         struct.pack("<4sIQQ8x", b"EMiL", 1, address, address + len(content) - 1) + content
         for address, content in pieces
     )
+
+
+def _kdump_pieces(pages: Sequence[bytes], gap: int) -> list[Piece]:
+    """(offset, content) in the order in which makedumpfile writes them: the descriptors come late."""
+    count = len(pages)
+    names = [b"Linux", b"guest", b"6.1.0", b"#1", b"x86_64", b"(none)"]
+    head = b"KDUMP   " + struct.pack("<i", 6) + b"".join(name.ljust(65, b"\0") for name in names)
+    head = head.ljust(408, b"\0") + bytes(16)
+    head += struct.pack("<IiiIIIIIIi", 0, PAGE, 1, 2, count, 0, 0, 0, 0, 1)
+    bitmap = ((1 << count) - 1).to_bytes(PAGE, "little")
+    descriptors_at = 4 * PAGE
+    data_at = descriptors_at + 24 * count + gap
+    descriptors = (struct.pack("<qIIQ", data_at + i * PAGE, PAGE, 0, 0) for i in range(count))
+    return [
+        (0, head),
+        (PAGE, bytes(96) + struct.pack("<Q", count)),
+        (2 * PAGE, bitmap),
+        (3 * PAGE, bitmap),
+        (data_at, b"".join(pages)),
+        (descriptors_at, b"".join(descriptors)),
+    ]
+
+
+def kdump(pages: Sequence[bytes], gap: int = 0) -> bytes:
+    """Uncompressed, version 6 (makedumpfile's IMPLEMENTATION), `gap` bytes of nothing before the pages."""
+    out = bytearray()
+    for at, content in _kdump_pieces(pages, gap):
+        out.extend(bytes(max(0, at + len(content) - len(out))))
+        out[at : at + len(content)] = content
+    return bytes(out)
+
+
+def flattened(pages: Sequence[bytes]) -> bytes:
+    """The same as `makedumpfile -F` writes it: pieces with their offsets."""
+    head = (b"makedumpfile".ljust(16, b"\0") + struct.pack(">qq", 1, 1)).ljust(PAGE, b"\0")
+    pieces = b"".join(
+        struct.pack(">qq", at, len(content)) + content for at, content in _kdump_pieces(pages, 0)
+    )
+    return head + pieces + struct.pack(">qq", -1, -1)
