@@ -2,7 +2,7 @@
 
 A page marks such a part with two comments, `<!-- generated: NAME -->` and `<!-- end -->`.  What stands
 between them follows from the code that defines it; tests/unit/test_docs.py holds the two equal, and
-`python -m tests.support.reference` writes all pages anew.
+`python -m tests.support.reference` writes all pages anew, and the manual page.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def default_text(kind: Kind, default: object) -> str:
     return "none" if default is None else f"`{kind.show(default)}`"
 
 
-_STATUS = {
+STATUS = {
     "INTACT": "intact; or the verb did what it was asked to do",
     "INTERNAL": "internal error: a fault of the tool; in `lab run`, a tamper that was not detected",
     "USAGE": "wrong usage, or input that cannot be used: an option, a key, a file",
@@ -110,7 +110,7 @@ def exit_status() -> str:
     """Every exit status of the tool."""
     from tinyvmi_build.errors import Exit
 
-    return table(("status", "meaning"), ((str(int(code)), _STATUS[code.name]) for code in Exit))
+    return table(("status", "meaning"), ((str(int(code)), STATUS[code.name]) for code in Exit))
 
 
 def checks() -> str:
@@ -230,6 +230,9 @@ def main() -> None:
         if page.is_file() and (text := written(page)) != page.read_text("utf-8"):
             page.write_text(text, encoding="utf-8", newline="\n")
             print(f"wrote {page.relative_to(ROOT)}")
+    from tests.support.manual import PAGE, manual
+
+    PAGE.write_text(manual(), encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":

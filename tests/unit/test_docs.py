@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
-from tests.support import reference
+from tests.support import manual, reference
 from tests.support.reference import ROOT
 from tinyvmi_build.checks import registry
 from tinyvmi_build.cli.main import root as cli
@@ -84,6 +84,12 @@ def test_generated_parts_are_current(page, request):
         page.write_text(reference.written(page), encoding="utf-8", newline="\n")
     current = {name: reference.PARTS[name]() for name in reference.parts_of(page)}
     assert reference.parts_of(page) == current, "run `python -m tests.support.reference`"
+
+
+def test_the_manual_page_is_current(request):
+    if request.config.getoption("--bless"):
+        manual.PAGE.write_text(manual.manual(), encoding="utf-8", newline="\n")
+    assert manual.PAGE.read_text("utf-8") == manual.manual(), "run `python -m tests.support.reference`"
 
 
 @pytest.mark.parametrize("page", WRITTEN, ids=ids)
