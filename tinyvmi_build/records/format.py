@@ -53,7 +53,7 @@ class KernelFound:
     """A kernel was found.  Sent again when another one is: after kexec, or after a reset."""
 
     type: ClassVar[str] = "kernel"
-    profile: Annotated[int, COUNT, "its place in the `profiles` of `hello`"]
+    profile: Annotated[int, COUNT, "its index in the `profiles` of `hello`"]
     build_id: Annotated[str, BUILD_ID, "of the profile"]
     release: Annotated[str, TEXT, "of the profile"]
     text_pa: Annotated[str, ADDRESS, "physical address of `_text`"]
@@ -154,8 +154,8 @@ class Tracking:
     """Whether Xen reports which frames the target writes.  Sent for each kernel, and on a change."""
 
     type: ClassVar[str] = "tracking"
-    frames: Annotated[int, COUNT, "of the kernel that are tracked; 0 is none"]
-    reason: Annotated[str, TEXT, "why it is none"] = ""
+    frames: Annotated[int, COUNT, "of the kernel that are tracked; 0 if there are none"]
+    reason: Annotated[str, TEXT, "why none is tracked"] = ""
 
 
 @dataclass(frozen=True)

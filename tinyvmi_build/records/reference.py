@@ -18,9 +18,9 @@ untouched:
     TVMI1 <seq> <crc> <json>
 
 `seq` is decimal, starts at 0 and grows by one with each record of a run. `crc` is eight lower-case
-hex digits: the CRC-32 (IEEE 802.3, as `zlib.crc32`) of the ASCII bytes `<seq> <json>`. `json` is one
-object in ASCII, at most 2,000 bytes. Text that comes from the guest is escaped: `\\u00XX` stands for
-each byte outside 0x20..0x7e and for `"` and `\\`.
+hex digits: the CRC-32 (IEEE 802.3, as `zlib.crc32`) of the ASCII bytes `<seq> <json>`. `json` is
+one object in ASCII, at most 2,000 bytes. Text that comes from the guest is escaped: `\\u00XX` stands
+for each byte outside 0x20..0x7e and for `"` and `\\`.
 
 The field `type` says which of the following records it is. A reader ignores unknown fields and
 shows unknown types. `abi` in `hello` is {ABI}; it grows when a field changes its meaning or goes.
