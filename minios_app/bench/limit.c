@@ -120,8 +120,11 @@ static bool prepare(uint64_t frame)
         view.gfn[i] = frame + i;
     guest_view_map(&gm, &view, 0, npages);
     for (uint32_t i = 0; i < npages; i++) {
-        if (i % CHUNK_PAGES == 0 && !(copy[i / CHUNK_PAGES] = tv_alloc((size_t)CHUNK_PAGES * TV_PAGE_SIZE)))
-            return false;
+        if (i % CHUNK_PAGES == 0) {
+            copy[i / CHUNK_PAGES] = tv_alloc((size_t)CHUNK_PAGES * TV_PAGE_SIZE);
+            if (!copy[i / CHUNK_PAGES])
+                return false;
+        }
         if (view.err[i])
             return false;
         memcpy(copy[i / CHUNK_PAGES] + (size_t)(i % CHUNK_PAGES) * TV_PAGE_SIZE, shown(i), TV_PAGE_SIZE);

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * Lets the target write to its own read-only memory, as an attacker in its
  * kernel does: "HOW ADDRESS HEXBYTES" into /proc/poke.  HOW is

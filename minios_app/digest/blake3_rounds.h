@@ -21,6 +21,7 @@ enum { CHUNK_START = 1, CHUNK_END = 2, PARENT = 4, ROOT = 8 };
         word(0x1f83d9abu), word(0x5be0cd19u),                               \
     }
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): the arguments are names of variables. */
 #define G(a, b, c, d, x, y) \
     do {                    \
         a += b + m[x];      \
@@ -70,5 +71,6 @@ enum { CHUNK_START = 1, CHUNK_END = 2, PARENT = 4, ROOT = 8 };
         h[6] = v6 ^ v14; \
         h[7] = v7 ^ v15; \
     } while (0)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 #endif

@@ -67,8 +67,8 @@ static bool may_sleep(void)
 /* Stop the whole domain for a moment, or until the daemon has read something. */
 static void poll_daemon(void)
 {
-    evtchn_port_t ports[1] = {port};
-    struct sched_poll poll = {.nr_ports = 1, .timeout = NOW() + MILLISECS(POLL_MS)};
+    evtchn_port_t ports[1] = { port };
+    struct sched_poll poll = { .nr_ports = 1, .timeout = NOW() + MILLISECS(POLL_MS) };
 
     set_xen_guest_handle(poll.ports, ports);
     clear_evtchn(port);
@@ -160,7 +160,7 @@ void console_flush(unsigned int timeout_ms)
         if (ring_room() == 0) {
             poll_daemon();
         } else {
-            struct sched_poll poll = {.nr_ports = 0, .timeout = NOW() + MILLISECS(1)};
+            struct sched_poll poll = { .nr_ports = 0, .timeout = NOW() + MILLISECS(1) };
 
             HYPERVISOR_sched_op(SCHEDOP_poll, &poll);
         }

@@ -72,8 +72,8 @@ void stack_walk(void)
 
 void dump_regs(struct pt_regs *regs)
 {
-    printk("RSP: %#018lx  RFLAGS: %#010lx  CS: %04lx  SS: %04lx\n", regs->rsp, regs->eflags, regs->cs & 0xffff,
-           regs->ss & 0xffff);
+    printk("RSP: %#018lx  RFLAGS: %#010lx  CS: %04lx  SS: %04lx\n", regs->rsp, regs->eflags,
+           regs->cs & 0xffff, regs->ss & 0xffff);
     printk("RAX: %016lx RBX: %016lx RCX: %016lx\n", regs->rax, regs->rbx, regs->rcx);
     printk("RDX: %016lx RSI: %016lx RDI: %016lx\n", regs->rdx, regs->rsi, regs->rdi);
     printk("RBP: %016lx R08: %016lx R09: %016lx\n", regs->rbp, regs->r8, regs->r9);

@@ -52,7 +52,7 @@ void demand_release(unsigned long va, unsigned long n)
     unsigned long start = (va - VIRT_DEMAND_AREA) >> PAGE_SHIFT, end = start + n;
     struct extent **link = &extents, *e;
 
-    while ((e = *link) && e->start < end) {
+    for (e = *link; e && e->start < end; e = *link) {
         if (e->end <= start) {
             link = &e->next;
         } else if (e->start >= start && e->end <= end) {

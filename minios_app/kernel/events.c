@@ -5,9 +5,9 @@
 
 #include "internal.h"
 
-#define MAX_PORTS   (sizeof(unsigned long) * 8 * sizeof(unsigned long) * 8)
-#define PORT_NONE   ((evtchn_port_t)-1)
-#define KEPT_PORTS  64 /* ports of a new domain come from the lowest free number */
+#define MAX_PORTS  (sizeof(unsigned long) * 8 * sizeof(unsigned long) * 8)
+#define PORT_NONE  (~(evtchn_port_t)0)
+#define KEPT_PORTS 64 /* ports of a new domain come from the lowest free number */
 
 static struct {
     evtchn_handler_t handler;
@@ -105,7 +105,7 @@ evtchn_port_t bind_evtchn(evtchn_port_t port, evtchn_handler_t handler, void *da
 
 void unbind_evtchn(evtchn_port_t port)
 {
-    evtchn_close_t close = {.port = port};
+    evtchn_close_t close = { .port = port };
 
     if (port >= KEPT_PORTS)
         return;
@@ -117,7 +117,7 @@ void unbind_evtchn(evtchn_port_t port)
 
 evtchn_port_t bind_virq(uint32_t virq, evtchn_handler_t handler, void *data)
 {
-    evtchn_bind_virq_t op = {.virq = virq, .vcpu = 0};
+    evtchn_bind_virq_t op = { .virq = virq, .vcpu = 0 };
 
     if (HYPERVISOR_event_channel_op(EVTCHNOP_bind_virq, &op))
         return PORT_NONE;
@@ -126,7 +126,7 @@ evtchn_port_t bind_virq(uint32_t virq, evtchn_handler_t handler, void *data)
 
 int evtchn_alloc_unbound(domid_t pal, evtchn_handler_t handler, void *data, evtchn_port_t *port)
 {
-    evtchn_alloc_unbound_t op = {.dom = DOMID_SELF, .remote_dom = pal};
+    evtchn_alloc_unbound_t op = { .dom = DOMID_SELF, .remote_dom = pal };
     int rc = HYPERVISOR_event_channel_op(EVTCHNOP_alloc_unbound, &op);
 
     if (!rc)
@@ -137,7 +137,7 @@ int evtchn_alloc_unbound(domid_t pal, evtchn_handler_t handler, void *data, evtc
 int evtchn_bind_interdomain(domid_t pal, evtchn_port_t remote_port, evtchn_handler_t handler, void *data,
                             evtchn_port_t *local_port)
 {
-    evtchn_bind_interdomain_t op = {.remote_dom = pal, .remote_port = remote_port};
+    evtchn_bind_interdomain_t op = { .remote_dom = pal, .remote_port = remote_port };
     int rc = HYPERVISOR_event_channel_op(EVTCHNOP_bind_interdomain, &op);
 
     if (!rc)

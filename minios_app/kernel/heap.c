@@ -28,7 +28,7 @@ struct block_page {
     };
 };
 
-static const uint16_t class_size[] = {16, 32, 64, 128, 256, 576, 1008, 2016};
+static const uint16_t class_size[] = { 16, 32, 64, 128, 256, 576, 1008, 2016 };
 #define CLASSES ARRAY_SIZE(class_size)
 
 static struct list_head partial[CLASSES];

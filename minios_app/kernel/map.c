@@ -62,7 +62,7 @@ int do_map_frames(unsigned long va, const unsigned long *mfns, unsigned long n, 
         memset(err, 0, n * sizeof(*err));
 
     while (done < n) {
-        struct map_batch b = {.va = va, .id = id, .err = err ? err + done : NULL};
+        struct map_batch b = { .va = va, .id = id, .err = err ? err + done : NULL };
 
         for (; b.n < MMU_BATCH && done < n; b.n++, done++, va += PAGE_SIZE, pgt++) {
             if (!pgt || !(va & L1_MASK))
@@ -79,7 +79,8 @@ int do_map_frames(unsigned long va, const unsigned long *mfns, unsigned long n, 
         batch_issue(&b);
         /* Xen leaves it to us to forget translations of what was there before. */
         for (int i = 0; i < b.n && !stale; i++)
-            stale = (old_pte[i] & _PAGE_PRESENT) && pte_to_mfn(READ_ONCE(*entry[i])) != pte_to_mfn(old_pte[i]);
+            stale =
+                (old_pte[i] & _PAGE_PRESENT) && pte_to_mfn(READ_ONCE(*entry[i])) != pte_to_mfn(old_pte[i]);
     }
     if (stale)
         tlb_flush_local();

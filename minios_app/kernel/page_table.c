@@ -17,7 +17,7 @@ static unsigned long early_pfn; /* next frame for a table before the page alloca
 
 void tlb_flush_local(void)
 {
-    struct mmuext_op op = {.cmd = MMUEXT_TLB_FLUSH_LOCAL};
+    struct mmuext_op op = { .cmd = MMUEXT_TLB_FLUSH_LOCAL };
 
     BUG_ON(HYPERVISOR_mmuext_op(&op, 1, NULL, DOMID_SELF));
 }
@@ -30,7 +30,8 @@ static pgentry_t *table_alloc(void)
         return NULL;
     memset((void *)va, 0, PAGE_SIZE);
     /* Xen takes only a frame without a writable mapping for a table. */
-    BUG_ON(HYPERVISOR_update_va_mapping(va, __pte((virt_to_mfn(va) << PAGE_SHIFT) | L1_PROT_RO), UVMF_INVLPG));
+    BUG_ON(
+        HYPERVISOR_update_va_mapping(va, __pte((virt_to_mfn(va) << PAGE_SHIFT) | L1_PROT_RO), UVMF_INVLPG));
     return (pgentry_t *)va;
 }
 

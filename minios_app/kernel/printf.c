@@ -101,14 +101,10 @@ static const char *parse_length(const char *f, struct spec *s)
         }
         s->size = sizeof(short);
         return f + 1;
-    case 'l':
-        s->size = sizeof(long);
-        return f[1] == 'l' ? f + 2 : f + 1;
+    case 'l': s->size = sizeof(long); return f[1] == 'l' ? f + 2 : f + 1;
     case 'z':
     case 't':
-    case 'j':
-        s->size = sizeof(long);
-        return f + 1;
+    case 'j': s->size = sizeof(long); return f + 1;
     }
     return f;
 }
@@ -121,7 +117,9 @@ static uint64_t integer_arg(va_list *args, int size, bool is_signed)
     if (is_signed) {
         int v = va_arg(*args, int);
 
-        return size == sizeof(char) ? (uint64_t)(signed char)v : size == sizeof(short) ? (uint64_t)(short)v : (uint64_t)v;
+        return size == sizeof(char)    ? (uint64_t)(signed char)v
+               : size == sizeof(short) ? (uint64_t)(short)v
+                                       : (uint64_t)v;
     } else {
         unsigned int v = va_arg(*args, unsigned int);
 
@@ -139,38 +137,27 @@ static void put_signed(struct out *o, const struct spec *s, int64_t value)
 static void put_unsigned(struct out *o, const struct spec *s, char conversion, uint64_t value)
 {
     switch (conversion) {
-    case 'u':
-        put_number(o, s, value, 10, false, "");
-        break;
-    case 'o':
-        put_number(o, s, value, 8, false, s->alt && value ? "0" : "");
-        break;
+    case 'u': put_number(o, s, value, 10, false, ""); break;
+    case 'o': put_number(o, s, value, 8, false, s->alt && value ? "0" : ""); break;
     default:
-        put_number(o, s, value, 16, conversion == 'X', s->alt && value ? (conversion == 'X' ? "0X" : "0x") : "");
+        put_number(o, s, value, 16, conversion == 'X',
+                   s->alt && value ? (conversion == 'X' ? "0X" : "0x") : "");
     }
 }
 
 static void put_conversion(struct out *o, struct spec *s, char conversion, va_list *args)
 {
-    char one[2] = {0, 0};
+    char one[2] = { 0, 0 };
 
     switch (conversion) {
     case 'd':
-    case 'i':
-        put_signed(o, s, (int64_t)integer_arg(args, s->size, true));
-        break;
+    case 'i': put_signed(o, s, (int64_t)integer_arg(args, s->size, true)); break;
     case 'u':
     case 'o':
     case 'x':
-    case 'X':
-        put_unsigned(o, s, conversion, integer_arg(args, s->size, false));
-        break;
-    case 'p':
-        put_number(o, s, (uintptr_t)va_arg(*args, void *), 16, false, "0x");
-        break;
-    case 's':
-        put_text(o, s, va_arg(*args, const char *));
-        break;
+    case 'X': put_unsigned(o, s, conversion, integer_arg(args, s->size, false)); break;
+    case 'p': put_number(o, s, (uintptr_t)va_arg(*args, void *), 16, false, "0x"); break;
+    case 's': put_text(o, s, va_arg(*args, const char *)); break;
     case 'c':
         one[0] = (char)va_arg(*args, int);
         if (one[0])
@@ -178,19 +165,15 @@ static void put_conversion(struct out *o, struct spec *s, char conversion, va_li
         else
             put(o, 0);
         break;
-    case '%':
-        put(o, '%');
-        break;
-    default: /* a mistake in the format: show it */
-        put(o, '%');
-        put(o, conversion);
+    case '%': put(o, '%'); break;
+    default: /* a mistake in the format: show it */ put(o, '%'); put(o, conversion);
     }
 }
 
 static void format(struct out *o, const char *f, va_list *args)
 {
     while (*f) {
-        struct spec s = {.precision = -1};
+        struct spec s = { .precision = -1 };
 
         if (*f != '%') {
             put(o, *f++);
@@ -225,7 +208,7 @@ static void format(struct out *o, const char *f, va_list *args)
 
 int vsnprintf(char *buf, size_t size, const char *fmt, va_list args)
 {
-    struct out o = {.buf = buf, .size = size ? size - 1 : 0};
+    struct out o = { .buf = buf, .size = size ? size - 1 : 0 };
     va_list copy;
 
     va_copy(copy, args);

@@ -79,7 +79,8 @@ static struct thread *earliest_sleeper(void)
     struct thread *earliest = NULL;
     struct list_head *pos;
 
-    list_for_each(pos, &threads) {
+    list_for_each(pos, &threads)
+    {
         struct thread *t = list_entry(pos, struct thread, thread_list);
 
         if (!is_runnable(t) && t->wakeup_time && (!earliest || t->wakeup_time < earliest->wakeup_time))
@@ -100,7 +101,7 @@ static s_time_t wake_expired(void)
     s_time_t now = NOW();
     struct thread *t;
 
-    while ((t = earliest_sleeper()) && t->wakeup_time <= now) {
+    for (t = earliest_sleeper(); t && t->wakeup_time <= now; t = earliest_sleeper()) {
         wake(t);
         move_to_end(t);
     }
@@ -111,7 +112,8 @@ static struct thread *first_runnable(void)
 {
     struct list_head *pos;
 
-    list_for_each(pos, &threads) {
+    list_for_each(pos, &threads)
+    {
         struct thread *t = list_entry(pos, struct thread, thread_list);
 
         if (is_runnable(t))
@@ -202,8 +204,7 @@ void wake_up(struct wait_queue_head *head)
     unsigned long flags;
 
     local_irq_save(flags);
-    list_for_each(pos, &head->waiters)
-        wake(list_entry(pos, struct wait_queue, thread_list)->thread);
+    list_for_each(pos, &head->waiters) wake(list_entry(pos, struct wait_queue, thread_list)->thread);
     local_irq_restore(flags);
 }
 

@@ -16,8 +16,8 @@ shared_info_t *HYPERVISOR_shared_info = (shared_info_t *)shared_info_page;
 unsigned long page_nx;
 uintptr_t __stack_chk_guard;
 
-#define CPUID1_ECX_RDRAND  (1u << 30)
-#define CPUID8_EDX_NX      (1u << 20)
+#define CPUID1_ECX_RDRAND (1u << 30)
+#define CPUID8_EDX_NX     (1u << 20)
 
 static uint64_t mix(uint64_t state, uint64_t value)
 {

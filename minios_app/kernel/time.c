@@ -75,7 +75,7 @@ void init_time(void)
 
 void block_domain(s_time_t until)
 {
-    struct vcpu_set_singleshot_timer timer = {.timeout_abs_ns = (uint64_t)until};
+    struct vcpu_set_singleshot_timer timer = { .timeout_abs_ns = (uint64_t)until };
 
     ASSERT(irqs_disabled());
     if (until <= NOW())

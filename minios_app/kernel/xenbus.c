@@ -6,11 +6,12 @@
 #include "xenbus_ring.h"
 
 /* A string as the protocol has it: with or without its NUL. */
-#define WITH_NUL(s)    {(s), strlen(s) + 1}
-#define WITHOUT_NUL(s) {(s), strlen(s)}
+#define WITH_NUL(s)    { (s), strlen(s) + 1 }
+#define WITHOUT_NUL(s) { (s), strlen(s) }
 
 /* A request whose reply says no more than that it was done. */
-static char *command(enum xsd_sockmsg_type type, xenbus_transaction_t xbt, const struct write_req *parts, int n)
+static char *command(enum xsd_sockmsg_type type, xenbus_transaction_t xbt, const struct write_req *parts,
+                     int n)
 {
     char *reply, *error;
     size_t len;
@@ -23,7 +24,7 @@ static char *command(enum xsd_sockmsg_type type, xenbus_transaction_t xbt, const
 
 char *xenbus_read(xenbus_transaction_t xbt, const char *path, char **value)
 {
-    struct write_req parts[] = {WITH_NUL(path)};
+    struct write_req parts[] = { WITH_NUL(path) };
     size_t len;
 
     *value = NULL;
@@ -32,14 +33,14 @@ char *xenbus_read(xenbus_transaction_t xbt, const char *path, char **value)
 
 char *xenbus_write(xenbus_transaction_t xbt, const char *path, const char *value)
 {
-    struct write_req parts[] = {WITH_NUL(path), WITHOUT_NUL(value)};
+    struct write_req parts[] = { WITH_NUL(path), WITHOUT_NUL(value) };
 
     return command(XS_WRITE, xbt, parts, 2);
 }
 
 char *xenbus_rm(xenbus_transaction_t xbt, const char *path)
 {
-    struct write_req parts[] = {WITH_NUL(path)};
+    struct write_req parts[] = { WITH_NUL(path) };
 
     return command(XS_RM, xbt, parts, 1);
 }
@@ -72,7 +73,7 @@ static char **split_names(const char *reply, size_t len)
 
 char *xenbus_ls(xenbus_transaction_t xbt, const char *prefix, char ***contents)
 {
-    struct write_req parts[] = {WITH_NUL(prefix)};
+    struct write_req parts[] = { WITH_NUL(prefix) };
     char *reply, *error;
     size_t len;
 
@@ -102,7 +103,7 @@ char *xenbus_printf(xenbus_transaction_t xbt, const char *node, const char *path
 
 char *xenbus_transaction_start(xenbus_transaction_t *xbt)
 {
-    struct write_req parts[] = {WITH_NUL("")};
+    struct write_req parts[] = { WITH_NUL("") };
     char *reply, *error, *end;
     size_t len;
 
@@ -121,7 +122,7 @@ char *xenbus_transaction_start(xenbus_transaction_t *xbt)
 
 char *xenbus_transaction_end(xenbus_transaction_t xbt, int abort, int *retry)
 {
-    struct write_req parts[] = {WITH_NUL(abort ? "F" : "T")};
+    struct write_req parts[] = { WITH_NUL(abort ? "F" : "T") };
     char *error = command(XS_TRANSACTION_END, xbt, parts, 1);
 
     *retry = 0;

@@ -216,10 +216,10 @@ static char *judge(const struct request *r, enum xsd_sockmsg_type type)
     return NULL;
 }
 
-char *xenbus_request(enum xsd_sockmsg_type type, xenbus_transaction_t xbt, const struct write_req *parts, int n,
-                     char **reply, size_t *reply_len)
+char *xenbus_request(enum xsd_sockmsg_type type, xenbus_transaction_t xbt, const struct write_req *parts,
+                     int n, char **reply, size_t *reply_len)
 {
-    struct xsd_sockmsg msg = {.type = type, .tx_id = (uint32_t)xbt};
+    struct xsd_sockmsg msg = { .type = type, .tx_id = (uint32_t)xbt };
     struct request *r;
     size_t len = 0;
     char *error;

@@ -15,8 +15,8 @@ struct write_req {
  * Send one request and wait for its reply: NULL and the reply's body in *reply
  * (NUL-terminated, *reply_len bytes without that NUL; free() it), or an error text.
  */
-char *xenbus_request(enum xsd_sockmsg_type type, xenbus_transaction_t xbt, const struct write_req *parts, int n,
-                     char **reply, size_t *reply_len);
+char *xenbus_request(enum xsd_sockmsg_type type, xenbus_transaction_t xbt, const struct write_req *parts,
+                     int n, char **reply, size_t *reply_len);
 
 /* True once the other side has broken the protocol; nothing works any more. */
 bool xenbus_broken(void);

@@ -22,7 +22,8 @@ static struct watch *find(const char *token)
 {
     struct list_head *pos;
 
-    list_for_each(pos, &watches) {
+    list_for_each(pos, &watches)
+    {
         struct watch *w = list_entry(pos, struct watch, list);
 
         if (!strcmp(w->token, token))
@@ -76,9 +77,10 @@ void xenbus_watch_event(const char *body, size_t len)
     wake_up(&xenbus_watch_queue);
 }
 
-static char *watch_request(enum xsd_sockmsg_type type, xenbus_transaction_t xbt, const char *path, const char *token)
+static char *watch_request(enum xsd_sockmsg_type type, xenbus_transaction_t xbt, const char *path,
+                           const char *token)
 {
-    struct write_req parts[] = {{path, strlen(path) + 1}, {token, strlen(token) + 1}};
+    struct write_req parts[] = { { path, strlen(path) + 1 }, { token, strlen(token) + 1 } };
     char *reply, *error;
     size_t len;
 

@@ -61,7 +61,8 @@ int main(int argc, char **argv)
                 memory[p * TV_PAGE_SIZE] ^= digest[0][0] ^ digest[1][0]; /* nothing may be left out */
             }
             clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &to);
-            seconds[i - 1][round] = (double)(to.tv_sec - from.tv_sec) + 1e-9 * (double)(to.tv_nsec - from.tv_nsec);
+            seconds[i - 1][round] =
+                (double)(to.tv_sec - from.tv_sec) + 1e-9 * (double)(to.tv_nsec - from.tv_nsec);
         }
     }
     for (int i = 1; i < argc; i++) {

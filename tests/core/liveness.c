@@ -130,7 +130,8 @@ void tv_kernel_take(struct tv_kernel *k, const struct tv_candidate *c)
     k->profile = c->profile;
 }
 
-bool tv_candidate_at(struct tv_kernel *k, const struct tv_kernel_profile *p, uint64_t pa, struct tv_candidate *c)
+bool tv_candidate_at(struct tv_kernel *k, const struct tv_kernel_profile *p, uint64_t pa,
+                     struct tv_candidate *c)
 {
     (void)k;
     c->profile = p;

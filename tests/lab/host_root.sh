@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Runs in the lab's dom0: makes /mnt the root of the machine on which QEMU runs, for programs of this Xen's dom0.
 # Its files are read by 9p, what is written stays in memory; /proc, /sys, /dev, /run and Xen's tools are dom0's.
 set -e

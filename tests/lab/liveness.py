@@ -148,9 +148,7 @@ class Follower:
 
     def kernel(self, seconds: float = 180) -> dict[str, Any]:
         """The record of the kernel that is found next."""
-        found = self.until(
-            lambda event: event.get("record", {}).get("type") == "kernel", seconds, "a kernel"
-        )
+        found = self.until(lambda event: event.get("record", {}).get("type") == "kernel", seconds, "a kernel")
         record: dict[str, Any] = found["record"]
         return record
 

@@ -272,6 +272,14 @@ bool tv_text_constants_read(struct tv_text_state *s, struct tv_kernel *k, struct
     return true;
 }
 
+static bool same_choices(const struct tv_text_choices *a, const struct tv_text_choices *b)
+{
+    return !memcmp(a->capabilities, b->capabilities, sizeof(a->capabilities)) &&
+           a->return_thunk == b->return_thunk && a->its_return == b->its_return && a->k8 == b->k8 &&
+           a->uniprocessor == b->uniprocessor && a->call_depth == b->call_depth &&
+           a->default_paravirt == b->default_paravirt;
+}
+
 bool tv_text_state_read(struct tv_text_state *s, struct tv_kernel *k, struct tv_result *res)
 {
     struct tv_text_choices old = s->choices;
@@ -282,6 +290,6 @@ bool tv_text_state_read(struct tv_text_state *s, struct tv_kernel *k, struct tv_
     s->renewed = false;
     if (!read_processor(s, k, res) || !read_paravirt(s, k, res))
         return false;
-    s->renewed = s->renewed || memcmp(&old, &s->choices, sizeof(old)) != 0;
+    s->renewed = s->renewed || !same_choices(&old, &s->choices);
     return true;
 }

@@ -14,7 +14,7 @@ bool trap_recover(struct pt_regs *regs, unsigned long vector, unsigned long cr2)
 {
     if (!armed)
         return false;
-    *armed = (struct caught){.vector = vector, .error = regs->orig_rax, .cr2 = cr2, .rip = regs->rip};
+    *armed = (struct caught){ .vector = vector, .error = regs->orig_rax, .cr2 = cr2, .rip = regs->rip };
     armed = NULL;
     regs->rsp = saved_sp;
     regs->rip = (unsigned long)catch_resume;

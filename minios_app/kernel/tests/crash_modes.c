@@ -52,7 +52,7 @@ static void __attribute__((noinline)) crash_canary(void *unused)
 
 static void crash_data_call(void *unused)
 {
-    static unsigned char code[] = {0xc3}; /* ret */
+    static unsigned char code[] = { 0xc3 }; /* ret */
 
     (void)unused;
     ((void (*)(void))(unsigned long)code)();
@@ -95,9 +95,14 @@ static const struct {
     const char *mode;
     void (*crash)(void *);
 } modes[] = {
-    {"page-fault", crash_page_fault}, {"bug", crash_bug},         {"stack-overflow", crash_stack_overflow},
-    {"canary", crash_canary},         {"data", crash_data_call},  {"double-free", crash_double_free},
-    {"bad-frame", crash_bad_frame},   {"event", crash_event},
+    { "page-fault", crash_page_fault },
+    { "bug", crash_bug },
+    { "stack-overflow", crash_stack_overflow },
+    { "canary", crash_canary },
+    { "data", crash_data_call },
+    { "double-free", crash_double_free },
+    { "bad-frame", crash_bad_frame },
+    { "event", crash_event },
 };
 
 void crash_on_purpose(const char *mode)

@@ -97,12 +97,10 @@ static void read_path(struct xsd_sockmsg msg, const char *path)
 static void answer(struct xsd_sockmsg msg, const char *body)
 {
     const char *second = body + strlen(body) + 1;
-    struct xsd_sockmsg event = {.type = XS_WATCH_EVENT};
+    struct xsd_sockmsg event = { .type = XS_WATCH_EVENT };
 
     switch (msg.type) {
-    case XS_READ:
-        read_path(msg, body);
-        break;
+    case XS_READ: read_path(msg, body); break;
     case XS_WRITE:
         value_len = msg.len - (second - body);
         memcpy(value, second, value_len);
@@ -111,9 +109,7 @@ static void answer(struct xsd_sockmsg msg, const char *body)
     case XS_DIRECTORY:
         reply(msg, strcmp(body, "empty") ? "a\0bb\0ccc" : "", strcmp(body, "empty") ? 9 : 0);
         break;
-    case XS_TRANSACTION_START:
-        reply(msg, "42", 3);
-        break;
+    case XS_TRANSACTION_START: reply(msg, "42", 3); break;
     case XS_TRANSACTION_END:
         if (msg.tx_id != 42)
             refuse(msg, "ENOENT");
@@ -126,11 +122,8 @@ static void answer(struct xsd_sockmsg msg, const char *body)
         reply(event, body, msg.len);
         reply(msg, "OK", 3);
         break;
-    case XS_UNWATCH:
-        reply(msg, "OK", 3);
-        break;
-    default:
-        refuse(msg, "ENOSYS");
+    case XS_UNWATCH: reply(msg, "OK", 3); break;
+    default: refuse(msg, "ENOSYS");
     }
 }
 

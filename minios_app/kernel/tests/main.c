@@ -12,15 +12,15 @@
 #include "smoke.h"
 
 extern const struct smoke_test string_tests[], printf_tests[], pages_tests[], heap_tests[], map_tests[],
-    events_tests[], time_tests[], sched_tests[], console_tests[], protect_tests[], vector_tests[], xenbus_tests[],
-    store_tests[];
+    events_tests[], time_tests[], sched_tests[], console_tests[], protect_tests[], vector_tests[],
+    xenbus_tests[], store_tests[];
 
 /* The fake xenstored can only stand in where the real one has not been met. */
 static const struct smoke_test *all[] = {
-    string_tests, printf_tests, pages_tests,   heap_tests,    map_tests,    events_tests,
-    time_tests,   sched_tests,  console_tests, protect_tests, vector_tests, xenbus_tests, NULL,
+    string_tests, printf_tests,  pages_tests,   heap_tests,   map_tests,    events_tests, time_tests,
+    sched_tests,  console_tests, protect_tests, vector_tests, xenbus_tests, NULL,
 };
-static const struct smoke_test *const with_xenstored[] = {store_tests, NULL};
+static const struct smoke_test *const with_xenstored[] = { store_tests, NULL };
 
 static struct {
     const char *file, *what;

@@ -14,17 +14,17 @@ struct smoke_test {
 
 /* A module's tests, closed by an entry without a name. */
 #define SMOKE_TESTS(module) const struct smoke_test module##_tests[]
-#define SMOKE_END           {NULL, NULL}
+#define SMOKE_END           { NULL, NULL }
 
 void smoke_fail(const char *file, int line, const char *what);
 
 /* End this test as failed if `cond` does not hold. */
-#define CHECK(cond)                                   \
-    do {                                              \
-        if (!(cond)) {                                \
-            smoke_fail(__FILE__, __LINE__, #cond);    \
-            return;                                   \
-        }                                             \
+#define CHECK(cond)                                \
+    do {                                           \
+        if (!(cond)) {                             \
+            smoke_fail(__FILE__, __LINE__, #cond); \
+            return;                                \
+        }                                          \
     } while (0)
 
 /* catch.c: run fn(arg); true if it trapped, which then ended it. */

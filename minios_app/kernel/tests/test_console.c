@@ -202,10 +202,10 @@ static void hostile_indices(void)
 }
 
 SMOKE_TESTS(console) = {
-    {"console: nothing is lost before there are threads", before_threads},
-    {"console: a slow reader loses nothing", back_pressure},
-    {"console: lines of two threads stay whole", lines_stay_whole},
-    {"console: xencons_ring_send sends what fits", partial_send},
-    {"console: impossible ring indices", hostile_indices},
+    { "console: nothing is lost before there are threads", before_threads },
+    { "console: a slow reader loses nothing", back_pressure },
+    { "console: lines of two threads stay whole", lines_stay_whole },
+    { "console: xencons_ring_send sends what fits", partial_send },
+    { "console: impossible ring indices", hostile_indices },
     SMOKE_END,
 };

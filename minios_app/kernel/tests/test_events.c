@@ -97,10 +97,10 @@ static void failures(void)
 }
 
 SMOKE_TESTS(events) = {
-    {"events: delivery to the handler", delivery},
-    {"events: a masked port keeps its event", masking},
-    {"events: held back while events are disabled, nested", held_back},
-    {"events: registers survive", registers_survive},
-    {"events: bad ports are refused", failures},
+    { "events: delivery to the handler", delivery },
+    { "events: a masked port keeps its event", masking },
+    { "events: held back while events are disabled, nested", held_back },
+    { "events: registers survive", registers_survive },
+    { "events: bad ports are refused", failures },
     SMOKE_END,
 };

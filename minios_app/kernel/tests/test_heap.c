@@ -26,7 +26,7 @@ static bool filled_with(const unsigned char *p, size_t n, unsigned char value)
 static void churn(void)
 {
     unsigned long before = nr_free_pages;
-    unsigned char *p[SLOTS] = {NULL};
+    unsigned char *p[SLOTS] = { NULL };
     size_t size[SLOTS];
 
     for (int round = 0; round < 4000; round++) {
@@ -108,9 +108,9 @@ static void limits(void)
 }
 
 SMOKE_TESTS(heap) = {
-    {"heap: blocks keep their contents, pages come back", churn},
-    {"heap: alignment", alignment},
-    {"heap: realloc", growing},
-    {"heap: no memory is NULL, calloc clears", limits},
+    { "heap: blocks keep their contents, pages come back", churn },
+    { "heap: alignment", alignment },
+    { "heap: realloc", growing },
+    { "heap: no memory is NULL, calloc clears", limits },
     SMOKE_END,
 };

@@ -6,8 +6,8 @@
 #include "../internal.h"
 #include "smoke.h"
 
-#define NPAGES   600 /* more than two batches */
-#define BAD_MFN  (1UL << 38)
+#define NPAGES  600 /* more than two batches */
+#define BAD_MFN (1UL << 38)
 
 static unsigned long mfns[NPAGES];
 static int err[NPAGES];
@@ -27,7 +27,7 @@ static bool readable(const void *p)
 static void aliases(void)
 {
     unsigned long a = alloc_page(), b = alloc_page();
-    unsigned long two[] = {virt_to_mfn(a), virt_to_mfn(b)};
+    unsigned long two[] = { virt_to_mfn(a), virt_to_mfn(b) };
     volatile unsigned long *p = map_frames(two, 2);
 
     CHECK(a && b && p && (unsigned long)p >= VIRT_DEMAND_AREA);
@@ -42,8 +42,8 @@ static void aliases(void)
 
 static void stride_and_increment(void)
 {
-    unsigned long pages = alloc_page_range(4), one[2] = {virt_to_mfn(pages), 0};
-    unsigned long spread[4] = {virt_to_mfn(pages), 0, virt_to_mfn(pages + PAGE_SIZE), 0};
+    unsigned long pages = alloc_page_range(4), one[2] = { virt_to_mfn(pages), 0 };
+    unsigned long spread[4] = { virt_to_mfn(pages), 0, virt_to_mfn(pages + PAGE_SIZE), 0 };
     unsigned long *p;
 
     CHECK(pages);
@@ -175,14 +175,14 @@ static void tables(void)
 }
 
 SMOKE_TESTS(map) = {
-    {"map: own frames a second time", aliases},
-    {"map: stride and increment", stride_and_increment},
-    {"map: bad frames in large batches mark themselves only", bad_frames_in_batches},
-    {"map: nothing but bad frames", all_bad},
-    {"map: revalidation clears what went bad", revalidation},
-    {"map: a writable page table is refused, a read-only one is not", refused_by_right},
-    {"map: no such domain", no_such_domain},
-    {"map: reservations of the demand area", reservations},
-    {"map: page tables on demand", tables},
+    { "map: own frames a second time", aliases },
+    { "map: stride and increment", stride_and_increment },
+    { "map: bad frames in large batches mark themselves only", bad_frames_in_batches },
+    { "map: nothing but bad frames", all_bad },
+    { "map: revalidation clears what went bad", revalidation },
+    { "map: a writable page table is refused, a read-only one is not", refused_by_right },
+    { "map: no such domain", no_such_domain },
+    { "map: reservations of the demand area", reservations },
+    { "map: page tables on demand", tables },
     SMOKE_END,
 };

@@ -69,9 +69,9 @@ static void all_mapped(void)
 }
 
 SMOKE_TESTS(pages) = {
-    {"pages: orders are aligned and apart", orders},
-    {"pages: ranges, and holes in them", ranges},
-    {"pages: exhaustion gives 0 and can be undone", exhaustion},
-    {"pages: all memory is mapped", all_mapped},
+    { "pages: orders are aligned and apart", orders },
+    { "pages: ranges, and holes in them", ranges },
+    { "pages: exhaustion gives 0 and can be undone", exhaustion },
+    { "pages: all memory is mapped", all_mapped },
     SMOKE_END,
 };

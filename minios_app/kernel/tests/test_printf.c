@@ -3,13 +3,13 @@
 
 static char buf[128];
 
-#define GIVES(expected, ...)                                                        \
-    do {                                                                            \
-        int len_ = snprintf(buf, sizeof(buf), __VA_ARGS__);                         \
-        if (strcmp(buf, expected) || len_ != (int)strlen(expected)) {               \
-            printk("# got '%s' (%d), expected '%s'\n", buf, len_, expected);        \
-            CHECK(!"the formatted text");                                           \
-        }                                                                           \
+#define GIVES(expected, ...)                                                 \
+    do {                                                                     \
+        int len_ = snprintf(buf, sizeof(buf), __VA_ARGS__);                  \
+        if (strcmp(buf, expected) || len_ != (int)strlen(expected)) {        \
+            printk("# got '%s' (%d), expected '%s'\n", buf, len_, expected); \
+            CHECK(!"the formatted text");                                    \
+        }                                                                    \
     } while (0)
 
 static void integers(void)
@@ -56,9 +56,9 @@ static void bounds(void)
 }
 
 SMOKE_TESTS(printf) = {
-    {"printf: integers of all sizes", integers},
-    {"printf: flags, width, precision", flags},
-    {"printf: text and pointers", text},
-    {"printf: bounds", bounds},
+    { "printf: integers of all sizes", integers },
+    { "printf: flags, width, precision", flags },
+    { "printf: text and pointers", text },
+    { "printf: bounds", bounds },
     SMOKE_END,
 };

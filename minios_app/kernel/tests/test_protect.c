@@ -10,7 +10,7 @@
 extern uintptr_t __stack_chk_guard;
 
 static const char read_only[] = "constant";
-static unsigned char data_ret[64] = {0xc3};
+static unsigned char data_ret[64] = { 0xc3 };
 static unsigned char bss_ret[64];
 
 static void write_byte(void *p)
@@ -48,9 +48,9 @@ static void text_and_rodata(void)
 /* One `ret` in each kind of memory that may be written or was only meant to be read. */
 static void execution(void)
 {
-    unsigned char on_stack[16] = {0xc3}, *heap = malloc(16);
+    unsigned char on_stack[16] = { 0xc3 }, *heap = malloc(16);
     unsigned char *page = (unsigned char *)alloc_page(), *mapped;
-    static const unsigned char rodata_ret[] = {0xc3};
+    static const unsigned char rodata_ret[] = { 0xc3 };
     unsigned long mfn = virt_to_mfn(page);
 
     CHECK(page_nx && heap && page);
@@ -192,14 +192,14 @@ static void canary(void)
 }
 
 SMOKE_TESTS(protect) = {
-    {"protect: text and constants cannot be written", text_and_rodata},
-    {"protect: data, bss, stack, heap, mappings cannot be executed", execution},
-    {"protect: no page is writable and executable", no_page_is_both},
-    {"protect: NULL", null},
-    {"protect: guard pages", guard_pages},
-    {"protect: stack overflow is found in time", stack_overflow},
-    {"protect: other traps", other_traps},
-    {"protect: the symbol table", symbols},
-    {"protect: a canary is set", canary},
+    { "protect: text and constants cannot be written", text_and_rodata },
+    { "protect: data, bss, stack, heap, mappings cannot be executed", execution },
+    { "protect: no page is writable and executable", no_page_is_both },
+    { "protect: NULL", null },
+    { "protect: guard pages", guard_pages },
+    { "protect: stack overflow is found in time", stack_overflow },
+    { "protect: other traps", other_traps },
+    { "protect: the symbol table", symbols },
+    { "protect: a canary is set", canary },
     SMOKE_END,
 };

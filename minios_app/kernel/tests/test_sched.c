@@ -147,7 +147,7 @@ static void semaphores(void)
 /* Xen's own account of how long this vcpu ran (VCPUOP_get_runstate_info). */
 static uint64_t running_ns(void)
 {
-    vcpu_runstate_info_t info = {0};
+    vcpu_runstate_info_t info = { 0 };
 
     if (HYPERVISOR_vcpu_op(VCPUOP_get_runstate_info, 0, &info))
         return 0;
@@ -205,13 +205,13 @@ static void deep_stack(void)
 }
 
 SMOKE_TESTS(sched) = {
-    {"sched: round robin", round_robin},
-    {"sched: registers survive a switch", registers_survive},
-    {"sched: many threads, whose memory comes back", many_threads},
-    {"sched: sleepers wake in the order of their time", wake_order},
-    {"sched: wait queues, woken by time and by an event", wait_queues},
-    {"sched: semaphores", semaphores},
-    {"sched: an idle domain uses no processor", idle_uses_no_cpu},
-    {"sched: 20 KiB of stack can be used", deep_stack},
+    { "sched: round robin", round_robin },
+    { "sched: registers survive a switch", registers_survive },
+    { "sched: many threads, whose memory comes back", many_threads },
+    { "sched: sleepers wake in the order of their time", wake_order },
+    { "sched: wait queues, woken by time and by an event", wait_queues },
+    { "sched: semaphores", semaphores },
+    { "sched: an idle domain uses no processor", idle_uses_no_cpu },
+    { "sched: 20 KiB of stack can be used", deep_stack },
     SMOKE_END,
 };

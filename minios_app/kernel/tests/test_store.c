@@ -14,7 +14,8 @@ static bool reads_as(xenbus_transaction_t xbt, const char *path, const char *exp
     bool same = !error && !strcmp(value, expected);
 
     if (!same)
-        printk("# %s is '%s' (%s), expected '%s'\n", path, value ? value : "", error ? error : "no error", expected);
+        printk("# %s is '%s' (%s), expected '%s'\n", path, value ? value : "", error ? error : "no error",
+               expected);
     free(error);
     free(value);
     return same;
@@ -135,7 +136,8 @@ static void hammer(void *name)
 
 static void threads(void)
 {
-    CHECK(create_thread("p", hammer, "p") && create_thread("q", hammer, "q") && create_thread("r", hammer, "r"));
+    CHECK(create_thread("p", hammer, "p") && create_thread("q", hammer, "q") &&
+          create_thread("r", hammer, "r"));
     for (int i = 0; finished < 3 && i < 5000; i++)
         msleep(1);
     CHECK(finished == 3);
@@ -143,11 +145,11 @@ static void threads(void)
 }
 
 SMOKE_TESTS(store) = {
-    {"xenstored: who we are", identity},
-    {"xenstored: values", values},
-    {"xenstored: ls and rm", listing},
-    {"xenstored: transactions", transactions},
-    {"xenstored: watches", watches},
-    {"xenstored: three threads at once", threads},
+    { "xenstored: who we are", identity },
+    { "xenstored: values", values },
+    { "xenstored: ls and rm", listing },
+    { "xenstored: transactions", transactions },
+    { "xenstored: watches", watches },
+    { "xenstored: three threads at once", threads },
     SMOKE_END,
 };

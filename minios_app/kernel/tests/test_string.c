@@ -10,7 +10,10 @@ static void copies(void)
     memmove(buf + 4, buf, 10);
     CHECK(!memcmp(buf, "01230123456789ef", 17));
     memmove(buf, buf + 4, 10);
-    CHECK(!memcmp(buf, "0123456789" "6789ef", 17));
+    CHECK(!memcmp(buf,
+                  "0123456789"
+                  "6789ef",
+                  17));
     memset(buf + 2, 'x', 3);
     CHECK(!memcmp(buf, "01xxx5", 6));
     CHECK(memcpy(buf, "AB", 2) == buf && buf[1] == 'B' && buf[2] == 'x');
@@ -94,18 +97,19 @@ static void numbers(void)
     CHECK(strtoul("0xg", &end, 16) == 0 && *end == 'x');
     CHECK(strtoul("017", NULL, 0) == 15 && strtoul("z", NULL, 36) == 35);
     CHECK(strtoul("", &end, 10) == 0 && !*end && strtoul("q", &end, 10) == 0 && *end == 'q');
-    CHECK(strtoul("18446744073709551615", NULL, 10) == ~0UL && strtoul("18446744073709551616", NULL, 10) == ~0UL);
+    CHECK(strtoul("18446744073709551615", NULL, 10) == ~0UL &&
+          strtoul("18446744073709551616", NULL, 10) == ~0UL);
     CHECK(strtol(" -42", NULL, 10) == -42 && strtol("+7", NULL, 10) == 7);
     CHECK(strtol("9223372036854775808", NULL, 10) == __LONG_MAX__);
     CHECK(strtol("-99999999999999999999", NULL, 10) == -__LONG_MAX__ - 1);
 }
 
 SMOKE_TESTS(string) = {
-    {"string: memcpy, memmove, memset", copies},
-    {"string: memcpy and memset of words and the rest", words},
-    {"string: memcmp, strcmp, strncmp", comparisons},
-    {"string: strlen, strchr, strstr, memchr", searches},
-    {"string: strncpy, strcat, strdup", builders},
-    {"string: strtoul, strtol", numbers},
+    { "string: memcpy, memmove, memset", copies },
+    { "string: memcpy and memset of words and the rest", words },
+    { "string: memcmp, strcmp, strncmp", comparisons },
+    { "string: strlen, strchr, strstr, memchr", searches },
+    { "string: strncpy, strcat, strdup", builders },
+    { "string: strtoul, strtol", numbers },
     SMOKE_END,
 };

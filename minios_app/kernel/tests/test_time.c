@@ -45,8 +45,8 @@ static void wall_clock(void)
 }
 
 SMOKE_TESTS(time) = {
-    {"time: NOW() never goes back", monotonic},
-    {"time: msleep() sleeps long enough, and not for ever", sleeping},
-    {"time: the wall clock goes with NOW()", wall_clock},
+    { "time: NOW() never goes back", monotonic },
+    { "time: msleep() sleeps long enough, and not for ever", sleeping },
+    { "time: the wall clock goes with NOW()", wall_clock },
     SMOKE_END,
 };

@@ -77,8 +77,8 @@ static void same_answer(void)
 }
 
 SMOKE_TESTS(vector) = {
-    {"vector: registers are kept over an event", kept_over_events},
-    {"vector: registers are kept over sleep", kept_over_sleep},
-    {"vector: enabling twice gives the same", same_answer},
+    { "vector: registers are kept over an event", kept_over_events },
+    { "vector: registers are kept over sleep", kept_over_sleep },
+    { "vector: enabling twice gives the same", same_answer },
     SMOKE_END,
 };

@@ -89,7 +89,7 @@ static void transactions(void)
 
 static void watches(void)
 {
-    struct xsd_sockmsg event = {.type = XS_WATCH_EVENT, .len = 8};
+    struct xsd_sockmsg event = { .type = XS_WATCH_EVENT, .len = 8 };
     xenbus_event_queue queue = NULL, other = NULL;
     char **got;
 
@@ -152,7 +152,7 @@ static void victim(void *unused)
 /* The last test: the connection does not come back. */
 static void hostile_length(void)
 {
-    struct xsd_sockmsg msg = {.type = XS_READ, .req_id = 3, .len = 0x7fffffff};
+    struct xsd_sockmsg msg = { .type = XS_READ, .req_id = 3, .len = 0x7fffffff };
     char *value;
 
     CHECK(create_thread("victim", victim, NULL));
@@ -166,13 +166,13 @@ static void hostile_length(void)
 }
 
 SMOKE_TESTS(xenbus) = {
-    {"xenbus: without xenstore", without_server},
-    {"xenbus: read, write, error texts", read_and_write},
-    {"xenbus: values larger than the ring", large_values},
-    {"xenbus: ls", directories},
-    {"xenbus: transactions", transactions},
-    {"xenbus: watches", watches},
-    {"xenbus: replies out of order", replies_out_of_order},
-    {"xenbus: an impossible length ends the connection, not the domain", hostile_length},
+    { "xenbus: without xenstore", without_server },
+    { "xenbus: read, write, error texts", read_and_write },
+    { "xenbus: values larger than the ring", large_values },
+    { "xenbus: ls", directories },
+    { "xenbus: transactions", transactions },
+    { "xenbus: watches", watches },
+    { "xenbus: replies out of order", replies_out_of_order },
+    { "xenbus: an impossible length ends the connection, not the domain", hostile_length },
     SMOKE_END,
 };

@@ -23,13 +23,13 @@ static const char *read_node(const char *name)
     char path[64];
     char *text = NULL, *err;
 
-    snprintf(path, sizeof(path), DIRECTORY "%s", name);
+    (void)snprintf(path, sizeof(path), DIRECTORY "%s", name);
     err = xenbus_read(XBT_NIL, path, &text);
     if (err) {
         free(err);
         return NULL;
     }
-    snprintf(value, sizeof(value), "%s", text);
+    (void)snprintf(value, sizeof(value), "%s", text);
     free(text);
     return value;
 }
@@ -71,7 +71,7 @@ void params_wait(struct tv_run *run)
         msleep(POLL_MS);
     run->target = number(text, 1, 0x7fef, 0);
     text = read_node("run");
-    snprintf(nonce, sizeof(nonce), "%s", text ? text : "");
+    (void)snprintf(nonce, sizeof(nonce), "%s", text ? text : "");
     run->nonce = nonce;
     run->period_ms = params_number("period-ms", 10, 86400000, tv_config.period_ms);
     run->jitter_pct = params_number("jitter-pct", 0, 90, tv_config.jitter_pct);

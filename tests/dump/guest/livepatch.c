@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /* A livepatch of one function, /proc/cmdline's: for a kernel that has code replaced by its own means. */
 #include <linux/livepatch.h>
 #include <linux/module.h>

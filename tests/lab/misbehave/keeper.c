@@ -14,17 +14,17 @@
 #include <xen/sched.h>
 
 #define REGISTERS 16
-#define SPIN_NS 200000 /* with the registers full, so that some absences are Xen's own wish */
+#define SPIN_NS   200000 /* with the registers full, so that some absences are Xen's own wish */
 
 static uint8_t before[32 * REGISTERS], after[32 * REGISTERS];
 static bool avx;
 
 /* All C here is compiled for general registers only: what is loaded stays until something else runs. */
-#define EACH(m) m(0) m(1) m(2) m(3) m(4) m(5) m(6) m(7) m(8) m(9) m(10) m(11) m(12) m(13) m(14) m(15)
-#define LOAD_AVX(n)  __asm__ volatile("vmovdqu %0, %%ymm" #n : : "m"(*(uint8_t(*)[32])(before + 32 * n)));
-#define STORE_AVX(n) __asm__ volatile("vmovdqu %%ymm" #n ", %0" : "=m"(*(uint8_t(*)[32])(after + 32 * n)));
-#define LOAD_SSE(n)  __asm__ volatile("movdqu %0, %%xmm" #n : : "m"(*(uint8_t(*)[16])(before + 32 * n)));
-#define STORE_SSE(n) __asm__ volatile("movdqu %%xmm" #n ", %0" : "=m"(*(uint8_t(*)[16])(after + 32 * n)));
+#define EACH(m)      m(0) m(1) m(2) m(3) m(4) m(5) m(6) m(7) m(8) m(9) m(10) m(11) m(12) m(13) m(14) m(15)
+#define LOAD_AVX(n)  __asm__ volatile("vmovdqu %0, %%ymm" #n : : "m"(*(uint8_t (*)[32])(before + 32 * n)));
+#define STORE_AVX(n) __asm__ volatile("vmovdqu %%ymm" #n ", %0" : "=m"(*(uint8_t (*)[32])(after + 32 * n)));
+#define LOAD_SSE(n)  __asm__ volatile("movdqu %0, %%xmm" #n : : "m"(*(uint8_t (*)[16])(before + 32 * n)));
+#define STORE_SSE(n) __asm__ volatile("movdqu %%xmm" #n ", %0" : "=m"(*(uint8_t (*)[16])(after + 32 * n)));
 
 static void fill(uint8_t seed, uint64_t round)
 {

@@ -53,12 +53,13 @@ static void scan(int number, const char *verdict, int findings)
     static char json[256];
 
     snprintf(json, sizeof(json),
-             "{\"type\":\"check\",\"scan\":%d,\"check\":\"identity\",\"verdict\":\"%s\",\"items\":1,\"findings\":%d,"
+             "{\"type\":\"check\",\"scan\":%d,\"check\":\"identity\",\"verdict\":\"%s\",\"items\":1,"
+             "\"findings\":%d,"
              "\"duration_us\":10}",
              number, verdict, findings);
     record(json, 0);
-    snprintf(json, sizeof(json), "{\"type\":\"heartbeat\",\"scan\":%d,\"verdict\":\"%s\",\"uptime_ms\":10}", number + 1,
-             verdict);
+    snprintf(json, sizeof(json), "{\"type\":\"heartbeat\",\"scan\":%d,\"verdict\":\"%s\",\"uptime_ms\":10}",
+             number + 1, verdict);
     record(json, 0);
 }
 
@@ -66,7 +67,8 @@ static void bye(const char *verdict, const char *reason)
 {
     static char json[256];
 
-    snprintf(json, sizeof(json), "{\"type\":\"bye\",\"scan\":1,\"verdict\":\"%s\",\"reason\":\"%s\"}", verdict, reason);
+    snprintf(json, sizeof(json), "{\"type\":\"bye\",\"scan\":1,\"verdict\":\"%s\",\"reason\":\"%s\"}",
+             verdict, reason);
     record(json, 0);
 }
 
@@ -174,7 +176,8 @@ static void flood(void)
 static void garbage(void)
 {
     hello(nonce);
-    printk("\033[2J\033]0;owned\007 \x9b" "31m TVMI1 not a record\n");
+    printk("\033[2J\033]0;owned\007 \x9b"
+           "31m TVMI1 not a record\n");
     for (int i = 0; i < 4096; i++) /* 64 KiB without a line end */
         console_write("0123456789abcdef", 16);
     printk("\n");

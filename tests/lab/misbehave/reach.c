@@ -14,7 +14,16 @@
 
 #define FRAME 0x1000 /* where a PVH guest's kernel begins: there is memory in each of them */
 
-enum { PAUSE = 3, UNPAUSE = 4, GETINFO = 5, DESTROY = 2, MAX_MEM = 11, SETCONTEXT = 12, GETCONTEXT = 13, HVMCONTEXT = 55 };
+enum {
+    PAUSE = 3,
+    UNPAUSE = 4,
+    GETINFO = 5,
+    DESTROY = 2,
+    MAX_MEM = 11,
+    SETCONTEXT = 12,
+    GETCONTEXT = 13,
+    HVMCONTEXT = 55
+};
 
 static const struct {
     const char *name;

@@ -14,7 +14,8 @@ int do_event(evtchn_port_t port, struct pt_regs *regs);
 
 /* Ports are bound masked; unmask_evtchn() lets the first event through. */
 evtchn_port_t bind_evtchn(evtchn_port_t port, evtchn_handler_t handler, void *data);
-evtchn_port_t bind_virq(uint32_t virq, evtchn_handler_t handler, void *data); /* (evtchn_port_t)-1 on failure */
+evtchn_port_t bind_virq(uint32_t virq, evtchn_handler_t handler,
+                        void *data); /* (evtchn_port_t)-1 on failure */
 void unbind_evtchn(evtchn_port_t port);
 
 /* 0 and the port, or -errno. */
@@ -24,7 +25,7 @@ int evtchn_bind_interdomain(domid_t pal, evtchn_port_t remote_port, evtchn_handl
 
 static inline int notify_remote_via_evtchn(evtchn_port_t port)
 {
-    evtchn_send_t op = {.port = port};
+    evtchn_send_t op = { .port = port };
 
     return HYPERVISOR_event_channel_op(EVTCHNOP_send, &op);
 }

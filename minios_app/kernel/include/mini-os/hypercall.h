@@ -49,12 +49,14 @@ static inline int HYPERVISOR_fpu_taskswitch(int set)
 
 static inline int HYPERVISOR_mmu_update(mmu_update_t *req, int count, int *success_count, domid_t domid)
 {
-    return hypercall5(__HYPERVISOR_mmu_update, (unsigned long)req, count, (unsigned long)success_count, domid, 0);
+    return hypercall5(__HYPERVISOR_mmu_update, (unsigned long)req, count, (unsigned long)success_count, domid,
+                      0);
 }
 
 static inline int HYPERVISOR_mmuext_op(struct mmuext_op *op, int count, int *success_count, domid_t domid)
 {
-    return hypercall5(__HYPERVISOR_mmuext_op, (unsigned long)op, count, (unsigned long)success_count, domid, 0);
+    return hypercall5(__HYPERVISOR_mmuext_op, (unsigned long)op, count, (unsigned long)success_count, domid,
+                      0);
 }
 
 static inline int HYPERVISOR_update_va_mapping(unsigned long va, pte_t new_val, unsigned long flags)
@@ -75,7 +77,7 @@ static inline int HYPERVISOR_sched_op(int cmd, void *arg)
 
 static inline int HYPERVISOR_shutdown(unsigned int reason)
 {
-    struct sched_shutdown shutdown = {.reason = reason};
+    struct sched_shutdown shutdown = { .reason = reason };
 
     return HYPERVISOR_sched_op(SCHEDOP_shutdown, &shutdown);
 }

@@ -44,12 +44,12 @@ int scnprintf(char *buf, size_t size, const char *fmt, ...) __attribute__((forma
 
 #define BUILD_BUG_ON(cond) _Static_assert(!(cond), "!(" #cond ")")
 
-#define ASSERT(x)                                                                      \
-    do {                                                                               \
-        if (unlikely(!(x))) {                                                          \
-            printk("ASSERTION FAILED: %s at %s:%d.\n", #x, __FILE__, __LINE__);        \
-            BUG();                                                                     \
-        }                                                                              \
+#define ASSERT(x)                                                               \
+    do {                                                                        \
+        if (unlikely(!(x))) {                                                   \
+            printk("ASSERTION FAILED: %s at %s:%d.\n", #x, __FILE__, __LINE__); \
+            BUG();                                                              \
+        }                                                                       \
     } while (0)
 
 #define BUG_ON(x) ASSERT(!(x))

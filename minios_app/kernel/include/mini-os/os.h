@@ -39,16 +39,16 @@ static inline void local_irq_enable(void)
         force_evtchn_callback();
 }
 
-#define local_irq_save(flags)          \
-    do {                               \
-        (flags) = irqs_disabled();     \
-        local_irq_disable();           \
+#define local_irq_save(flags)      \
+    do {                           \
+        (flags) = irqs_disabled(); \
+        local_irq_disable();       \
     } while (0)
 
-#define local_irq_restore(flags)       \
-    do {                               \
-        if (!(flags))                  \
-            local_irq_enable();        \
+#define local_irq_restore(flags) \
+    do {                         \
+        if (!(flags))            \
+            local_irq_enable();  \
     } while (0)
 
 static inline uint64_t rdtsc(void)

@@ -9,8 +9,8 @@ struct semaphore {
     struct wait_queue_head wait;
 };
 
-#define __SEMAPHORE_INITIALIZER(name, n) {.count = (n), .wait = __WAIT_QUEUE_HEAD_INITIALIZER((name).wait)}
-#define DECLARE_MUTEX(name) struct semaphore name = __SEMAPHORE_INITIALIZER(name, 1)
+#define __SEMAPHORE_INITIALIZER(name, n) { .count = (n), .wait = __WAIT_QUEUE_HEAD_INITIALIZER((name).wait) }
+#define DECLARE_MUTEX(name)              struct semaphore name = __SEMAPHORE_INITIALIZER(name, 1)
 
 static inline void init_SEMAPHORE(struct semaphore *sem, int count)
 {

@@ -12,12 +12,12 @@ struct pt_regs {
     unsigned long rip, cs, eflags, rsp, ss;
 };
 
-#define TRAP_divide_error    0
-#define TRAP_debug           1
-#define TRAP_int3            3
-#define TRAP_invalid_op      6
-#define TRAP_gp_fault        13
-#define TRAP_page_fault      14
+#define TRAP_divide_error 0
+#define TRAP_debug        1
+#define TRAP_int3         3
+#define TRAP_invalid_op   6
+#define TRAP_gp_fault     13
+#define TRAP_page_fault   14
 
 #define TRAP_PF_PROT  0x1
 #define TRAP_PF_WRITE 0x2

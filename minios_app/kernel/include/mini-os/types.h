@@ -17,6 +17,6 @@ typedef struct {
     unsigned long pte;
 } pte_t;
 
-#define __pte(x) ((pte_t){(x)})
+#define __pte(x) ((pte_t){ (x) })
 
 #endif

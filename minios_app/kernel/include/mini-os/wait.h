@@ -19,20 +19,20 @@ void prepare_to_wait(struct wait_queue_head *head, struct wait_queue *entry, s_t
 void finish_wait(struct wait_queue *entry);
 
 /* Sleep until `condition` holds or NOW() reaches `deadline` (0: no deadline). */
-#define wait_event_deadline(wq, condition, deadline)                \
-    do {                                                            \
-        struct wait_queue wait_entry_;                              \
-        s_time_t deadline_ = (deadline);                            \
-        if (condition)                                              \
-            break;                                                  \
-        list_init(&wait_entry_.thread_list);                        \
-        for (;;) {                                                  \
-            prepare_to_wait(&(wq), &wait_entry_, deadline_);        \
-            if ((condition) || (deadline_ && NOW() >= deadline_))   \
-                break;                                              \
-            schedule();                                             \
-        }                                                           \
-        finish_wait(&wait_entry_);                                  \
+#define wait_event_deadline(wq, condition, deadline)              \
+    do {                                                          \
+        struct wait_queue wait_entry_;                            \
+        s_time_t deadline_ = (deadline);                          \
+        if (condition)                                            \
+            break;                                                \
+        list_init(&wait_entry_.thread_list);                      \
+        for (;;) {                                                \
+            prepare_to_wait(&(wq), &wait_entry_, deadline_);      \
+            if ((condition) || (deadline_ && NOW() >= deadline_)) \
+                break;                                            \
+            schedule();                                           \
+        }                                                         \
+        finish_wait(&wait_entry_);                                \
     } while (0)
 
 #define wait_event(wq, condition) wait_event_deadline(wq, condition, 0)

@@ -15,7 +15,7 @@ struct wait_queue_head {
     struct list_head waiters;
 };
 
-#define __WAIT_QUEUE_HEAD_INITIALIZER(name) {LIST_HEAD_INIT((name).waiters)}
-#define DECLARE_WAIT_QUEUE_HEAD(name) struct wait_queue_head name = __WAIT_QUEUE_HEAD_INITIALIZER(name)
+#define __WAIT_QUEUE_HEAD_INITIALIZER(name) { LIST_HEAD_INIT((name).waiters) }
+#define DECLARE_WAIT_QUEUE_HEAD(name)       struct wait_queue_head name = __WAIT_QUEUE_HEAD_INITIALIZER(name)
 
 #endif
