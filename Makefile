@@ -1,4 +1,4 @@
-# TinyVMI's two commands, `make run` and `make test`, and what they stand on.
+# TinyVMI's commands: `make run`, `make check`, `make test`, and what they need.
 # On a Debian bookworm machine (or newer) they need root and the package
 # registries only; nothing here touches the machine's own kernel or boot loader.
 
@@ -12,9 +12,9 @@ RUN_PACKAGES := python3 python3-venv gcc libc6-dev binutils libxen-dev qemu-syst
 TEST_PACKAGES := $(RUN_PACKAGES) clang make checkpolicy m4 bison flex libkdumpfile10
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test flask matrix mutations discovery targets xens lint clean
+.PHONY: help setup run check test format flask matrix mutations discovery targets xens clean
 
-help: ## Say what there is.
+help: ## List the targets.
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST)
 
 setup: $(STAMPS)/python ## Install what is missing: apt packages, a virtual environment.
@@ -22,9 +22,16 @@ setup: $(STAMPS)/python ## Install what is missing: apt packages, a virtual envi
 run: $(STAMPS)/python ## Build a monitor and prove it under nested Xen: intact, tampered, intact.
 	@$(BIN)/tinyvmi-build lab run
 
+check: $(STAMPS)/python ## Run the unit tests and the linters: seconds; no network, no compiler.
+	@$(BIN)/pytest -q -n 2 tests/unit $(ARGS)
+
+# Two processes: the tests of a lab share it, and those of the other tiers run beside them.
 test: $(STAMPS)/python $(STAMPS)/apt-test ## Run all tests; the last line counts them.
-	@$(BIN)/ruff check .
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+
+format: $(STAMPS)/python ## Format C and Python as `make check` wants them.
+	@$(BIN)/ruff check --quiet --fix . && $(BIN)/ruff format --quiet .
+	@$(BIN)/python -m tests.unit.test_style format
 
 flask: $(STAMPS)/python $(STAMPS)/apt-test ## Run all tests of FLASK mode, every change of registers and PV guests included.
 	@$(BIN)/pytest --long tests/lab/flask $(ARGS)
@@ -44,10 +51,6 @@ discovery: $(STAMPS)/python ## Measure in the lab how fast a kernel is found and
 xens: $(STAMPS)/python ## As `make run`, with every tamper, on each Xen that the lab knows: 4.14, 4.17, 4.20.
 	@for suite in bullseye bookworm trixie; do \
 	    $(BIN)/tinyvmi-build lab run --xen-suite $$suite --scenario first-light --scenario tampers || exit; done
-
-lint: $(STAMPS)/python ## Check style and types.
-	@$(BIN)/ruff check .
-	@$(BIN)/mypy
 
 clean: ## Remove the virtual environment and all build output (not the cache: `tinyvmi-build clean --cache`).
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis

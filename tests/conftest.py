@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tinyvmi_build.progress import Progress
+from tinyvmi_build.timeouts import calibrate, scale
 
 settings.register_profile(
     "tinyvmi", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
@@ -17,6 +18,7 @@ settings.register_profile(
 settings.load_profile("tinyvmi")
 
 _XEN_TIERS = ("tests/smoke/", "tests/lab/")
+_SHARED = ("tests/lab/flask/", "tests/lab/", "tests/smoke/")  # whose tests share a lab, an image
 _OPTIONAL = "TINYVMI_MINIOS_TREE names no tree"  # the one reason to skip that hides no missing lab
 _outcomes: dict[str, str] = {}  # test → its worst outcome over set-up, call and tear-down
 _ORDER = ["passed", "skipped", "failed"]
@@ -32,8 +34,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="run the tests marked `long`, too")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Measure this machine, so that time limits suit it; doubled, as others may come to use it."""
+    calibrate(least=2)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"emulation timeout scale: {scale():.1f}"
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is marked `long`: more of what other tests show already."""
+    """Leave out what is marked `long`: more of what other tests show already.
+
+    With `-n` and `--dist loadgroup` the tests of a lab, which share it, stay in one process; others by file.
+    """
+    for item in items:
+        tier = next((tier for tier in _SHARED if item.nodeid.startswith(tier)), None)
+        item.add_marker(pytest.mark.xdist_group(tier or item.nodeid.partition("::")[0]))
     if config.getoption("--long"):
         return
     left_out = [item for item in items if item.get_closest_marker("long")]
@@ -81,6 +98,8 @@ def pytest_collectreport(report: pytest.CollectReport) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """In continuous integration a skipped lab is a failure: nothing was proven."""
+    if hasattr(session.config, "workerinput"):
+        return  # the process that started this one counts
     skipped = [
         test
         for test, outcome in _outcomes.items()
@@ -93,6 +112,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """The last line of all."""
-    if not config.option.collectonly:
+    if not config.option.collectonly and not hasattr(config, "workerinput"):
         counts = {outcome: sum(o == outcome for o in _outcomes.values()) for outcome in _ORDER}
         print(f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped")

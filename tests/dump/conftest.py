@@ -21,6 +21,7 @@ from tinyvmi_build.lab.machine.packages import fetch_kernel
 from tinyvmi_build.profile.build import Wanted, build
 from tinyvmi_build.profile.profile import KernelProfile
 from tinyvmi_build.records.collector import Collector
+from tinyvmi_build.timeouts import timeout
 
 NONCE = "0123456789abcdef"
 #: The kernels whose memory is judged here: (metapackage, suite).
@@ -89,7 +90,9 @@ class Memory:
 
 
 def run_checker(checker: Path, path: Path) -> Checked:
-    done = subprocess.run([str(checker), str(path), NONCE], capture_output=True, timeout=300, check=False)
+    done = subprocess.run(
+        [str(checker), str(path), NONCE], capture_output=True, timeout=timeout(300), check=False
+    )
     # A sanitizer or a signal would show here, whatever the verdict.
     assert done.returncode >= 0 and not done.stderr, done.stderr.decode(errors="replace")
     collector = Collector(NONCE)

@@ -17,6 +17,7 @@ from tinyvmi_build.kernel.package import read_kernel
 from tinyvmi_build.lab.machine.direct import raw_dump
 from tinyvmi_build.lab.machine.packages import fetch_kernel
 from tinyvmi_build.profile.profile import KernelProfile
+from tinyvmi_build.timeouts import timeout
 
 STEP = 2 << 20
 HUGE = 8192  # MiB: of a guest whose kernel lies above 4 GiB
@@ -175,7 +176,7 @@ def test_above_4_gib_in_96_gib_with_holes(subject: Subject, tmp_path: Path) -> N
         (tmp_path / "map").write_text(lines)
         argv = [str(subject.checker), "--map", str(tmp_path / "map"), str(live.memory), NONCE]
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=300, check=False)
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout(300), check=False)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == 0, done.stdout
     kernel = next(line for line in done.stdout.splitlines() if '"type":"kernel"' in line)

@@ -22,11 +22,12 @@ from tinyvmi_build.lab.machine.direct import raw_dump
 from tinyvmi_build.lab.machine.packages import fetch_kernel
 from tinyvmi_build.profile.build import build
 from tinyvmi_build.profile.profile import KernelProfile, ProfileFile
+from tinyvmi_build.timeouts import timeout
 
 
 def check(*words: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "tinyvmi_build", "-q", "check", *map(str, words)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout(300), check=False)
     assert "internal error" not in done.stderr, done.stderr
     return done
 

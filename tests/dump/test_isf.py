@@ -21,6 +21,7 @@ from tests.unit.dump import booted
 from tests.unit.dump.reader import Reader
 from tinyvmi_build.lab.machine.packages import fetch_kernel
 from tinyvmi_build.profile.isf import save_isf
+from tinyvmi_build.timeouts import timeout
 
 MASK = (1 << 48) - 1  # Volatility shows addresses without their sign
 MODULES = ["dummy", "veth"]
@@ -88,7 +89,7 @@ def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         env={**os.environ, "XDG_CACHE_HOME": str(folder / "cache")},
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=timeout(600),
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]

@@ -24,6 +24,7 @@ from tinyvmi_build.checks.tamper import Change, changes
 from tinyvmi_build.lab.machine.direct import raw_dump
 from tinyvmi_build.lab.machine.packages import fetch_kernel
 from tinyvmi_build.records.collector import Collector
+from tinyvmi_build.timeouts import timeout
 
 GIB = 1 << 30
 PRESENT, WRITABLE, LEAF = 1, 2, 0x80
@@ -86,7 +87,7 @@ class Shaped:
         """Judge it; `frames`: which there are (--map), all by default."""
         self._map.write_text(frames or self._live.map())
         argv = [str(self._checker), "--map", str(self._map), str(self._live.memory), NONCE]
-        done = subprocess.run(argv, capture_output=True, timeout=300, check=False)
+        done = subprocess.run(argv, capture_output=True, timeout=timeout(300), check=False)
         assert done.returncode >= 0 and not done.stderr, done.stderr
         collector, records = Collector(NONCE), []
         for line in done.stdout.splitlines():

@@ -14,6 +14,7 @@ from tinyvmi_build.config.load import load
 from tinyvmi_build.image.build import build_host_checker
 from tinyvmi_build.profile.profile import ProfileFile
 from tinyvmi_build.records.collector import Collector
+from tinyvmi_build.timeouts import timeout
 
 SMEP, SMAP, UMIP = 1 << 20, 1 << 21, 1 << 11
 
@@ -31,7 +32,7 @@ class Machine:
         lines = [f"{i} {name} {value:x}\n" for i, v in enumerate(vcpus) for name, value in v.items()]
         self.file.write_text("".join(lines))
         command = [str(self.checker), "--registers", str(self.file), str(self.memory.path), NONCE]
-        done = subprocess.run(command, capture_output=True, timeout=300, check=False)
+        done = subprocess.run(command, capture_output=True, timeout=timeout(300), check=False)
         assert not done.stderr, done.stderr
         collector = Collector(NONCE)
         self.findings = []
@@ -174,7 +175,7 @@ def test_an_offline_processor_is_not_compared(machine: Machine) -> None:
 
 def test_without_registers(machine: Machine) -> None:
     command = [str(machine.checker), str(machine.memory.path), NONCE]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout(300), check=False)
     assert done.returncode == 3
     assert "no registers: this monitor may not read them" in done.stdout
 

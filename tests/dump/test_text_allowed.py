@@ -17,6 +17,7 @@ from tests.dump.text_subject import TextSubject
 from tinyvmi_build.checks.text.regions import Kind
 from tinyvmi_build.checks.text.tamper import branch
 from tinyvmi_build.lab.machine.direct import raw_dump
+from tinyvmi_build.timeouts import timeout
 
 ALL = ("kprobes", "bpf", "livepatch")
 _BPF = "bpf fentry vfs_read & bpf fentry vfs_write & bpf xdp & sleep 4; "
@@ -136,7 +137,7 @@ def test_hostile_probes_end(probed: Traced) -> None:
         begin = time.monotonic()
         with probed.changed((where, struct.pack("<Q", value))) as checked:
             assert checked.exit in (0, 3, 5), name
-        assert time.monotonic() - begin < 20, name
+        assert time.monotonic() - begin < timeout(20), name
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import time
@@ -23,7 +22,7 @@ from tinyvmi_build.lab.runner import monitor_files
 from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.lab.target import FILES as TARGET
 from tinyvmi_build.lab.target import Target, domid_of
-from tinyvmi_build.timeouts import VARIABLE, timeout
+from tinyvmi_build.timeouts import VARIABLE, scale, timeout
 
 NAME = "life"  # of the target
 FOLDER = "/lab/life"  # in dom0: another kernel, and an initramfs that can start it
@@ -113,7 +112,7 @@ class Follower:
             "--json",
             *options,
         ]
-        self._remote = lab.spawn(["env", f"{VARIABLE}={os.environ.get(VARIABLE, '1')}", *argv])
+        self._remote = lab.spawn(["env", f"{VARIABLE}={scale():.2f}", *argv])
         self.events: list[dict[str, Any]] = []
         self.said: list[str] = []
         self.status: int | None = None

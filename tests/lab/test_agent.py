@@ -9,6 +9,7 @@ import pytest
 
 from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.lab.session import Lab
+from tinyvmi_build.timeouts import timeout
 
 
 def test_output_errors_and_status_come_back(lab: Lab) -> None:
@@ -26,17 +27,17 @@ def test_lines_come_while_the_command_runs(lab: Lab) -> None:
 
 
 def test_several_at_once(lab: Lab) -> None:
-    start = time.monotonic()
-    slow = lab.spawn(["sh", "-c", "sleep 5; echo slow"])
+    start, seconds = time.monotonic(), round(timeout(5))
+    slow = lab.spawn(["sh", "-c", f"sleep {seconds}; echo slow"])
     assert lab.run(["echo", "quick"]).out == "quick\n"
-    assert time.monotonic() - start < 5
-    assert slow.wait(30).out == "slow\n"
+    assert time.monotonic() - start < seconds
+    assert slow.wait(30 + seconds).out == "slow\n"
 
 
 def test_a_command_that_takes_too_long_is_killed(lab: Lab) -> None:
     with pytest.raises(TimeoutError):
         lab.run(["sleep", "98765"], seconds=1)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + timeout(20)
     while "98765" in lab.run(["ps"]).out:
         assert time.monotonic() < deadline
 

@@ -10,6 +10,7 @@ import pytest
 
 from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.lab.machine.qemu import BINARY, Qemu
+from tinyvmi_build.timeouts import timeout
 
 MACHINE = ["-machine", "pc", "-m", "16", "-S"]
 pytestmark = pytest.mark.skipif(shutil.which(BINARY) is None, reason=f"{BINARY} is missing")
@@ -32,7 +33,7 @@ def test_start_ask_stop(tmp_path: Path) -> None:
 def test_what_qemu_says_is_kept(tmp_path: Path) -> None:
     qemu = Qemu(["-machine", "no-such-machine"], tmp_path)
     qemu.start()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + timeout(20)
     while qemu.alive and time.monotonic() < deadline:
         time.sleep(0.05)
     qemu.stop()
@@ -52,7 +53,7 @@ def test_qemu_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + timeout(20)
     while running(pid) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not running(pid)

@@ -52,9 +52,13 @@ def test_mypy() -> None:
     lint("mypy")
 
 
+def formatted_c() -> list[str]:
+    """The C that clang-format formats."""
+    return [path for path in files("*.c", "*.h") if not path.startswith((*_UNFORMATTED, *_NOT_YET))]
+
+
 def test_clang_format() -> None:
-    c = [path for path in files("*.c", "*.h") if not path.startswith((*_UNFORMATTED, *_NOT_YET))]
-    lint("clang-format", "--dry-run", "--Werror", *c)
+    lint("clang-format", "--dry-run", "--Werror", *formatted_c())
 
 
 def test_codespell() -> None:
@@ -76,3 +80,7 @@ def test_a_linter_that_finds_something_fails(name: str, tmp_path: Path) -> None:
     tool = ("clang-format", "--dry-run", "--Werror") if name.endswith(".c") else ("ruff", "check")
     with pytest.raises(AssertionError):
         lint(*tool, str(wrong))
+
+
+if __name__ == "__main__" and sys.argv[1:] == ["format"]:
+    lint("clang-format", "-i", *formatted_c())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +22,7 @@ from tinyvmi_build.lab.session import AVX2_CPU, PLAIN_CPU, Lab
 from tinyvmi_build.lab.target import Target
 from tinyvmi_build.profile.profile import ProfileFile
 from tinyvmi_build.progress import Progress
-from tinyvmi_build.timeouts import VARIABLE, timeout
+from tinyvmi_build.timeouts import VARIABLE, scale, timeout
 
 MONITOR = "/lab/monitor"
 DOM0 = "/lab/tinyvmi-dom0"
@@ -130,7 +129,7 @@ def inside(lab: Lab, plan: Plan) -> Told:
     lab.agent.put(_PLAN, plan.text().encode())
     told = Told()
     errors: list[str] = []
-    factor = f"{VARIABLE}={os.environ.get(VARIABLE, '1')}"
+    factor = f"{VARIABLE}={scale():.2f}"
     remote = lab.spawn(["env", factor, "python3", "-m", "tinyvmi_build.bench.dom0_side", _PLAN])
     deadline = time.monotonic() + timeout(_ROUND_S * (plan.rounds + 1))
     while True:

@@ -92,7 +92,9 @@ def run_(
     from tinyvmi_build.lab.project import loaded_project
     from tinyvmi_build.lab.runner import run
     from tinyvmi_build.lab.scenario import scenario
+    from tinyvmi_build.timeouts import calibrate
 
+    progress.note(f"emulation timeout scale: {calibrate():.1f}")
     chosen = [scenario(name) for name in names or ("first-light",)]
     if xsm:
         sets = ("privilege.mode=flask", "privilege.vcpu_context=true", *sets)
@@ -143,7 +145,9 @@ def shell(progress: Progress, kvm: bool, xen_suite: str, project: Path | None, s
     from tinyvmi_build.lab.session import Lab
     from tinyvmi_build.lab.shell import attach
     from tinyvmi_build.render.plan import seclabel
+    from tinyvmi_build.timeouts import calibrate
 
+    calibrate()
     loaded = loaded_project(project, sets, progress)
     built = build_monitor(loaded, progress)
     files = monitor_files(built)

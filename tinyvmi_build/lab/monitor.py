@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import time
@@ -27,7 +26,7 @@ from tinyvmi_build.records.events import (
 from tinyvmi_build.records.protocol import Broken, Record, Text
 from tinyvmi_build.records.verdict import Verdict
 from tinyvmi_build.report.reporter import Reporter
-from tinyvmi_build.timeouts import VARIABLE, timeout
+from tinyvmi_build.timeouts import VARIABLE, scale, timeout
 
 if TYPE_CHECKING:
     from tinyvmi_build.lab.session import Lab
@@ -68,7 +67,7 @@ class Monitor:
         self._lab = lab
         self._log = f"/var/log/xen/console/guest-{domain}.log"
         lab.run(["rm", "-f", self._log])  # an earlier monitor's scans are not this one's
-        self._remote = lab.spawn(["env", f"{VARIABLE}={os.environ.get(VARIABLE, '1')}", *launch])
+        self._remote = lab.spawn(["env", f"{VARIABLE}={scale():.2f}", *launch])
         self._errors: list[str] = []
 
     def until(self, condition: Callable[[Event], T | None], seconds: float, what: str) -> T:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from tinyvmi_build.lab.target import Target, domid_of
 from tinyvmi_build.profile.profile import ProfileFile
 from tinyvmi_build.render.plan import artifact, seclabel
 from tinyvmi_build.report.terminal import Terminal
-from tinyvmi_build.timeouts import VARIABLE
+from tinyvmi_build.timeouts import VARIABLE, scale
 
 
 def test_xen_enforces_the_policy(flask_lab: Lab) -> None:
@@ -109,7 +108,7 @@ def test_plain_xl_create_is_enough(flask_lab: Lab, target: Target, bare: Loaded)
 @pytest.mark.long
 def test_a_target_of_another_label(flask_lab: Lab, target: Target) -> None:
     """The label is the privilege: over a guest that has another one there is none."""
-    patient = ["env", f"{VARIABLE}={os.environ.get(VARIABLE, '1')}"]
+    patient = ["env", f"{VARIABLE}={scale():.2f}"]
     launch = ["tinyvmi-build", "launch", BARE, "--target", target.name, "--scans", "1"]
     result = flask_lab.run([*patient, *launch], 180)
     assert (result.status, "does not let this domain read the target" in result.out) == (4, True), result

@@ -32,13 +32,13 @@ def outcome(tmp_path, monkeypatch):
     shutil.copy(TESTS / "conftest.py", tmp_path / "tests" / "conftest.py")
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
 
-    def go(place: str, text: str, ci: str = "") -> tuple[int, str, str]:
+    def go(place: str, text: str, ci: str = "", *more: str) -> tuple[int, str, str]:
         monkeypatch.setenv("CI", ci)
         (tmp_path / "tests" / "test_other.py").write_text("def test_other(): pass\n")
         path = tmp_path / "tests" / place / "test_x.py"
         path.parent.mkdir()
         path.write_text(text)
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests"]
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *more, "tests"]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
         return done.returncode, done.stdout.splitlines()[-1], done.stdout
 
@@ -60,6 +60,14 @@ def test_in_ci_a_skipped_lab_fails(outcome, place, text):
     assert status == 1
     assert last.endswith("0 failed, 1 skipped")
     assert "error: CI=true and 1 tests of the Xen tiers were skipped" in output
+
+
+@pytest.mark.parametrize("text", [SKIPS, MODULE_SKIPS])
+def test_in_ci_a_skipped_lab_fails_in_several_processes_too(outcome, text):
+    status, last, output = outcome("lab", text, "true", "-n2", "--dist", "loadgroup")
+    assert status == 1
+    assert last.endswith("0 failed, 1 skipped")
+    assert output.count("error: CI=true and 1 tests of the Xen tiers were skipped") == 1
 
 
 def test_elsewhere_skips_are_skips(outcome):

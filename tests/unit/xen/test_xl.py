@@ -6,8 +6,7 @@ import pytest
 
 from tests.unit.xen.test_folder import folder  # noqa: F401
 from tinyvmi_build.cli.main import run
-from tinyvmi_build.errors import MissingEnvironmentError, UsageError
-from tinyvmi_build.timeouts import timeout
+from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.xen import xl
 from tinyvmi_build.xen.privilege import find_library
 
@@ -69,18 +68,6 @@ def test_tools_and_libraries_that_are_missing() -> None:
         xl.find_tool("no-such-tool")
     with pytest.raises(MissingEnvironmentError, match="libnothing is missing"):
         find_library("libnothing")
-
-
-@pytest.mark.parametrize("text", ["", "x", "0", "-1", "nan", "inf"])
-def test_a_bad_factor(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    monkeypatch.setenv("TINYVMI_TIMEOUT_FACTOR", text)
-    with pytest.raises(UsageError, match="TINYVMI_TIMEOUT_FACTOR"):
-        timeout(1)
-
-
-def test_a_good_factor(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TINYVMI_TIMEOUT_FACTOR", "2.5")
-    assert timeout(4) == 10
 
 
 @pytest.mark.parametrize("period", ["", "1d", "5 ms ago", "9ms", "25h"])
