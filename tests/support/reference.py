@@ -22,7 +22,14 @@ PART = re.compile(r"(<!-- generated: ([a-z-]+) -->\n)(.*?)(<!-- end -->)", re.DO
 
 def pages() -> list[Path]:
     """Every page of the repository that a person reads and that may have generated parts."""
-    top = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGES.md")]
+    names = (
+        "README.md",
+        "CONTRIBUTING.md",
+        "CHANGES.md",
+        "minios_app/kernel/README.md",
+        "xen-configs/README.md",
+    )
+    top = [ROOT / name for name in names]
     return [*top, *sorted((ROOT / "docs").rglob("*.md"))]
 
 

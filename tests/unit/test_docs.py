@@ -125,6 +125,25 @@ def test_files_that_it_names_exist(page):
     assert not [name for name in sorted(named) if not (ROOT / name).exists()]
 
 
+@cache
+def sources(folder: str) -> str:
+    """All source files below `folder`, one after the other."""
+    paths = sorted(path for pattern in _SOURCES for path in (ROOT / folder).rglob(pattern))
+    return "\n".join(path.read_text("utf-8") for path in paths)
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=ids)
+def test_names_of_the_code_exist(page):
+    if page.name == "CHANGES.md":
+        return
+    spans = {match[0] for match in _SPAN.finditer(_FENCE.sub("", by_hand(page.read_text("utf-8"))))}
+    of_c = {name for span in spans for name in re.findall(r"\b(?:tv|TV)_[a-zA-Z_]\w+", span)}
+    variables = {name for span in spans for name in re.findall(r"\bTINYVMI_[A-Z]+\b(?!__)", span)}
+    assert not [name for name in sorted(of_c) if not re.search(rf"\b{name}\b", sources("minios_app"))]
+    everywhere = sources("tinyvmi_build") + sources("tests")
+    assert not [name for name in sorted(variables) if name not in everywhere]
+
+
 def test_pages_that_the_code_cites_exist():
     cited = {}
     for folder in ("tinyvmi_build", "minios_app", "templates", "toolchain", "tests", "."):
