@@ -20,10 +20,12 @@ from pathlib import Path
 
 from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.lab.machine.apt import Apt
+from tinyvmi_build.lab.machine.links import confine
 from tinyvmi_build.paths import cache_dir
 from tinyvmi_build.progress import Progress
 
 SUITE = "bookworm"
+_LAYOUT = "links confined\n"  # of unpacked folders: those of other versions of this tool are made anew
 #: Suites whose Xen the lab can boot, and its version: it names packages and the private library folder.
 XEN_VERSIONS = {"bullseye": "4.14", "bookworm": "4.17", "trixie": "4.20"}
 
@@ -104,8 +106,11 @@ def extract(archive: tarfile.TarFile, into: Path, members: list[tarfile.TarInfo]
 
 
 def unpack(debs: Iterable[Path], into: Path) -> Path:
-    """Unpack `debs` over one another into `into`, unless the same ones lie there already; returns `into`."""
-    listing = "".join(f"{deb.name} {deb.stat().st_size}\n" for deb in debs)
+    """Unpack `debs` over one another into `into`, unless the same ones lie there already; returns `into`.
+
+    Links lead to where they would if `into` were the root of a machine.
+    """
+    listing = _LAYOUT + "".join(f"{deb.name} {deb.stat().st_size}\n" for deb in debs)
     into.parent.mkdir(parents=True, exist_ok=True)
     stamp = into / ".packages"
     with _locked(into.parent):
@@ -121,6 +126,7 @@ def unpack(debs: Iterable[Path], into: Path) -> Path:
                     raise MissingEnvironmentError(
                         f"cannot unpack {deb}: {result.stderr.strip()}", hint="delete that file and try again"
                     )
+            confine(fresh)
             (fresh / ".packages").write_text(listing)
             if into.exists():
                 shutil.rmtree(into)
