@@ -28,7 +28,7 @@ _FILES = (
 _ENVIRONMENT = (
     ("TINYVMI_CACHE", "The folder of the cache."),
     ("TINYVMI_TABLE__KEY", "Sets a key of the configuration, e.g. TINYVMI_MONITOR__PERIOD=2s."),
-    ("TINYVMI_TIMEOUT_FACTOR", "Multiplies every time limit."),
+    ("TINYVMI_TIMEOUT_FACTOR", "A fixed factor for every time limit."),
     ("TINYVMI_TRACEBACK", "If set, an internal error prints its traceback."),
 )
 
