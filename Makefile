@@ -85,8 +85,6 @@ for name in $(1); do \
 done; \
 if [ -n "$$missing" ]; then \
     if [ "$$(id -u)" != 0 ]; then echo "error: needs root to install:$$missing" >&2; exit 4; fi; \
-    $(call timed,apt packages:$$missing,\
-        export DEBIAN_FRONTEND=noninteractive; apt-get update -qq; \
-        apt-get install -qq -y --no-install-recommends $$missing >/dev/null); \
+    $(call timed,apt packages:$$missing,toolchain/apt-install.sh $$missing); \
 fi
 endef

@@ -1,15 +1,21 @@
 from __future__ import annotations
 
 import gzip
+import io
 import lzma
 import subprocess
+import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.lab.guest.modules import in_order
-from tinyvmi_build.lab.machine.packages import parts_of, unpack, vmlinuz_of
+from tinyvmi_build.lab.machine.packages import _locked, parts_of, unpack, vmlinuz_of
+from tinyvmi_build.progress import Progress
+from tinyvmi_build.timeouts import timeout
 
 
 def deb(folder: Path, name: str, files: dict[str, str]) -> Path:
@@ -78,3 +84,31 @@ def test_modules_come_behind_what_they_need(tmp_path: Path) -> None:
     assert list(in_order(tmp_path, ["other?", "base?"])) == ["base"]
     with pytest.raises(MissingEnvironmentError, match="has no module other"):
         in_order(tmp_path, ["other"])
+
+
+def test_who_holds_the_lock_is_named(tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib; from tinyvmi_build.lab.machine.packages import _locked\n"
+        "from tinyvmi_build.progress import Progress\n"
+        "with _locked(pathlib.Path(sys.argv[1]), Progress()): print('held', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdin is not None and other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        heard, entered = io.StringIO(), threading.Event()
+
+        def wait() -> None:
+            with _locked(tmp_path, Progress(heard)):
+                entered.set()
+
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        deadline = time.monotonic() + timeout(20)
+        while not heard.getvalue() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert f"{tmp_path} is in use by process {other.pid} ({sys.executable} -c" in heard.getvalue()
+        assert not entered.is_set()
+        other.stdin.close()
+        waiting.join(timeout(20))
+        assert entered.is_set()

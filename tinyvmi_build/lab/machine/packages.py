@@ -17,6 +17,7 @@ import tarfile
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TextIO
 
 from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.lab.machine.apt import Apt
@@ -40,7 +41,7 @@ def fetch_packages(
     progress = progress or Progress()
     wanted = list(dict.fromkeys(names))
     store = cache_dir("packages", suite)
-    with _locked(store):
+    with _locked(store, progress):
         apt = Apt(suite, progress)
         trouble = apt.update()
         if trouble:
@@ -55,7 +56,7 @@ def fetch_source(name: str, suite: str = SUITE, progress: Progress | None = None
     """
     progress = progress or Progress()
     store = cache_dir("sources", suite, name)
-    with _locked(store):
+    with _locked(store, progress):
         found = sorted(store.glob(f"{name}_*.orig.tar.*"))
         if not found:
             apt = Apt(suite, progress, sources=True)
@@ -78,7 +79,7 @@ def fetch_kernel(
     store = cache_dir("packages", suite)
     memory = store / f"{metapackage}.last"
     try:
-        with _locked(store):
+        with _locked(store, progress):
             apt = Apt(suite, progress)
             trouble = apt.update()
             if trouble:
@@ -113,7 +114,7 @@ def unpack(debs: Iterable[Path], into: Path) -> Path:
     listing = _LAYOUT + "".join(f"{deb.name} {deb.stat().st_size}\n" for deb in debs)
     into.parent.mkdir(parents=True, exist_ok=True)
     stamp = into / ".packages"
-    with _locked(into.parent):
+    with _locked(into.parent, Progress()):
         if stamp.exists() and stamp.read_text() == listing:
             return into
         fresh = Path(tempfile.mkdtemp(prefix=f"{into.name}.", dir=into.parent))
@@ -237,7 +238,26 @@ def _complete(path: Path, size: int) -> bool:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    with open(folder / ".lock", "w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+def _locked(folder: Path, progress: Progress) -> Iterator[None]:
+    """Hold the folder's lock; while another process has it, name that process and wait."""
+    with open(folder / ".lock", "a+") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress.note(f"{folder} is in use by {_holder(handle)}; waiting")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        handle.truncate(0)
+        handle.write(f"{os.getpid()}\n")
+        handle.flush()
         yield
+
+
+def _holder(lock: TextIO) -> str:
+    """The process that wrote its number into `lock` when it took it."""
+    lock.seek(0)
+    pid = lock.read(32).strip()
+    try:
+        words = Path("/proc", str(int(pid)), "cmdline").read_bytes().decode(errors="replace").split("\0")
+    except (OSError, ValueError):
+        return f"process {pid or 'unknown'}"
+    return f"process {pid} ({' '.join(words).strip()[:80]})"
