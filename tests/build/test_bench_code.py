@@ -1,11 +1,11 @@
-"""Whose code an image's is, of an image made of three small objects."""
+"""The parts of an image that is made of three small objects."""
 
 from __future__ import annotations
 
 import subprocess
 from pathlib import Path
 
-from tinyvmi_build.bench.code import code_by_room
+from tinyvmi_build.bench.code import code_by_part
 
 #: Each has a function of its own of the same name, in a file of another name.
 SOURCES = {
@@ -15,7 +15,7 @@ SOURCES = {
 }
 
 
-def test_functions_count_for_the_room_of_their_object(tmp_path: Path) -> None:
+def test_functions_count_for_the_part_of_their_object(tmp_path: Path) -> None:
     objects = []
     for name, text in SOURCES.items():
         source = tmp_path / "src" / name
@@ -28,8 +28,8 @@ def test_functions_count_for_the_room_of_their_object(tmp_path: Path) -> None:
     subprocess.run(["gcc", "-nostdlib", "-no-pie", "-Wl,-estart", *objects, "-o", image], check=True)
     listed = subprocess.run(["nm", "-S", *objects], capture_output=True, text=True, check=True).stdout
     sizes = {
-        room: sum(int(line.split()[1], 16) for line in part.splitlines() if " T " in line.upper())
-        for room, part in zip(("base", "monitor", "generated"), listed.strip().split("\n\n"), strict=True)
+        part: sum(int(line.split()[1], 16) for line in listing.splitlines() if " T " in line.upper())
+        for part, listing in zip(("base", "monitor", "generated"), listed.strip().split("\n\n"), strict=True)
     }
-    assert code_by_room(image, tmp_path / "obj") == sizes
+    assert code_by_part(image, tmp_path / "obj") == sizes
     assert all(sizes.values())

@@ -1,4 +1,4 @@
-"""What a machine lacks is named at once; an image says which toolchain made it."""
+"""What a machine lacks is named at once; an image names the toolchain that made it."""
 
 from pathlib import Path
 

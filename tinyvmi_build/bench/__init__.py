@@ -1,5 +1,5 @@
 """Measurements: the monitor beside the best that dom0 can do, in one boot.
 
-`inside` and what it imports run in dom0 (standard library only, as all that does); the rest on
+`dom0_side`, `dom0_latency` and what they import run in dom0, by the standard library alone.  All else runs on
 the machine where `tinyvmi-build bench` was called, which with --host is that dom0.
 """

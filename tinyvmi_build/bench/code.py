@@ -1,4 +1,4 @@
-"""Whose code an image's is: the base's, the monitor's, what was generated; in bytes of machine code."""
+"""How much of an image's machine code is the built-in kernel's, the monitor's, generated; in bytes."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from tinyvmi_build.elf.reader import SHN_UNDEF, STT_FILE, Elf, elf_errors
 BASE, MONITOR, GENERATED = "base", "monitor", "generated"
 
 
-def code_by_room(image: Path, objects: Path) -> dict[str, int]:
-    """Room → bytes of functions in the ELF `image`, which was linked from the objects below `objects`.
+def code_by_part(image: Path, objects: Path) -> dict[str, int]:
+    """Part → bytes of functions in the ELF `image`, which was linked from the objects below `objects`.
 
-    A function is its object's; one that is local is known by its file's name, too.
+    A function belongs to its object; a local one is identified by its file's name, too.
     """
-    rooms: dict[tuple[str, str], str] = {}
+    parts: dict[tuple[str, str], str] = {}
     for path in sorted(objects.rglob("*.o")):
-        room = _room(path)
+        part = _part(path)
         for key, _ in _functions(path):
-            rooms[key] = room
+            parts[key] = part
     sizes = dict.fromkeys((BASE, MONITOR, GENERATED), 0)
     for key, size in _functions(image):
-        if key in rooms:  # the table of symbols is no object's
-            sizes[rooms[key]] += size
+        if key in parts:  # the table of symbols is in no object
+            sizes[parts[key]] += size
     return sizes
 
 
-def _room(path: Path) -> str:
+def _part(path: Path) -> str:
     if "libbase.a.p" in path.parts:
         return BASE
     return GENERATED if "generated_" in path.name else MONITOR

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import jinja2
 
+from tinyvmi_build.bench.figures import LATER, MAPPING, PARTS, WHOLE, pick
 from tinyvmi_build.bench.plan import DIGESTS, MONITOR
 from tinyvmi_build.bench.report import FOOT, NAMES, amount, tables, unit
 from tinyvmi_build.bench.result import CLOCKS, Result, Run
-from tinyvmi_build.bench.samples import LATER, MAPPING, PARTS, WHOLE, pick
 from tinyvmi_build.bench.statistics import less
 from tinyvmi_build.paths import data_dir
 
@@ -29,7 +29,7 @@ def document(result: Result, plot: str | None) -> str:
 
 
 def _gains(run: Run) -> list[str]:
-    """The monitor's against a dom0 that works page by page, as the thesis compares."""
+    """How much less the monitor takes than a dom0 that maps page by page, as the thesis compares."""
     found = []
     for phase, what in ((MAPPING, "mapping alone"), (WHOLE, "the whole check of text and rodata")):
         ours = pick(run.figures, MONITOR, _SHOWN, LATER, phase)
@@ -63,7 +63,7 @@ class Panel:
 
 
 def plot(result: Result) -> str:
-    """SVG: one panel a run: text + rodata, in phases, of each who was compared."""
+    """SVG: one panel a run: text + rodata, in phases, of all who were compared."""
     panels, y = [], 20
     for run, way in ((run, way) for run in result.runs for way in ("", DIGESTS)):
         panel = _panel(run, y, way)

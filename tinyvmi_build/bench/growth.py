@@ -5,14 +5,12 @@ from __future__ import annotations
 import re
 import tempfile
 from pathlib import Path
-from typing import Any
 
-from tinyvmi_build.bench.lab import MONITOR, inside
-from tinyvmi_build.bench.lab_measurements import Extra
+from tinyvmi_build.bench.figures import figures, pick
+from tinyvmi_build.bench.lab import MONITOR, LabMeasurement, measure_in_dom0
 from tinyvmi_build.bench.plan import MONITOR as MONITOR_NAME
 from tinyvmi_build.bench.plan import Plan
-from tinyvmi_build.bench.result import ICOUNT, Run
-from tinyvmi_build.bench.samples import Told, figures, pick
+from tinyvmi_build.bench.result import ICOUNT, Growth, Run
 from tinyvmi_build.errors import TinyVMIError
 from tinyvmi_build.image.build import build_monitor
 from tinyvmi_build.lab.machine.packages import fetch_kernel
@@ -28,63 +26,68 @@ _TASKS = 250
 _LARGER = "linux-image-amd64"
 
 
-def growth(profiles: ProfileFile, progress: Progress) -> Extra:
-    """The monitor alone: the target as it is, with more tasks, more modules; another with more memory."""
-
+def growth(profiles: ProfileFile, progress: Progress) -> LabMeasurement:
+    """Measure the monitor alone over the target as it is, with more tasks, more modules, more memory."""
     kernel = profiles.kernels[0]
 
     def measure(lab: Lab, target: Target, run: Run) -> None:
         with progress.step("growth with tasks, modules, memory"):
-            _grown(lab, target, run, kernel, "as it is: 256 MiB, " + _counts(target))
+            _measure(lab, target, run, kernel, "as it is: 256 MiB, " + _counts(target))
             target.run(
                 f"i=0; while [ $i -lt {_TASKS} ]; do sleep 100000 </dev/null >/dev/null 2>&1 &"
                 " i=$((i+1)); done"
             ).check()
-            _grown(lab, target, run, kernel, "more tasks: " + _counts(target))
+            _measure(lab, target, run, kernel, "more tasks: " + _counts(target))
             target.run(f"for m in /{LATER_FOLDER}/*.ko; do insmod $m; done >/dev/null 2>&1", 120)
-            _grown(lab, target, run, kernel, "more modules, too: " + _counts(target))
+            _measure(lab, target, run, kernel, "more modules, too: " + _counts(target))
             try:
                 large = lab.create_target("large", memory_mib=512)
             except TinyVMIError as error:
                 run.failed.append(f"a target of 512 MiB: {error.message}")
                 return
-            _grown(lab, large, run, kernel, "512 MiB, " + _counts(large))
+            _measure(lab, large, run, kernel, "512 MiB, " + _counts(large))
             large.destroy()
 
     return measure
 
 
 def _counts(target: Target) -> str:
-    said = target.run("ls -d /proc/[0-9]* | wc -l; wc -l < /proc/modules").check().out
-    tasks, modules = re.findall(r"^\s*(\d+)\s*$", said, re.MULTILINE)[:2]
+    printed = target.run("ls -d /proc/[0-9]* | wc -l; wc -l < /proc/modules").check().out
+    tasks, modules = re.findall(r"^\s*(\d+)\s*$", printed, re.MULTILINE)[:2]
     return f"{tasks} tasks, {modules} modules"
 
 
-def _grown(lab: Lab, target: Target, run: Run, kernel: KernelProfile, what: str) -> None:
-    told: Told = inside(lab, Plan(target.name, MONITOR, rounds=1, scans=4))
-    found = figures(told)
-    cells: dict[str, Any] = {"what": what, "verdicts": sorted(told.verdicts)}
-    for key, group in (("text_rodata_ns", "text + rodata"), ("all_ns", "all checks")):
-        figure = pick(found, MONITOR_NAME, group)
-        if figure is None:
-            run.failed.append(f"growth, {what}: {'; '.join(told.failed) or 'not measured'}")
-            return
-        cells[key] = figure.ns.median
-        cells["pages"] = cells.get("pages") or figure.pages
-    each = pick(found, MONITOR_NAME, "modules")
-    cells["modules_ns"] = each.ns.median if each else 0
-    tables = pick(found, MONITOR_NAME, "page-tables")
-    cells["page_tables_ns"] = tables.ns.median if tables else 0
-    text = pick(found, MONITOR_NAME, "text")
-    cells["text_ns"] = text.ns.median if text else 0
-    cells["sites"] = len(kernel.blob("text.sites")) // 2
-    kernels = told.kernels[MONITOR_NAME]
-    cells["find_us"] = kernels[-1]["duration_us"] if kernels else 0
-    run.growth.append(cells)
+def _measure(lab: Lab, target: Target, run: Run, kernel: KernelProfile, what: str) -> None:
+    """Measure the monitor over `target` and add a row, called `what`, to the run."""
+    measured = measure_in_dom0(lab, Plan(target.name, MONITOR, rounds=1, scans=4))
+    found = figures(measured)
+
+    def median(check: str) -> float | None:
+        figure = pick(found, MONITOR_NAME, check)
+        return figure.ns.median if figure else None
+
+    both, everything = pick(found, MONITOR_NAME, "text + rodata"), median("all checks")
+    if both is None or everything is None:
+        run.failed.append(f"growth, {what}: {'; '.join(measured.failed) or 'not measured'}")
+        return
+    run.growth.append(
+        Growth(
+            what,
+            sorted(measured.verdicts),
+            text_rodata_ns=both.ns.median,
+            all_ns=everything,
+            find_us=(measured.find_us.get(MONITOR_NAME) or [0])[-1],
+            pages=both.pages,
+            sites=len(kernel.blob("text.sites")) // 2,
+            text_ns=median("text"),
+            page_tables_ns=median("page-tables"),
+            modules_ns=median("modules"),
+        )
+    )
 
 
 def larger_kernel(run: Run, progress: Progress) -> None:
-    """A boot of its own, with a kernel that has more code, put beside the others in `run`."""
+    """Boot a target with a kernel that has more code, and put its row beside the others in `run`."""
     package = fetch_kernel(_LARGER, progress=progress)
     with progress.step("growth with a larger kernel"), tempfile.TemporaryDirectory() as name:
         try:
@@ -94,7 +97,7 @@ def larger_kernel(run: Run, progress: Progress) -> None:
             files = monitor_files(built, MONITOR)
             with Lab(files, target_kernel=package, icount=run.clock == ICOUNT, progress=progress) as lab:
                 target = lab.create_target()
-                _grown(lab, target, run, kernel, f"kernel {kernel.release}: " + _counts(target))
+                _measure(lab, target, run, kernel, f"kernel {kernel.release}: " + _counts(target))
         except (TinyVMIError, TimeoutError) as error:
             run.failed.append(f"a larger kernel: {error}")
             progress.warn(run.failed[-1])

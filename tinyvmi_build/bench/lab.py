@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tinyvmi_build.bench.measurements import Measurements
+from tinyvmi_build.bench.options import LabOptions
 from tinyvmi_build.bench.plan import Plan
-from tinyvmi_build.bench.result import ICOUNT, WALL, Run
-from tinyvmi_build.bench.run import finish
-from tinyvmi_build.bench.samples import Told
+from tinyvmi_build.bench.result import ICOUNT, Run
+from tinyvmi_build.bench.summary import summarize
 from tinyvmi_build.config.load import Loaded
 from tinyvmi_build.dump.checker import dom0_checker
 from tinyvmi_build.errors import MissingEnvironmentError, TinyVMIError, UsageError
@@ -32,7 +33,10 @@ DIGEST_DOM0 = "/lab/tinyvmi-dom0-digest"
 LIBVMI = "/lab/libvmi/read"
 _PLAN = "/lab/plan.json"
 _ROUND_S = 120
-_LOOKS = 40
+INCREMENTAL_CHECKS = 40
+
+#: Measures something in a lab that is up, and puts it into the run.
+LabMeasurement = Callable[[Lab, Target, Run], None]
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class Programs:
     dom0: Path
     limit: Path
     digest: tuple[BuildResult, Path] | None = None  # monitor and dom0's, with golden.comparison = "digest"
-    more: Mapping[str, Path | bytes] = field(default_factory=dict)  # what extras need in dom0
+    more: Mapping[str, Path | bytes] = field(default_factory=dict)  # what other measurements need in dom0
     libvmi: dict[str, Path] | None = None  # path in dom0 → file: the program at LIBVMI, and its libraries
 
     def files(self) -> dict[str, Path | bytes]:
@@ -52,9 +56,28 @@ class Programs:
             files |= {**monitor_files(self.digest[0], DIGEST_MONITOR), DIGEST_DOM0: self.digest[1]}
         return {**files, **self.more, **(self.libvmi or {})}
 
+    def executables(self) -> list[str]:
+        """Paths in dom0."""
+        return [DOM0, *([DIGEST_DOM0] if self.digest else []), *(self.libvmi or {})]
+
+    def plan(self, target: Target, options: LabOptions) -> Plan:
+        """What dom0 is asked to measure."""
+        return Plan(
+            target=target.name,
+            monitor=MONITOR,
+            dom0=DOM0,
+            limit=LIMIT,
+            digest_monitor=DIGEST_MONITOR if self.digest else "",
+            digest_dom0=DIGEST_DOM0 if self.digest else "",
+            libvmi=LIBVMI if self.libvmi else "",
+            rounds=options.rounds,
+            scans=options.scans,
+            incremental_checks=INCREMENTAL_CHECKS,
+        )
+
 
 def programs(loaded: Loaded, digests: Loaded | None, progress: Progress) -> Programs:
-    """Build all of them; kept where the next run finds them.  `digests`: the same with compare = "digest"."""
+    """Build all of them, where the next run finds them.  `digests`: with golden.comparison = "digest"."""
     if loaded.config.minios.tree != "built-in":
         raise UsageError("bench measures monitors on the built-in base", hint="--set minios.tree=built-in")
     built = build_monitor(loaded, progress)
@@ -67,67 +90,51 @@ def programs(loaded: Loaded, digests: Loaded | None, progress: Progress) -> Prog
     return Programs(built, dom0_checker(loaded, profiles, progress), limit, digest)
 
 
-def compare(
-    loaded: Loaded,
-    what: Programs,
-    *,
-    icount: bool,
-    avx2: bool = False,
-    rounds: int,
-    scans: int,
-    extras: Sequence[Callable[[Lab, Target, Run], None]] = (),
-    guest_files: Mapping[str, Path | bytes] | None = None,
-    more_modules: tuple[str, ...] = (),
-    progress: Progress,
-    keep: bool = False,
-) -> Run:
-    """Boot, compare, measure.  `extras`: called with (lab, target, run) while the lab is up."""
-    run = Run(ICOUNT if icount else WALL)
+@dataclass(frozen=True)
+class Boot:
+    """What is measured in one boot of the lab."""
+
+    clock: str
+    measurements: Sequence[LabMeasurement] = ()  # beside the comparison, in turn
+    guest_files: Mapping[str, Path | bytes] = field(default_factory=dict)
+    more_modules: tuple[str, ...] = ()  # for the target to load
+
+
+def compare(loaded: Loaded, compared: Programs, boot: Boot, options: LabOptions, progress: Progress) -> Run:
+    """Boot, compare, make the other measurements."""
+    run = Run(boot.clock)
     lab = Lab(
-        what.files(),
+        compared.files(),
         target_kernel=kernel_to_boot(loaded),
-        target_files=guest_files,
-        more_modules=more_modules,
-        icount=icount,
-        cpu=AVX2_CPU if avx2 else PLAIN_CPU,
+        target_files=boot.guest_files,
+        more_modules=boot.more_modules,
+        icount=boot.clock == ICOUNT,
+        cpu=AVX2_CPU if options.avx2 else PLAIN_CPU,
         progress=progress,
-        keep=keep,
+        keep=options.keep,
     )
     with lab:
-        executable = [DOM0, *([DIGEST_DOM0] if what.digest else []), *(path for path in what.libvmi or {})]
-        lab.run(["chmod", "+x", *executable]).check()
+        lab.run(["chmod", "+x", *compared.executables()]).check()
         target = lab.create_target()
         run.kernel = target.release
         version = re.search(r"Xen version \S+", lab.console_log)
         run.xen = version[0] if version else ""
-        plan = Plan(
-            target=target.name,
-            monitor=MONITOR,
-            dom0=DOM0,
-            limit=LIMIT,
-            digest_monitor=DIGEST_MONITOR if what.digest else "",
-            digest_dom0=DIGEST_DOM0 if what.digest else "",
-            libvmi=LIBVMI if what.libvmi else "",
-            rounds=rounds,
-            scans=scans,
-            looks=_LOOKS,
-        )
-        with progress.step(f"compare, {rounds} rounds ({run.clock})"):
-            finish(run, inside(lab, plan))
-        for extra in extras:
+        with progress.step(f"compare, {options.rounds} rounds ({run.clock})"):
+            summarize(run, measure_in_dom0(lab, compared.plan(target, options)))
+        for measure in boot.measurements:
             try:
-                extra(lab, target, run)
+                measure(lab, target, run)
             except (TinyVMIError, TimeoutError) as error:
-                # What was measured so far is kept, and the gap is told.
+                # The run has what was measured so far, and names the gap.
                 run.failed.append(str(error))
                 progress.warn(str(error))
     return run
 
 
-def inside(lab: Lab, plan: Plan) -> Told:
-    """Carry out `plan` in dom0: what was told."""
+def measure_in_dom0(lab: Lab, plan: Plan) -> Measurements:
+    """Carry out `plan` in dom0; MissingEnvironmentError if it fails or takes too long."""
     lab.agent.put(_PLAN, plan.text().encode())
-    told = Told()
+    measured = Measurements()
     errors: list[str] = []
     factor = f"{VARIABLE}={scale():.2f}"
     remote = lab.spawn(["env", factor, "python3", "-m", "tinyvmi_build.bench.dom0_side", _PLAN])
@@ -141,9 +148,9 @@ def inside(lab: Lab, plan: Plan) -> Told:
         if kind == "exit":
             break
         if kind == "out":
-            told.take(line)
+            measured.add_text(line)
         else:
             errors.append(line)
     if remote.status:
         raise MissingEnvironmentError("the comparison in dom0 failed: " + "\n".join(errors[-5:]))
-    return told
+    return measured

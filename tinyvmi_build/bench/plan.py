@@ -1,4 +1,4 @@
-"""What dom0 is asked to measure, as one JSON object."""
+"""What dom0 is asked to measure, as one JSON object; and the names by which it reports what it measured."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ WAYS = {
     "dom0-batched": "--batched",
     "dom0-revalidate": "--revalidate",
 }
-STEADY = 2  # the number of the first scan that is as all later ones are
-WHOLE_LOOK = "incremental"  # in the place of a check's name
-ANSWER = "tracking"  # of a look: what the target has written
+STEADY = 2  # the number of the first scan that costs what all later ones cost
+INCREMENTAL_CHECK = "incremental"  # in the place of a check's name: one incremental check of everything
+TRACKING = "tracking"  # of it: to ask Xen what the target has written
 MONITOR, LIMIT, LIBVMI = "monitor", "limit", "libvmi"
 DIGESTS = ", digests"  # behind the name of who has `golden.comparison = "digest"`
 
@@ -30,9 +30,9 @@ class Plan:
     digest_dom0: str = ""
     libvmi: str = ""  # a program: PROGRAM DOMAIN ADDRESS PAGES ROUNDS
     rounds: int = 5  # of all who are compared, in turn
-    scans: int = 3  # in a round, after those that are not yet as all later ones are
+    scans: int = 3  # in a round, from STEADY on
     limit_rounds: int = 2
-    looks: int = 0  # of the monitor between two scans
+    incremental_checks: int = 0  # of the monitor between two scans
     pause: bool = True  # the target stands still meanwhile
 
     def text(self) -> str:

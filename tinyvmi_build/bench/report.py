@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from tinyvmi_build.bench.goals import goals
-from tinyvmi_build.bench.plan import DIGESTS, LIBVMI, LIMIT, MONITOR, WHOLE_LOOK
-from tinyvmi_build.bench.result import CLOCKS, ICOUNT, Result, Run
-from tinyvmi_build.bench.samples import (
+from tinyvmi_build.bench.figures import (
     FIRST,
     GROUPS,
+    INCREMENTAL,
     LATER,
-    LOOK,
     MAPPING,
     PARTS,
     REPORTING,
@@ -19,12 +16,15 @@ from tinyvmi_build.bench.samples import (
     Figure,
     pick,
 )
+from tinyvmi_build.bench.goals import goals
+from tinyvmi_build.bench.plan import DIGESTS, INCREMENTAL_CHECK, LIBVMI, LIMIT, MONITOR
+from tinyvmi_build.bench.result import CLOCKS, ICOUNT, Growth, Result, Run
 from tinyvmi_build.bench.statistics import Spread, less
 from tinyvmi_build.bench.table import Table
 
 NAMES = {
     MONITOR: "monitor",
-    "dom0-batched": "dom0, kept",
+    "dom0-batched": "dom0, mapping cache",
     "dom0-revalidate": "dom0, batched",
     "dom0-single": "dom0, page by page",
     LIBVMI: "LibVMI",
@@ -37,19 +37,21 @@ FOOT = (
 
 
 def tables(result: Result) -> list[Table]:
-    """All tables of a result, the most telling first."""
+    """All tables of a result, the most important first."""
     found = []
     for run in result.runs:
         found += [
             _scans(run),
             _parts(run),
             _digests(run),
-            _looks(run),
+            _incremental_checks(run),
             _pages(run),
             _limit(run),
             _starts(run),
         ]
-        found += [table for table in (_written(run), _latency(run), _slowdown(run), _growth(run)) if table]
+        found += [
+            table for table in (_write_latency(run), _latency(run), _slowdown(run), _growth(run)) if table
+        ]
     found += [goals(result), _sizes(result), _builds(result)]
     return [table for table in found if table.rows]
 
@@ -94,7 +96,7 @@ def _scans(run: Run) -> Table:
     for scan, phase, label in (
         (LATER, WHOLE, ""),
         (LATER, MAPPING, ", mapping"),
-        (LATER, WORK, ", the rest"),
+        (LATER, WORK, ", the other work"),
     ):
         for what in GROUPS if phase != WHOLE else _checks(run):
             figures = {w: pick(run.figures, w, what, scan, phase) for w in who}
@@ -105,13 +107,14 @@ def _scans(run: Run) -> Table:
             figures = {w: pick(run.figures, w, what, scan) for w in who}
             if figures.get(MONITOR):
                 rows.append(_row(run, f"{what}, {scan} scan", figures, who))
-    head = ("check", *(NAMES[w] for w in who), "less than kept", "less than page by page")
+    head = ("check", *(NAMES[w] for w in who), "less than mapping cache", "less than page by page")
     n = next((f.ns.n for f in run.figures if (f.who, f.scan) == (MONITOR, LATER)), 0)
     notes = [
         f"Medians (quartiles) of {n} scans from the third on, in {unit(run)}, all of one boot, in turn.",
         f"The clock: {CLOCKS[run.clock]}.",
-        "kept: mapped in batches and never again: the least that dom0 can do, which does not see a frame that"
-        " the guest exchanges. batched: mapped anew in batches at each scan, as the monitor does.",
+        "mapping cache: dom0 maps in batches once and never again. It can do no less, and does not see a"
+        " frame that the guest exchanges. batched: dom0 maps anew in batches at each scan, as the monitor"
+        " does.",
     ]
     return Table(f"A scan, {run.clock}", head, rows, notes)
 
@@ -123,7 +126,7 @@ def _row(run: Run, label: str, figures: dict[str, Figure | None], who: list[str]
 
 
 def _parts(run: Run) -> Table:
-    """What a scan's time goes into."""
+    """What takes the time of a scan."""
     who = [w for w in _present(run) if w != LIBVMI]
     rows: list[tuple[str, ...]] = []
     for scan, label in ((FIRST, "first scan"), (LATER, "later")):
@@ -134,15 +137,15 @@ def _parts(run: Run) -> Table:
                     name = "all of these" if phase == WHOLE else phase
                     rows.append((f"{what}, {label}: {name}", *(_cell(run, f) for f in figures)))
     notes = [
-        f"Medians (quartiles), {unit(run)}. reading: pages copied, and compared with copies. sites: places"
-        " that the kernel patches, and the state that they depend on. rest: page tables walked, lists"
-        " followed, relocations taken back. reporting: the records of checks, beside what the checks take."
+        f"Medians (quartiles), {unit(run)}. reading: pages copied, and compared with copies. sites: patch"
+        " sites, and the state that they depend on. other: page tables walked, lists followed, relocations"
+        " taken back. reporting: the records of checks, beside what the checks take."
     ]
     return Table(f"Phases, {run.clock}", ("check", *(NAMES[w] for w in who)), rows, notes)
 
 
 def _digests(run: Run) -> Table:
-    """The same code with nothing but digests on both sides: reported without a claim."""
+    """The same code with digests alone on both sides."""
     who = [w for w in NAMES if pick(run.figures, w + DIGESTS, "all checks")]
     rows: list[tuple[str, ...]] = []
     for what in GROUPS:
@@ -154,26 +157,24 @@ def _digests(run: Run) -> Table:
     notes = [
         f"Medians (quartiles), {unit(run)}, of scans from the third on with"
         ' `golden.comparison = "digest"`: each digests every page in every scan, by the same code.'
-        " No claim is made of it."
+        " There is no goal for it."
     ]
     return Table(f"A scan by digests, {run.clock}", ("check", *(NAMES[w] for w in who)), rows, notes)
 
 
-def _looks(run: Run) -> Table:
+def _incremental_checks(run: Run) -> Table:
     """What is done between scans, as a share of a scan's work."""
     scan = pick(run.figures, MONITOR, "all checks")
     rows: list[tuple[str, ...]] = []
     for f in run.figures:
-        if (f.who, f.scan, f.phase) == (MONITOR, LOOK, WHOLE):
+        if (f.who, f.scan, f.phase) == (MONITOR, INCREMENTAL, WHOLE):
             share = f"{100 * f.ns.median / scan.ns.median:.2f} %" if scan else "–"
-            # The whole of a look is of checks that tell theirs.
-            parts = [
-                None if f.what == WHOLE_LOOK else pick(run.figures, MONITOR, f.what, LOOK, p) for p in PARTS
-            ]
-            rows.append(
-                (f.what, _cell(run, f), share, *(amount(run, p.ns.median) if p else "–" for p in parts))
-            )
-    notes = [f"Medians (quartiles), {unit(run)}; the target runs and is at rest."]
+            # An incremental check consists of checks that have parts of their own.
+            is_whole = f.what == INCREMENTAL_CHECK
+            parts = [None if is_whole else pick(run.figures, MONITOR, f.what, INCREMENTAL, p) for p in PARTS]
+            cells = (amount(run, p.ns.median) if p else "–" for p in parts)
+            rows.append(("all of it" if is_whole else f.what, _cell(run, f), share, *cells))
+    notes = [f"Medians (quartiles), {unit(run)}; the target runs and is idle."]
     head = ("what", unit(run), "of a scan of everything", *PARTS)
     return Table(f"Between scans, {run.clock}", head, rows, notes)
 
@@ -196,7 +197,7 @@ def _pages(run: Run) -> Table:
     notes = [
         f"{what}: {pages:,} pages, {each} a page, medians. LibVMI: vmi_read_pa of the same number of pages."
     ]
-    return Table(f"A page, {run.clock}", ("who", "mapping", "the rest", "whole"), rows, notes)
+    return Table(f"A page, {run.clock}", ("who", "mapping", "other work", "whole"), rows, notes)
 
 
 def _per_page(run: Run, figure: Figure | None) -> str:
@@ -214,25 +215,25 @@ def _limit(run: Run) -> Table:
     ]
     each = "instructions a page" if run.clock == ICOUNT else "µs a page"
     notes = [
-        "A domain that does nothing else, over as many pages of the target's kernel as text + rodata have."
+        "A domain that does this alone, over as many pages of the target's kernel as text + rodata have."
     ]
     return Table(f"The limit, {run.clock}", ("what", unit(run), each), rows, notes)
 
 
 def _starts(run: Run) -> Table:
     stages = ("hello", "kernel", "first-check", "first-scan")
-    names = ("it speaks", "kernel found", "first verdict", "of all checks")
+    names = ("first record", "kernel found", "first verdict", "of all checks")
     rows: list[tuple[str, ...]] = []
     for who, timings in run.timings.items():
         cells = [_ms(timings[s]) if s in timings else "–" for s in stages]
         find = run.find_us.get(who)
         rows.append((_name(who), *cells, f"{find.median / 1e3:.3g}" if find else "–"))
     notes = ["ms from the domain's unpause or the process' start, medians (quartiles), as dom0 saw it."]
-    return Table(f"From its start, {run.clock}", ("who", *names, "of it searching"), rows, notes)
+    return Table(f"From its start, {run.clock}", ("who", *names, "search alone"), rows, notes)
 
 
 def _name(who: str) -> str:
-    """As tables have it, whatever it compares by."""
+    """The name in tables, with what it compares by."""
     base = who.removesuffix(DIGESTS)
     return NAMES.get(base, base) + who[len(base) :]
 
@@ -242,17 +243,17 @@ def _ms(spread: Spread) -> str:
     return middle if low == high else f"{middle} ({low}–{high})"
 
 
-def _written(run: Run) -> Table | None:
-    if not run.written_ms:
+def _write_latency(run: Run) -> Table | None:
+    if not run.write_latency_ms:
         return None
-    rows = [(check, *_distribution(s)) for check, s in run.written_ms.items()]
-    times = next(iter(run.written_ms.values())).n
+    rows = [(check, *_distribution(s)) for check, s in run.write_latency_ms.items()]
+    times = next(iter(run.write_latency_ms.values())).n
     notes = [
         f"ms from a write by the target's own kernel to the finding's record, {times} times each, between"
-        " scans (looks with the configured period). 20 ms of it is the wait before what is wrong is read"
-        " again."
+        " scans (incremental checks with the configured period). 20 ms of it is the wait before the monitor"
+        " reads a mismatch again."
     ]
-    head = ("what is written", "least", "quartile", "median", "quartile", "most")
+    head = ("target of the write", "least", "quartile", "median", "quartile", "most")
     return Table(f"From the target's write to record, {run.clock}", head, rows, notes)
 
 
@@ -276,21 +277,19 @@ def _latency(run: Run) -> Table | None:
 def _slowdown(run: Run) -> Table | None:
     if not run.slowdown:
         return None
-    periods = sorted({s["period_ms"] for s in run.slowdown if s["period_ms"]})
+    periods = sorted({s.period_ms for s in run.slowdown if s.period_ms})
     rows: list[tuple[str, ...]] = []
-    for work in dict.fromkeys(s["workload"] for s in run.slowdown):
-        found = {s["period_ms"]: s for s in run.slowdown if s["workload"] == work}
+    for work in dict.fromkeys(s.workload for s in run.slowdown):
+        found = {s.period_ms: s.s.median for s in run.slowdown if s.workload == work}
         if 0 not in found:
             continue
-        alone = found[0]["s"]["median"]
-        cells = [
-            f"{100 * (found[p]['s']['median'] / alone - 1):+.1f} %" if p in found else "–" for p in periods
-        ]
+        alone = found[0]
+        cells = [f"{100 * (found[p] / alone - 1):+.1f} %" if p in found else "–" for p in periods]
         rows.append((work, f"{alone:.3g} s", *cells))
     head = ("work in the target", "no monitor", *(f"a scan every {p / 1000:g} s" for p in periods))
     notes = [
         "Medians of rounds in turn; the target has one processor, and so has the machine with icount. Each"
-        " work takes about a second: scans every 10 s fall into few of them, looks into all."
+        " work takes about a second: few of them meet a scan every 10 s, all meet incremental checks."
     ]
     return Table(f"What the target pays, {run.clock}", head, rows, notes)
 
@@ -298,35 +297,28 @@ def _slowdown(run: Run) -> Table | None:
 def _growth(run: Run) -> Table | None:
     if not run.growth:
         return None
-    costs = ("text_rodata_ns", "text_ns", "page_tables_ns", "modules_ns", "all_ns")
-    rows: list[tuple[str, ...]] = [
-        (
-            g["what"] + ("" if g["verdicts"] == ["intact"] else f" ({', '.join(g['verdicts'])})"),
-            *(f"{g[size]:,}" if size in g else "–" for size in ("pages", "sites")),
-            *(amount(run, g[cost]) if cost in g else "–" for cost in costs),
-            f"{g['find_us'] / 1e3:.3g}",
-        )
-        for g in run.growth
-    ]
     head = (
-        "target",
-        "pages",
-        "sites",
-        "text + rodata",
-        "text",
-        "page-tables",
-        "modules",
-        "all checks",
+        *("target", "pages", "sites", "text + rodata", "text", "page-tables", "modules", "all checks"),
         "kernel found, ms",
     )
-    return Table(
-        f"Growth, {run.clock}",
-        head,
-        rows,
-        [
-            f"Medians, {unit(run)}, the monitor alone. pages: of text and rodata;"
-            " sites: places that the kernel patches."
-        ],
+    notes = [
+        f"Medians, {unit(run)}, the monitor alone. pages: of text and rodata; sites: that the kernel patches."
+    ]
+    return Table(f"Growth, {run.clock}", head, [_growth_row(run, growth) for growth in run.growth], notes)
+
+
+def _growth_row(run: Run, growth: Growth) -> tuple[str, ...]:
+    verdicts = "" if growth.verdicts == ["intact"] else f" ({', '.join(growth.verdicts)})"
+    sizes = (growth.pages, growth.sites)
+    costs = (
+        *(growth.text_rodata_ns, growth.text_ns, growth.page_tables_ns, growth.modules_ns),
+        growth.all_ns,
+    )
+    return (
+        growth.what + verdicts,
+        *("–" if size is None else f"{size:,}" for size in sizes),
+        *("–" if cost is None else amount(run, cost) for cost in costs),
+        f"{growth.find_us / 1e3:.3g}",
     )
 
 

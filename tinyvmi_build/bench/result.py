@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tinyvmi_build import json_output
-from tinyvmi_build.bench.samples import Figure
+from tinyvmi_build.bench.figures import Figure
 from tinyvmi_build.bench.statistics import Spread
 from tinyvmi_build.errors import UsageError
 
@@ -20,9 +20,34 @@ CLOCKS = {
 }
 
 
+@dataclass(frozen=True)
+class Slowdown:
+    """How long a workload in the target takes while a monitor scans every `period_ms`; 0: without one."""
+
+    workload: str
+    period_ms: int
+    s: Spread
+
+
+@dataclass(frozen=True)
+class Growth:
+    """Medians of a scan of one target; `what` describes it, None is what was not measured."""
+
+    what: str
+    verdicts: list[str]
+    text_rodata_ns: float
+    all_ns: float
+    find_us: float  # to find the kernel
+    pages: int | None = None  # of text and rodata
+    sites: int | None = None  # that the kernel patches
+    text_ns: float | None = None
+    page_tables_ns: float | None = None
+    modules_ns: float | None = None
+
+
 @dataclass
 class Run:
-    """One boot: `clock` says what its nanoseconds are."""
+    """One boot: `clock` is what its nanoseconds are."""
 
     clock: str
     figures: list[Figure] = field(default_factory=list)
@@ -31,9 +56,9 @@ class Run:
     latency_ms: Spread | None = None  # from a tamper to its record
     latency_period_ms: int = 0
     #: Check → ms from the target's own write to the record.
-    written_ms: dict[str, Spread] = field(default_factory=dict)
-    slowdown: list[dict[str, Any]] = field(default_factory=list)  # workload, period_ms (0: no monitor), s
-    growth: list[dict[str, Any]] = field(default_factory=list)  # what, figures
+    write_latency_ms: dict[str, Spread] = field(default_factory=dict)
+    slowdown: list[Slowdown] = field(default_factory=list)
+    growth: list[Growth] = field(default_factory=list)
     verdicts: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     xen: str = ""
@@ -57,7 +82,7 @@ class Result:
 
     @staticmethod
     def joined(results: list[Result]) -> Result:
-        """One with all runs; what is said once is the first's, or who has it."""
+        """One result with all runs; what each result has once is taken from the first that has it."""
         first, *others = results
         for other in others:
             if other.command != first.command:
@@ -73,22 +98,23 @@ class Result:
         try:
             value: Any = json_output.unwrap("bench", json.loads(text), "this")
             return Result(**{**value, "runs": [_run(run) for run in value["runs"]]})
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UsageError(f"these are no figures of tinyvmi-build bench: {error}") from None
 
 
-def _run(value: dict[str, Any]) -> Run:
-    latency = value["latency_ms"]
+def _run(value: Any) -> Run:
+    def spreads(found: Any) -> dict[str, Spread]:
+        return {name: Spread(**s) for name, s in found.items()}
+
     return Run(
         **{
             **value,
             "figures": [Figure(**{**f, "ns": Spread(**f["ns"])}) for f in value["figures"]],
-            "timings": {
-                who: {stage: Spread(**s) for stage, s in stages.items()}
-                for who, stages in value["timings"].items()
-            },
-            "find_us": {who: Spread(**s) for who, s in value["find_us"].items()},
-            "written_ms": {what: Spread(**s) for what, s in value.get("written_ms", {}).items()},
-            "latency_ms": Spread(**latency) if latency else None,
+            "timings": {who: spreads(stages) for who, stages in value["timings"].items()},
+            "find_us": spreads(value["find_us"]),
+            "write_latency_ms": spreads(value["write_latency_ms"]),
+            "latency_ms": Spread(**value["latency_ms"]) if value["latency_ms"] else None,
+            "slowdown": [Slowdown(**{**s, "s": Spread(**s["s"])}) for s in value["slowdown"]],
+            "growth": [Growth(**g) for g in value["growth"]],
         }
     )

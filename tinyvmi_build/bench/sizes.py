@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
-from tinyvmi_build.bench.code import code_by_room
-from tinyvmi_build.bench.lab import MONITOR
+from tinyvmi_build.bench.code import code_by_part
+from tinyvmi_build.bench.lab import MONITOR, LabMeasurement
 from tinyvmi_build.bench.result import Run
 from tinyvmi_build.config.load import Loaded
 from tinyvmi_build.errors import MissingEnvironmentError
@@ -21,8 +21,8 @@ from tinyvmi_build.lab.target import Target
 from tinyvmi_build.paths import data_dir
 from tinyvmi_build.progress import Progress
 
-_BASE = ("base",)
-_CORE = ("include", "introspect", "checks", "monitor", "platform/minios", "platform/xen")
+_KERNEL = ("kernel",)  # the built-in kernel
+_CORE = ("include", "introspect", "checks", "digest", "monitor", "platform/minios", "platform/xen")
 _SUFFIXES = (".c", ".h", ".S")
 _TRIED_MIB = (4, 6, 8, 12, 16, 24, 32, 48, 64)
 
@@ -34,17 +34,17 @@ def sizes(loaded: Loaded, built: BuildResult, progress: Progress) -> dict[str, i
     code = sum(s.size for s in image.sections if "x" in s.flags)
     data = sum(s.size for s in image.sections if "x" not in s.flags and s.in_file)
     empty = sum(s.size for s in image.sections if not s.in_file)
-    rooms = code_by_room(built.elf, compiled_in(built.folder / "meson") / "meson" / "kernel")
+    parts = code_by_part(built.elf, compiled_in(built.folder / "meson") / "meson" / "kernel")
     dom0 = initramfs.dom0_kernel(progress)
     system = initramfs.base(progress)
     return {
-        "base, lines": _lines(p for room in _BASE for p in _sources(app / room) if "tests" not in p.parts),
-        "monitor, lines": _lines(p for room in _CORE for p in _sources(app / room)),
+        "base, lines": _lines(p for name in _KERNEL for p in _sources(app / name) if "tests" not in p.parts),
+        "monitor, lines": _lines(p for name in _CORE for p in _sources(app / name)),
         "generated C, lines": _lines(_sources(built.folder / "generated")),
         "image, gzip, bytes": image.file_size,
         "image, in memory, bytes": image.memory_size,
         "  of it code, bytes": code,
-        **{f"    of it {room}'s, bytes": size for room, size in rooms.items() if size},
+        **{f"    of it {part}'s, bytes": size for part, size in parts.items() if size},
         "  of it constants and golden values, bytes": data,
         "  of it zeros at the start, bytes": empty,
         "domain, as configured, MiB": _configured(built.xl_config),
@@ -54,8 +54,8 @@ def sizes(loaded: Loaded, built: BuildResult, progress: Progress) -> dict[str, i
     }
 
 
-def least_memory(into: dict[str, int], progress: Progress) -> Callable[[Lab, Target, Run], None]:
-    """An extra: the smallest of some sizes with which a domain makes an intact scan, put into `into`."""
+def least_memory(into: dict[str, int], progress: Progress) -> LabMeasurement:
+    """Find the smallest of some sizes with which a domain makes an intact scan, and put it into `into`."""
 
     def measure(lab: Lab, target: Target, run: Run) -> None:
         with progress.step("the least memory that a monitor works with"):
@@ -63,7 +63,7 @@ def least_memory(into: dict[str, int], progress: Progress) -> Callable[[Lab, Tar
                 for mib in _TRIED_MIB:
                     _give(lab, mib)
                     argv = ["tinyvmi-build", "launch", MONITOR, "--target", target.name]
-                    # The second scan needs what the first has put by.
+                    # The second scan also stores what the first has verified.
                     if lab.run([*argv, "--scans", "2", "--period", "10ms"], 180).status == 0:
                         into["domain, the least in which scans are intact, MiB"] = mib
                         return
@@ -82,7 +82,7 @@ def _give(lab: Lab, mib: int) -> None:
 def _configured(config: Path) -> int:
     found = re.search(r"^memory = (\d+)$", config.read_text(), re.MULTILINE)
     if found is None:
-        raise MissingEnvironmentError(f"{config} says nothing of memory")
+        raise MissingEnvironmentError(f"{config} does not set the memory")
     return int(found[1])
 
 

@@ -1,13 +1,13 @@
-"""How long it takes from a target's own write to its code or constants to the record, by looks."""
+"""How long it takes from a target's own write to its kernel to the finding's record."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinyvmi_build.bench.lab_measurements import Silent
+from tinyvmi_build.bench.lab import LabMeasurement
+from tinyvmi_build.bench.quiet import QuietReporter
 from tinyvmi_build.bench.result import Run
 from tinyvmi_build.bench.statistics import spread
 from tinyvmi_build.checks import registry
@@ -21,32 +21,30 @@ from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.lab.target import Target
 from tinyvmi_build.profile.profile import ProfileFile
 from tinyvmi_build.progress import Progress
-from tinyvmi_build.records.collector import ScanDone
+from tinyvmi_build.records.events import ScanDone
 from tinyvmi_build.records.verdict import Verdict
 from tinyvmi_build.render.plan import artifact
 
 _FOLDER = "/lab/monitor-written"  # in dom0
-_SELDOM = "600s"  # between two scans: what is told meanwhile a look has told
+_PERIOD = "600s"  # so long that incremental checks alone report
 
 
 @dataclass(frozen=True)
 class Writing:
-    """A monitor to which the module is known by which the target writes, and the module."""
+    """The module by which the target writes, and a monitor that knows it."""
 
     built: BuildResult
     domain: str
     module: Path
 
-    def files(self) -> dict[str, Path | bytes]:
-        """For dom0."""
+    def dom0_files(self) -> dict[str, Path | bytes]:
         return dict(monitor_files(self.built, _FOLDER))
 
-    def inside(self) -> dict[str, Path | bytes]:
-        """For the target."""
+    def guest_files(self) -> dict[str, Path | bytes]:
         return {MODULE: self.module}
 
 
-def writing(project: Path | None, sets: tuple[str, ...], folder: Path, progress: Progress) -> Writing:
+def prepare_writing(project: Path | None, sets: tuple[str, ...], folder: Path, progress: Progress) -> Writing:
     """Build both, the monitor in `folder`; MissingEnvironmentError if the kernel's module cannot be built."""
     loaded = loaded_project(project, sets, progress)
     kernel = kernel_to_boot(loaded)
@@ -59,30 +57,32 @@ def writing(project: Path | None, sets: tuple[str, ...], folder: Path, progress:
     return Writing(build_monitor(known, progress, folder), artifact(known.config), module)
 
 
-def written(what: Writing, times: int, progress: Progress) -> Callable[[Lab, Target, Run], None]:
-    """An extra: `times` writes to code, and as many to constants, each told and undone."""
+def write_latency(writing: Writing, times: int, progress: Progress) -> LabMeasurement:
+    """Measure `times` writes to what each incremental check reads; each is reported and undone."""
 
     def measure(lab: Lab, target: Target, run: Run) -> None:
         target.run(f"insmod /{MODULE}").check()
-        watching = Monitor(lab, target, Silent(), folder=_FOLDER, period=_SELDOM, domain=what.domain)
+        quiet = QuietReporter()
+        monitor = Monitor(lab, target, quiet, folder=_FOLDER, period=_PERIOD, domain=writing.domain)
         try:
-            kernel = watching.wait_kernel()
-            done = watching.until(lambda event: event if isinstance(event, ScanDone) else None, 120, "a scan")
+            kernel = monitor.wait_kernel()
+            done = monitor.until(lambda event: event if isinstance(event, ScanDone) else None, 120, "a scan")
             if done.verdict is not Verdict.INTACT:
                 raise MissingEnvironmentError(f"the target is {done.verdict} before anything is written")
-            guest = LiveGuest(target, kernel, ProfileFile.load(what.built.profile))
+            guest = LiveGuest(target, kernel, ProfileFile.load(writing.built.profile))
             for check in (check.name for check in registry.incremental()):
                 with progress.step(f"time {times} writes by the target, {check}"):
-                    told = drive(lab, target, what.domain, "wp", place(guest, check), times)
-                wrong = {one["finding"]["check"] for one in told} - {check}
-                summary = spread(1000 * one["told"] for one in told)
+                    reports = drive(lab, target, writing.domain, "wp", place(guest, check), times)
+                wrong = {one["finding"]["check"] for one in reports} - {check}
+                summary = spread(1000 * one["told"] for one in reports)
                 if wrong or summary is None or summary.n != times:
+                    others = f"; findings of {', '.join(sorted(wrong))}" if wrong else ""
                     raise MissingEnvironmentError(
-                        f"of {times} writes to {check}, {len(told)} were told, {wrong}"
+                        f"of {times} writes to {check}, {len(reports)} were reported{others}"
                     )
-                run.written_ms[check] = summary
+                run.write_latency_ms[check] = summary
         finally:
-            watching.stop()
+            monitor.stop()
             target.run("rmmod poke").check()
 
     return measure

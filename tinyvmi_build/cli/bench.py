@@ -96,10 +96,11 @@ def command(
     from tinyvmi_build.bench.document import document
     from tinyvmi_build.bench.document import plot as draw
     from tinyvmi_build.bench.end_to_end import measure
+    from tinyvmi_build.bench.options import HostOptions, LabOptions
     from tinyvmi_build.bench.report import FOOT, tables
-    from tinyvmi_build.bench.result import HOST, Result
+    from tinyvmi_build.bench.result import HOST, ICOUNT, WALL, Result
 
-    # As it can be repeated elsewhere: where files lay here says nothing there.
+    # As it can be repeated on another machine, which has other folders.
     typed = [Path(w).name if "/" in w else w for w in sys.argv[1:] if w != "--keep"]
     words = shlex.join(["tinyvmi-build", *typed])
     if host != (target is not None):
@@ -109,31 +110,14 @@ def command(
     elif host and target is not None:
         from tinyvmi_build.bench.host import measure_host
 
-        result = measure_host(
-            project,
-            sets,
-            target=target,
-            rounds=rounds,
-            scans=scans,
-            libvmi=libvmi,
-            pause=not no_pause,
-            command=words,
-            progress=progress,
-        )
+        host_options = HostOptions(words, rounds, scans, libvmi, target=target, pause=not no_pause)
+        result = measure_host(project, sets, host_options, progress)
     else:
-        result = measure(
-            project,
-            sets,
-            clocks=(["icount"] if icount or only_icount else []) + ([] if only_icount else ["wall"]),
-            rounds=rounds,
-            scans=scans,
-            avx2=avx2,
-            quick=quick,
-            libvmi=libvmi,
-            keep=keep,
-            command=words,
-            progress=progress,
+        clocks = ((ICOUNT,) if icount or only_icount else ()) + (() if only_icount else (WALL,))
+        lab_options = LabOptions(
+            *(words, rounds, scans, libvmi), clocks=clocks, avx2=avx2, quick=quick, keep=keep
         )
+        result = measure(project, sets, lab_options, progress)
     if plot is not None:
         plot.write_text(draw(result), encoding="utf-8")
     if doc is not None:

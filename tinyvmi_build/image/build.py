@@ -156,7 +156,7 @@ def build_ids(profiles: ProfileFile) -> list[str]:
 
 
 def manifest(config: Config, profiles: ProfileFile, note: dict[str, Any]) -> bytes:
-    """What `launch` reads: how the image is to be started and what it will say of itself (its `note`)."""
+    """What `launch` reads: how to start the image, and what is in its `note`."""
     name = artifact(config)
     value: dict[str, Any] = {
         "name": config.monitor.name,

@@ -1,4 +1,4 @@
-"""What an image says about itself."""
+"""What an image contains: sections, Xen's notes, its own description."""
 
 from __future__ import annotations
 

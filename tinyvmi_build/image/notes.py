@@ -1,4 +1,4 @@
-"""What the notes of Xen and of TinyVMI in an image say."""
+"""Decode the notes of Xen and of TinyVMI in an image."""
 
 from __future__ import annotations
 

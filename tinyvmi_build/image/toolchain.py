@@ -1,4 +1,4 @@
-"""The toolchain: what of it a build needs, how to get what is missing, and what an image says of it."""
+"""The toolchain: what a build needs, how to get what is missing, and how an image describes it."""
 
 from __future__ import annotations
 

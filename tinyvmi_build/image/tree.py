@@ -58,7 +58,7 @@ def build_on_tree(source: Source, folder: Path, kernels: Sequence[str]) -> Compi
             f"-j{os.cpu_count() or 1}",
             f"OBJ_DIR={obj}",
             f"APP_OBJS={app.path}",
-            # `objcopy -w -G $(GLOBAL_PREFIX)*` says which names stay visible when the tree hides its own.
+            # `objcopy -w -G $(GLOBAL_PREFIX)*` decides which names stay visible when the tree hides its own.
             f"GLOBAL_PREFIX={names}",
         ],
         config,

@@ -1,6 +1,6 @@
 """Git, for two things: the commit of a clean work tree, and a pinned commit in the cache.
 
-What git prints goes into the error; nothing is asked, no hook and no filter of the repository runs.
+An error shows what git prints.  Git asks no question, and runs no hook and no filter of the repository.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _ENVIRONMENT = {
 }
 
 
-class _Failed(Exception):
-    """What git said when it failed."""
+class _GitError(Exception):
+    """What git printed when it failed."""
 
 
 def clean_head(tree: Path) -> str:
@@ -36,7 +36,7 @@ def clean_head(tree: Path) -> str:
         changed = (
             _git(tree, "status", "--porcelain", "--untracked-files=no").decode(errors="replace").splitlines()
         )
-    except _Failed as error:
+    except _GitError as error:
         raise MissingEnvironmentError(f"minios.tree: {tree}: git cannot read it: {error}") from error
     if changed:
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
@@ -71,13 +71,13 @@ def fetch(url: str, rev: str) -> Path:
             _git(Path(folder), "init", "--quiet", "--bare", str(new))
             try:
                 _git(new, "fetch", "--quiet", "--no-tags", "--depth=1", "--", url, rev)
-            except _Failed:  # not every server gives out a commit that no branch ends in
+            except _GitError:  # not every server gives out a commit that no branch ends in
                 _git(new, "fetch", "--quiet", "--no-tags", "--", url, "+refs/*:refs/fetched/*")
-        except _Failed as error:
+        except _GitError as error:
             raise MissingEnvironmentError(f"minios.tree: {url} cannot be fetched: {error}") from error
         try:
             kind = _git(new, "cat-file", "-t", rev).decode().strip()
-        except _Failed:
+        except _GitError:
             kind = "nothing"
         if kind != "commit":
             raise UsageError(
@@ -94,7 +94,7 @@ def extract(repository: Path, rev: str, folder: Path) -> None:
     """Write the files of commit `rev` into `folder`, which must not exist."""
     try:
         archive = _git(repository, "archive", "--format=tar", rev)
-    except _Failed as error:
+    except _GitError as error:
         raise MissingEnvironmentError(
             f"minios.tree: {repository}: commit {rev} cannot be read: {error}"
         ) from error
@@ -128,7 +128,7 @@ def _verify(repository: Path, rev: str) -> None:
     """Every object that `rev` leads to has the hash that names it."""
     try:
         _git(repository, "fsck", "--no-progress", "--no-dangling", rev)
-    except _Failed as error:
+    except _GitError as error:
         raise MissingEnvironmentError(
             f"minios.tree: {repository}: commit {rev} is damaged: {error}",
             hint=f"remove {repository}, then tinyvmi-build minios fetch",
@@ -143,7 +143,7 @@ def _git(folder: Path, *arguments: str) -> bytes:
     command = [program, "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", *arguments]
     done = subprocess.run(command, cwd=folder, env=env, stdin=subprocess.DEVNULL, capture_output=True)
     if done.returncode:
-        text = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()
-        told = [line for line in text if line.startswith(("fatal:", "error:"))] or text
-        raise _Failed(told[0] if told else f"exit status {done.returncode}")
+        lines = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()
+        errors = [line for line in lines if line.startswith(("fatal:", "error:"))] or lines
+        raise _GitError(errors[0] if errors else f"exit status {done.returncode}")
     return done.stdout

@@ -1,13 +1,13 @@
-"""A comparison as dom0 tells it, small enough to reckon by hand."""
+"""A comparison as dom0 prints it, small enough to be computed by hand."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
+from tinyvmi_build.bench.measurements import Measurements
 from tinyvmi_build.bench.result import ICOUNT, Result, Run
-from tinyvmi_build.bench.run import finish
-from tinyvmi_build.bench.samples import Told
+from tinyvmi_build.bench.summary import summarize
 
 #: who → ns a scan of (text, rodata, idt), and of it to map.
 COSTS = {
@@ -57,16 +57,17 @@ def lines(rounds: int = 2, scans: int = 4) -> list[str]:
     return found
 
 
-def told(said: list[str]) -> Told:
-    result = Told()
-    for one in said:
-        result.take(one)
-    return result
+def measured(printed: list[str]) -> Measurements:
+    """The measurements in lines that dom0 has printed."""
+    found = Measurements()
+    for text in printed:
+        found.add_text(text)
+    return found
 
 
 def result() -> Result:
     run = Run(ICOUNT, kernel="6.1.0", xen="Xen version 4.17")
-    finish(run, told(lines()))
+    summarize(run, measured(lines()))
     return Result(
         "tinyvmi-build bench --x", {"processor": "a <small> one"}, "0", [run], {"image, bytes": 12345}
     )

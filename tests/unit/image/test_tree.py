@@ -1,4 +1,4 @@
-"""Building on a tree of Mini-OS: what goes wrong, and how it is told."""
+"""Building on a tree of Mini-OS: the error of each failure."""
 
 from __future__ import annotations
 

@@ -6,11 +6,8 @@ import json
 
 import pytest
 
-from tests.unit.bench.reported import line, lines, told
-from tinyvmi_build.bench.plan import Plan
-from tinyvmi_build.bench.result import WALL, Run
-from tinyvmi_build.bench.run import finish
-from tinyvmi_build.bench.samples import (
+from tests.unit.bench.reported import line, lines, measured
+from tinyvmi_build.bench.figures import (
     FIRST,
     LATER,
     MAPPING,
@@ -21,37 +18,40 @@ from tinyvmi_build.bench.samples import (
     figures,
     pick,
 )
+from tinyvmi_build.bench.plan import Plan
+from tinyvmi_build.bench.result import WALL, Run
+from tinyvmi_build.bench.summary import summarize
 from tinyvmi_build.errors import MissingEnvironmentError
 
 
 def median(who: str, what: str, scan: str = LATER, phase: str = WHOLE) -> float:
-    figure = pick(figures(told(lines())), who, what, scan, phase)
+    figure = pick(figures(measured(lines())), who, what, scan, phase)
     assert figure is not None
     return figure.ns.median
 
 
 def test_the_warming_round_and_first_scans_are_apart() -> None:
     # Two later scans in each of two rounds: 800, 800, 810, 810.
-    figure = pick(figures(told(lines())), "monitor", "text")
+    figure = pick(figures(measured(lines())), "monitor", "text")
     assert figure is not None and (figure.ns.n, figure.ns.least, figure.ns.most) == (4, 800, 810)
-    first = pick(figures(told(lines())), "monitor", "text", FIRST)
+    first = pick(figures(measured(lines())), "monitor", "text", FIRST)
     assert first is not None and (first.ns.n, first.ns.least, first.ns.most) == (2, 8000, 8010)
 
 
 def test_groups_are_summed_scan_by_scan() -> None:
     assert median("monitor", "text + rodata") == 1010
     assert median("monitor", "all checks") == 1065
-    group = pick(figures(told(lines())), "dom0-single", "text + rodata")
+    group = pick(figures(measured(lines())), "dom0-single", "text + rodata")
     assert group is not None and group.ns.n == 4
 
 
-def test_looks_are_no_scans() -> None:
-    look = {"scan": 1, "check": "text", "took_ns": 3, "map_ns": 0, "map_pages": 0, "map_calls": 0}
-    look |= {"incremental": 1}
-    found = figures(told([*lines(), line("monitor", 1, "cost", **look)]))
+def test_incremental_checks_are_no_scans() -> None:
+    cost = {"scan": 1, "check": "text", "took_ns": 3, "map_ns": 0, "map_pages": 0, "map_calls": 0}
+    cost |= {"incremental": 1}
+    found = figures(measured([*lines(), line("monitor", 1, "cost", **cost)]))
     assert median("monitor", "text + rodata") == 1010
     kinds = {(f.scan, f.ns.median) for f in found if (f.who, f.what, f.phase) == ("monitor", "text", WHOLE)}
-    assert kinds == {(FIRST, 8005.0), ("second", 1605.0), (LATER, 805.0), ("look", 3)}
+    assert kinds == {(FIRST, 8005.0), ("second", 1605.0), (LATER, 805.0), ("incremental", 3)}
 
 
 def test_phases_add_up() -> None:
@@ -63,20 +63,27 @@ def test_phases_add_up() -> None:
 
 def test_the_parts_of_a_check_are_all_of_it() -> None:
     phases = {phase: median("monitor", "text", LATER, phase) for phase in (*PARTS, REPORTING)}
-    assert phases == {MAPPING: 100, "reading": 80.5, "sites": 40, "hashing": 161, "rest": 423.5, REPORTING: 4}
-    # Of a group, too, scan by scan: what is told of its records is beside it.
+    assert phases == {
+        MAPPING: 100,
+        "reading": 80.5,
+        "sites": 40,
+        "hashing": 161,
+        "other": 423.5,
+        REPORTING: 4,
+    }
+    # Of a group, too, scan by scan: what its records cost is beside it.
     assert median("monitor", "text + rodata", LATER, REPORTING) == 8
     parts = sum(median("monitor", "text + rodata", FIRST, phase) for phase in PARTS)
     assert parts == median("monitor", "text + rodata", FIRST)
 
 
-def test_who_tells_no_parts_has_none() -> None:
-    found = figures(told(lines()))
+def test_a_cost_without_parts_has_none() -> None:
+    found = figures(measured(lines()))
     assert {f.phase for f in found if f.who == "limit"} == {WHOLE, MAPPING, WORK}
 
 
 def test_pages_are_what_is_compared() -> None:
-    found = figures(told(lines()))
+    found = figures(measured(lines()))
     group, limit = pick(found, "monitor", "text + rodata"), pick(found, "limit", "map")
     assert group is not None and group.pages == 20
     assert limit is not None and (limit.pages, limit.ns.median) == (20, 400)
@@ -84,12 +91,12 @@ def test_pages_are_what_is_compared() -> None:
 
 @pytest.mark.parametrize("junk", ["", "{", "[]", "1", '{"type":"cost"}', '{"who":"monitor"}'])
 def test_what_is_no_line_is_ignored(junk: str) -> None:
-    assert told([junk]).costs == []
+    assert measured([junk]).costs == []
 
 
-def test_a_round_that_failed_is_told() -> None:
+def test_a_round_that_failed_is_reported() -> None:
     run = Run(WALL)
-    finish(run, told([*lines(), line("limit", 1, "failed", what="no memory")]))
+    summarize(run, measured([*lines(), line("limit", 1, "failed", what="no memory")]))
     assert run.failed == ["limit, round 1: no memory"]
     assert run.timings["monitor"]["kernel"].median == 1.0 and run.find_us["monitor"].median == 7
 
@@ -97,7 +104,7 @@ def test_a_round_that_failed_is_told() -> None:
 def test_without_the_monitor_there_is_no_comparison() -> None:
     without = [one for one in lines() if json.loads(one)["who"] != "monitor"]
     with pytest.raises(MissingEnvironmentError, match="died"):
-        finish(Run(WALL), told([*without, line("monitor", 1, "failed", what="it died")]))
+        summarize(Run(WALL), measured([*without, line("monitor", 1, "failed", what="it died")]))
 
 
 def test_a_plan_is_read_as_it_was_written() -> None:

@@ -1,28 +1,29 @@
-"""What dom0 told, put into a run."""
+"""Put what dom0 measured into a run."""
 
 from __future__ import annotations
 
+from tinyvmi_build.bench.figures import figures
+from tinyvmi_build.bench.measurements import Measurements
 from tinyvmi_build.bench.plan import MONITOR
 from tinyvmi_build.bench.result import Run
-from tinyvmi_build.bench.samples import Told, figures
 from tinyvmi_build.bench.statistics import Spread, spread
 from tinyvmi_build.errors import MissingEnvironmentError
 
 
-def finish(run: Run, told: Told) -> None:
+def summarize(run: Run, measured: Measurements) -> None:
     """Fill in figures and timings; MissingEnvironmentError if the monitor itself was not measured."""
-    run.figures = figures(told)
-    run.failed = told.failed
-    run.verdicts = sorted(told.verdicts)
-    for who, timings in told.timings.items():
+    run.figures = figures(measured)
+    run.failed = measured.failed
+    run.verdicts = sorted(measured.verdicts)
+    for who, timings in measured.timings.items():
         run.timings[who] = _each(timings)
-    for who, kernels in told.kernels.items():
-        found = spread(float(kernel["duration_us"]) for kernel in kernels)
+    for who, durations in measured.find_us.items():
+        found = spread(durations)
         if found:
             run.find_us[who] = found
     if not any(figure.who == MONITOR for figure in run.figures):
         raise MissingEnvironmentError(
-            "the monitor was not measured: " + ("; ".join(told.failed) or "it said nothing")
+            "the monitor was not measured: " + ("; ".join(measured.failed) or "it printed nothing")
         )
 
 
