@@ -42,7 +42,8 @@ def escaped(text: str) -> str:
 
 def manual() -> str:
     """The page."""
-    context = click.Context(cli, info_name="tinyvmi-build")
+    # With its settings: a command remembers the help option that the first context gave it.
+    context = click.Context(cli, info_name="tinyvmi-build", **cli.context_settings)
     lines = [
         f'.TH TINYVMI\\-BUILD 1 "" "TinyVMI {__version__}" "TinyVMI"',
         ".SH NAME",

@@ -1,4 +1,4 @@
-"""`tinyvmi-build check`: judge a saved memory image."""
+"""`tinyvmi-build check`: check a saved memory image."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     "--profile",
     metavar="FILE",
     type=PATH,
-    help="Kernels to look for (default: those of the configuration).",
+    help="Known kernels (default: those of the configuration).",
 )
 @click.option(
     "--format",
@@ -51,11 +51,11 @@ def command(
     project: Path | None,
     sets: tuple[str, ...],
 ) -> int:
-    """Judge the kernel in a saved memory image, with the same core that watches live guests.
+    """Check the kernel in a saved memory image, with the core that monitors running guests.
 
     Needs a profile, or a tinyvmi.toml that names kernels; with both, the file
     says what is checked and the profile against which kernels. The running kernel is
-    recognised by its build-id. The checker is compiled at the first use of a profile (gcc), and kept.
+    recognised by its build-id. The checker is compiled at the first use of a profile (gcc), and cached.
 
     \b
     Examples:

@@ -73,7 +73,7 @@ def run_(
     project: Path | None,
     sets: tuple[str, ...],
 ) -> int:
-    """Build a monitor, boot QEMU, Xen, dom0, target and monitor, and play scenarios.
+    """Build a monitor, boot QEMU, Xen, dom0, target and monitor, and run scenarios.
 
     Without a tinyvmi.toml here or in --config, the monitor is built for the
     cloud kernel that Debian offers today. Exits with 0 if every step came out

@@ -30,7 +30,7 @@ VERBS = {
     "render": "Write the generated C and xl config, say what changed.",
     "build": "Render and cross-build a monitor.",
     "inspect": "Show what is inside a monitor's image.",
-    "check": "Judge the kernel in a saved memory image.",
+    "check": "Check the kernel in a saved memory image.",
     "launch": "Start a monitor on this dom0 and report what it says.",
     "lab": "Run Xen, a target and a monitor in QEMU.",
     "bench": "Measure the monitor beside the same checks done in dom0.",

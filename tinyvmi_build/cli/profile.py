@@ -16,7 +16,7 @@ from tinyvmi_build.progress import Progress
 
 @click.group("profile", cls=VerbGroup)
 def command() -> None:
-    """Turn kernel packages into profiles, and look into them.
+    """Turn kernel packages into profiles, and show what they hold.
 
     A profile holds the facts and golden values of one or more kernels, computed
     from their packages: symbols, types, relocations, digests.
@@ -74,7 +74,7 @@ def build(
 @command.command("show")
 @click.argument("file", metavar="FILE", type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
-@click.option("--symbol", metavar="NAME|ADDRESS", help="Look up one symbol, or what lies at an address.")
+@click.option("--symbol", metavar="NAME|ADDRESS", help="Show one symbol, or what is at an address.")
 def show(file: Path, as_json: bool, symbol: str | None) -> None:
     """Show what the profile FILE holds.
 

@@ -31,7 +31,7 @@ NAME = Text(r"[a-z0-9][a-z0-9-]{0,30}", "1 to 31 lower-case letters, digits and 
 
 @dataclass(frozen=True)
 class Monitor:
-    """The monitor's own domain and its rhythm."""
+    """The monitor's own domain, and when it works."""
 
     name: str = key(NAME, "guest", "Names the build folder, the image and the domain tinyvmi-NAME.")
     memory: int = key(Int(8, 1024, "MiB"), 32, "Memory of the monitor's domain, MiB.")
@@ -56,7 +56,7 @@ class Monitor:
         "Each period varies by up to this many percent, so that it cannot be foreseen.",
     )
     heartbeat: int = key(
-        Duration(100, 3_600_000), 5000, "The monitor says at least this often that it lives."
+        Duration(100, 3_600_000), 5000, "The monitor reports at least this often that it is alive."
     )
 
 
@@ -112,7 +112,7 @@ class Golden:
     comparison: str = key(
         Choice(("bytes", "digest")),
         "bytes",
-        "`bytes`: a page whose digest was right is kept, and compared from then on, for as much memory "
+        "`bytes`: a page whose digest was right is cached and compared from then on, for as much memory "
         "as the kernel's code and constants take. `digest`: each is digested in each scan: a smaller domain.",
     )
     hash: str = key(

@@ -39,5 +39,5 @@ class ModulesSettings:
     unknown: str = key(
         Choice(("unverifiable", "tampered")),
         "unverifiable",
-        "Of a loaded module that is none of them: the verdict, with its name.",
+        "The verdict about any other loaded module, which is reported by name.",
     )

@@ -23,7 +23,7 @@ def unused_address(kernel: KernelProfile) -> int:
 
 CHECK = Check(
     name="text",
-    summary="Every byte of the kernel's code, patched places included.",
+    summary="Every byte of the kernel's code, patch sites included.",
     order=100,
     kinds=KINDS,
     settings=TextSettings,

@@ -30,7 +30,7 @@ SITES = (
         f"{ONLY_BOOT} (apply_paravirt)",
         is_code=True,
     ),
-    FindingKind("nops", "the kernel's choice of NOPs is none of its own", ONLY_BOOT, is_code=True),
+    FindingKind("nops", "the kernel's NOPs are not one of its own sets", ONLY_BOOT, is_code=True),
     FindingKind(
         "lock",
         "a lock prefix is there or gone unlike all others",
@@ -87,7 +87,7 @@ SITES = (
     ),
     FindingKind(
         "kprobe-slot",
-        "the code that runs in place of a probed instruction was changed",
+        "the code that runs instead of a probed instruction was changed",
         "only kprobes writes it, once",
         transient=True,
         is_code=True,
