@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,19 @@ def test_every_schema_is_written_somewhere() -> None:
     source = "".join(path.read_text() for path in PACKAGE.rglob("*.py") if path.name != "json_output.py")
     for name in json_output.VERSIONS:
         assert f'"{name}", ' in source, name
+
+
+def test_validation_by_schema_is_for_tests_alone() -> None:
+    """A dom0 has the standard library and click: nothing in the package imports jsonschema."""
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                names = [name.name for name in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            else:
+                continue
+            assert not any(name.partition(".")[0] == "jsonschema" for name in names), path
+    pyproject = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]
+    assert not any("jsonschema" in one for one in pyproject["dependencies"])
+    assert any("jsonschema" in one for one in pyproject["optional-dependencies"]["test"])

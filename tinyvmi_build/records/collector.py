@@ -98,7 +98,7 @@ class Collector:
         self.stop_reason: str | None = None  # who asked the run to end
         self.timings: dict[str, float] = {}  # s from the start to hello, kernel, first-check, first-scan
         self._worst_scan: Verdict | None = None
-        self.digested: int | None = None  # pages of which no copies are kept for want of memory
+        self.digested: int | None = None  # pages without a copy, for want of memory
 
     # What goes in
 

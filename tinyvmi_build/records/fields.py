@@ -1,6 +1,6 @@
 """JSON objects described once, as dataclasses: a check, a JSON Schema and a table follow from that.
 
-A field's annotation is `Annotated[TYPE, KIND, "what it says"]`.  KIND decides which JSON values are
+A field's annotation is `Annotated[TYPE, KIND, "its meaning"]`.  KIND decides which JSON values are
 good; a field with a default may be absent.
 """
 
@@ -83,7 +83,7 @@ class Field:
 
     name: str
     kind: Kind
-    says: str
+    meaning: str
     required: bool
 
 
@@ -92,8 +92,8 @@ def fields_of(described: type) -> tuple[Field, ...]:
     hints = typing.get_type_hints(described, include_extras=True)
     found = []
     for field in dataclass_fields(described):
-        _, kind, says = typing.get_args(hints[field.name])
-        found.append(Field(field.name, kind, says, field.default is MISSING))
+        _, kind, meaning = typing.get_args(hints[field.name])
+        found.append(Field(field.name, kind, meaning, field.default is MISSING))
     return tuple(found)
 
 
@@ -160,7 +160,7 @@ def table(described: type) -> list[str]:
     rows = ["| field | kind | |", "|---|---|---|"]
     for field in fields_of(described):
         optional = "" if field.required else "optional: "
-        rows.append(f"| `{field.name}` | {field.kind.words} | {optional}{field.says} |")
+        rows.append(f"| `{field.name}` | {field.kind.words} | {optional}{field.meaning} |")
     return rows
 
 

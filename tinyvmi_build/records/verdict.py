@@ -33,5 +33,5 @@ def worst(verdicts: Iterable[Verdict]) -> Verdict | None:
 
 
 def exit_of(verdict: Verdict | None) -> Exit:
-    """The exit status that tells `verdict`; None (nothing was checked) is never success."""
+    """The exit status for `verdict`; None (nothing was checked) is never success."""
     return Exit.UNVERIFIABLE if verdict is None else _EXIT[verdict]

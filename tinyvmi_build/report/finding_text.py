@@ -33,9 +33,9 @@ def finding_lines(found: Finding, known: Explanation, painter: Painter) -> Itera
         name = f" <{safe(known.target)}>" if known.target else ""
         owner = f", which the guest calls {safe(found.owner)}" if found.owner else ""
         yield f"    leads to {found.target}{name}{owner}"
-    for label, said in (("note", safe(found.note)), ("meaning", known.meaning), ("by", known.attribution)):
-        if said:
-            yield f"    {label:<8} {said}"
+    for label, more in (("note", safe(found.note)), ("meaning", known.meaning), ("by", known.attribution)):
+        if more:
+            yield f"    {label:<8} {more}"
 
 
 def _code(line: str) -> str:

@@ -41,7 +41,7 @@ FORMULAS = {
 
 @dataclass(frozen=True)
 class Schedule:
-    """What the configuration says (`[monitor]`, `golden.comparison`)."""
+    """The keys of the configuration that matter (`[monitor]`, `golden.comparison`)."""
 
     period_s: float
     jitter_pct: int
@@ -52,7 +52,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Measured:
-    """What the records of a first scan say: cost (s) and items of each check; and what the monitor can do."""
+    """From the records of a first scan: cost (s) and items of each check, what the monitor can do."""
 
     costs: Mapping[str, float]
     items: Mapping[str, int]

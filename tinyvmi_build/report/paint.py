@@ -31,11 +31,11 @@ class Painter:
         return f"\x1b[{code}m{text}\x1b[0m" if self._colour else text
 
     def verdict(self, verdict: Verdict, text: str | None = None) -> str:
-        """The verdict, or `text` that says it, in its colour."""
+        """`text` (default: its name) in the colour of the verdict."""
         return self.paint(_COLOURS[verdict], str(verdict) if text is None else text)
 
     def line(self, text: str = "") -> None:
-        """Write a line.  Whatever a guest may have said in `text` has passed through safe()."""
+        """Write a line.  What comes from a guest has passed through safe() before."""
         if self._stamp is not None:
             if not text:
                 return

@@ -11,13 +11,13 @@ from tinyvmi_build.report.reporter import Status
 
 
 class StatusTimer:
-    """Says every `every_s` seconds (0: never) that all is as it was; a change starts the time anew."""
+    """Due every `every_s` seconds (0: never) without a change of the verdict."""
 
     def __init__(self, every_s: float, clock: Callable[[], float] = time.monotonic):
         self._every_s = every_s
         self._clock = clock
         self._verdict: Verdict | None = None
-        self._since = self._said_at = clock()
+        self._since = self._reported_at = clock()
         self._scans = 0  # since then
 
     def events(self, events: Iterable[Event]) -> None:
@@ -27,13 +27,13 @@ class StatusTimer:
                 continue
             if event.verdict is not self._verdict:
                 self._verdict, self._scans = event.verdict, 0
-                self._since = self._said_at = self._clock()
+                self._since = self._reported_at = self._clock()
             self._scans += 1
 
     def due(self) -> Status | None:
-        """What is to be said now, if anything."""
+        """What is to be reported now, if anything."""
         now = self._clock()
-        if not self._every_s or self._verdict is None or now - self._said_at < self._every_s:
+        if not self._every_s or self._verdict is None or now - self._reported_at < self._every_s:
             return None
-        self._said_at = now
+        self._reported_at = now
         return Status(self._verdict, round(now - self._since, 1), self._scans)

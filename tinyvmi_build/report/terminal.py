@@ -54,7 +54,7 @@ class Terminal:
             self._event(event)
 
     def attached(self, attached: Attached) -> None:
-        """A monitor is about to watch a target: its own first record says so."""
+        """A monitor is about to watch a target: its first record is the line for that."""
         if self._stamp is not None:
             self._stamp.target = attached.target
 

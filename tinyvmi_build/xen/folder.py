@@ -107,7 +107,7 @@ def _among(path: Path, value: str, *values: str) -> str:
     return value
 
 
-def _field(path: Path, data: dict[str, Any], key: str, kind: type) -> Any:
+def _field(path: Path, data: dict[str, object], key: str, kind: type) -> Any:
     if not isinstance(data.get(key), kind):
         raise UsageError(f"{path} has no proper '{key}'", hint="build the monitor again with this version")
     return data[key]

@@ -29,7 +29,7 @@ _TARGET_ENDED = ("target-gone", "no-target")  # reasons of a bye
 def launch(
     manifest: Manifest, options: Options, reporter: RunReporter, progress: Progress, stop: Stop | None = None
 ) -> list[Collector]:
-    """Run monitors for the target until the run is over; what each of them said, the last one last.
+    """Run monitors for the target until the run is over; a collector for each, the last one last.
 
     A target given by name is waited for and followed unless `options.once` or a number of scans say
     otherwise.  Then there is one run, and MissingEnvironmentError if the target is not there.  An empty
@@ -95,7 +95,7 @@ def _follow(
         if collector.lost_reason is not None or not _target_ended(collector):
             return runs
         if collector.bye and collector.bye.reason == "no-target":
-            runs.pop()  # it went before anything could be said of it
+            runs.pop()  # it ended before anything was checked
         else:
             reporter.detached(collector)
         launcher.clear()

@@ -27,7 +27,7 @@ _SILENCE_LEAST_S = 20.0  # a scan may take longer than a heartbeat, most of all 
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line decides.  0 scans is for ever; None leaves what the manifest says."""
+    """What the command line decides.  0 scans is for ever; None means as in the manifest."""
 
     target: str | None = None
     scans: int = 0
@@ -43,7 +43,7 @@ class Options:
 def run_once(
     manifest: Manifest, options: Options, reporter: RunReporter, progress: Progress, running: list[xl.Domain]
 ) -> Collector:
-    """Run one monitor over the target among the domains `running`; the collector with everything it said."""
+    """Run one monitor over the target among the domains `running`; the collector with all its records."""
     with Launcher(manifest, options, reporter, progress) as launcher:
         return launcher.run(options, running)
 
@@ -186,7 +186,7 @@ class Launcher:
         return domain.domid
 
     def _pass(self, domid: int, options: Options, target: int, nonce: str) -> None:
-        """What docs/design/architecture.md calls "What launch tells a monitor"."""
+        """Write the monitor's parameters to xenstore (docs/reference/launch.md, "xenstore")."""
         values = {
             "run": nonce,
             "period-ms": str(options.period_ms or self._manifest.period_ms),

@@ -16,7 +16,7 @@ from tinyvmi_build.xen.console import Console
 from tinyvmi_build.xen.stop import Stop
 from tinyvmi_build.xen.watch import Watch
 
-_TICK_S = 0.5  # the longest wait: signals, the clock and the domain are looked after so often
+_TICK_S = 0.5  # the longest wait: signals, the clock and the domain are looked after this often
 _DRAIN_S = 0.1  # the same, once the domain has ended
 _LAST_WORDS_S = 1.0  # xenconsoled may still hold some when the domain has ended
 
@@ -47,6 +47,7 @@ class Listener:
             if collector.over:
                 return
             if self._stop:
+                self._drain(console)
                 self._report(collector.stopped(str(self._stop.reason)))
                 return
             if deadline is not None and time.monotonic() >= deadline:
@@ -64,6 +65,12 @@ class Listener:
                 if collector.bye is None:
                     self._report(collector.lost(ended))
                 return
+
+    def _drain(self, console: Console) -> None:
+        """Take what is on its way: it counts."""
+        until = time.monotonic() + _LAST_WORDS_S
+        while time.monotonic() < until and (chunk := console.read(_DRAIN_S)):
+            self._take(self._lines.feed(chunk))
 
     def _take(self, pieces: Iterable[bytes]) -> None:
         for piece in pieces:

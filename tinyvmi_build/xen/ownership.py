@@ -1,9 +1,9 @@
 """Which `launch` owns a monitor: one launch a monitor and a target at a time.
 
 A launch holds a lock (flock) for its monitor's name and one for its target's domain, in /run/tinyvmi.  The
-kernel releases them when the process ends, however it ends.  The locks' files say who held them last, with
-the nonce of the run, which the monitor's domain has in xenstore, too.  A monitor whose nonce is in a file
-whose lock is free is an orphan: nobody listens to it.
+kernel releases them when the process ends, however it ends.  Their files name the process that held them
+last, and the nonce of its run, which the monitor's domain has in xenstore, too.  A monitor whose nonce is in
+a file whose lock is free is an orphan: nobody listens to it.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Lock:
         self.last_owner = self._read()  # of a launch that ended without releasing it
 
     def note(self, owner: Owner) -> None:
-        """Say who holds it."""
+        """Write who holds it into its file."""
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, json.dumps(asdict(owner)).encode(), 0)
 

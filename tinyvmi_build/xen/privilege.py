@@ -1,6 +1,6 @@
 """Target mode: one domain may act on one other (XEN_DOMCTL_set_target), by a call into libxenctrl.
 
-xl has no verb for it.  The function has kept its form in all versions of Xen
+xl has no verb for it.  The function is the same in all versions of Xen
 in question: `int xc_domain_set_target(xc_interface *, uint32_t domid, uint32_t target)` (xenctrl.h).
 """
 
@@ -51,7 +51,7 @@ def set_target(domid: int, target: int) -> None:
 def _refused(target: int, number: int) -> MissingEnvironmentError:
     reasons = {
         errno.EOPNOTSUPP: ("it is a PV domain", "target mode is for PVH and HVM guests; PV needs FLASK"),
-        errno.ESRCH: ("there is no such domain", "has the target ended meanwhile? look at xl list"),
+        errno.ESRCH: ("there is no such domain", "has the target ended meanwhile? `xl list` shows it"),
         errno.EPERM: ("permission denied", "run launch in dom0 as root"),
         errno.EACCES: ("the FLASK policy forbids it", "load a policy that allows it, or use FLASK mode"),
         errno.EINVAL: ("the monitor has a target already", "destroy the monitor's domain and launch again"),

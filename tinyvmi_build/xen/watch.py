@@ -34,7 +34,7 @@ class Hint:
         with contextlib.suppress(BlockingIOError):
             if os.read(descriptor, 4096):
                 return True
-            time.sleep(seconds)  # xenstore-watch has ended; whoever waits looks now and then anyway
+            time.sleep(seconds)  # xenstore-watch has ended; who waits asks now and then anyway
         return False
 
     def close(self) -> None:
@@ -45,7 +45,7 @@ class Hint:
 
 
 class Watch:
-    """Asks about domain `domid` when Xen says that some domain has ended, and now and then.
+    """Asks about domain `domid` when xenstored reports that some domain has ended, and now and then.
 
     Asking costs a run of xl, so it is not done for nothing.
     """
