@@ -19,8 +19,10 @@ VERSIONS = {
     "doctor": 1,  # doctor --json
     "event": 1,  # a line of launch --json, check --json and lab run --json
     "image": 1,  # inspect --json
+    "init": 1,  # init --json
     "manifest": 1,  # tinyvmi-NAME.json in a build folder
     "profile": 1,  # profile show --json
+    "profile-build": 1,  # profile build --json
     "symbols": 1,  # profile show --symbol --json
 }
 

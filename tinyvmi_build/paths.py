@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from tinyvmi_build.errors import MissingEnvironmentError
+from tinyvmi_build.errors import MissingEnvironmentError, TinyVMIError
 
 _PACKAGE = Path(__file__).resolve().parent
 CACHE_TAG = "CACHEDIR.TAG"
@@ -79,10 +79,10 @@ def cache_errors() -> Iterator[None]:
     """Turn what goes wrong while the cache is written into an error that says so."""
     try:
         yield
-    except OSError as error:
-        where = error.filename or cache_root()
+    except (OSError, TinyVMIError) as error:
+        reason = error.message if isinstance(error, TinyVMIError) else error.strerror
         raise MissingEnvironmentError(
-            f"the cache {where} cannot be written: {error.strerror}",
+            f"the cache {cache_root()} cannot be used: {reason}",
             hint="make room there, or set TINYVMI_CACHE to another folder",
         ) from None
 

@@ -177,8 +177,10 @@ _JSON = {
     "doctor": "`doctor --json`",
     "event": "a line of `launch --json`, `check --json` and `lab run --json`",
     "image": "`inspect --json`",
+    "init": "`init --json`",
     "manifest": "`tinyvmi-NAME.json` in a build folder",
     "profile": "`profile show --json`",
+    "profile-build": "`profile build --json`",
     "symbols": "`profile show --symbol NAME --json`",
 }
 

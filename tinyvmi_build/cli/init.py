@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from tinyvmi_build.cli.options import PATH, Verb
+from tinyvmi_build import json_output
+from tinyvmi_build.cli.options import PATH, Verb, strict_option
 from tinyvmi_build.errors import UsageError
 from tinyvmi_build.progress import Progress
 
@@ -28,11 +29,23 @@ from tinyvmi_build.progress import Progress
 @click.option("--name", metavar="N", help="Names the monitor (default: after the folder).")
 @click.option("--target", metavar="DOM", default="", help="The guest's domain, by name or number.")
 @click.option("--force", is_flag=True, help="Overwrite a tinyvmi.toml that is there.")
+@strict_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON document about what was written.")
 @click.pass_obj
 def command(
-    progress: Progress, folder: Path, kernels: tuple[Path, ...], name: str | None, target: str, force: bool
+    progress: Progress,
+    folder: Path,
+    kernels: tuple[Path, ...],
+    name: str | None,
+    target: str,
+    force: bool,
+    strict: bool,
+    as_json: bool,
 ) -> None:
     """Write a commented tinyvmi.toml, and its JSON Schema, into DIR (default: here).
+
+    The kernels' profiles are built, into the cache, and what cannot be verified is named. A vmlinuz alone
+    has no modules with it: give its package, or name their folder as kernel.modules.
 
     \b
     Examples:
@@ -41,13 +54,16 @@ def command(
       tinyvmi-build init --kernel /boot/vmlinuz-6.1.0-42-amd64 --name web --target web-1 monitors/web
     """
     from tinyvmi_build.config.load import FILE_NAME
-    from tinyvmi_build.config.model import KEYS, NAME
+    from tinyvmi_build.config.model import KEYS, NAME, Config
     from tinyvmi_build.config.schema import SCHEMA_FILE, schema_text
     from tinyvmi_build.config.write import commented
-    from tinyvmi_build.render.tree import write
+    from tinyvmi_build.files import require_folder, write_file
+    from tinyvmi_build.kernel.package import kernel_path, require_kernel
+    from tinyvmi_build.profile.build import build, wanted_modules
+    from tinyvmi_build.profile.coverage import report_coverage
 
     file = folder / FILE_NAME
-    if file.exists() and not force:
+    if os.path.lexists(file) and not force:
         raise UsageError(f"{file} exists already", hint="--force overwrites it")
     values: dict[tuple[str, ...], Any] = {("monitor", "name"): name or _name_of(folder)}
     try:
@@ -57,20 +73,20 @@ def command(
         raise UsageError(f"--name, --target: must be {error}") from error
     if target:
         values[("target", "domain")] = target
-    paths = [_relative(_kernel(path), folder) for path in kernels]
-    write(folder / SCHEMA_FILE, schema_text())
-    write(file, commented(values | {("kernel", "packages"): paths}))
-    click.echo(str(file))
+    for kernel in kernels:
+        require_kernel(kernel_path(kernel))
+    require_folder(folder)
+    profiles = build(kernels, progress, wanted_modules(Config()))
+    covered = report_coverage(profiles.kernels, progress, Config().checks_made, strict)
+    paths = [_relative(path, folder) for path in kernels]
+    folder.mkdir(parents=True, exist_ok=True)
+    write_file(folder / SCHEMA_FILE, schema_text())
+    write_file(file, commented(values | {("kernel", "packages"): paths}))
+    if as_json:
+        click.echo(json_output.document("init", {"file": str(file), "kernels": covered}))
+    else:
+        click.echo(str(file))
     progress.note(f"next: tinyvmi-build build{'' if folder == Path() else f' -c {folder}'}")
-
-
-def _kernel(path: Path) -> Path:
-    """`path`, if there is a kernel in it: better said now than at the first build."""
-    from tinyvmi_build.kernel.package import kernel_in, kernel_path, read_bytes
-
-    found = kernel_path(path)
-    kernel_in(read_bytes(found), found)
-    return path
 
 
 def _relative(path: Path, folder: Path) -> str:

@@ -94,6 +94,13 @@ def project_options(function: Function) -> Function:
     return config(sets(function))
 
 
+def strict_option(function: Function) -> Function:
+    """`--strict`: what the profile cannot verify is an error."""
+    return click.option(
+        "--strict", is_flag=True, help="End with status 3 if anything cannot be verified, and write nothing."
+    )(function)
+
+
 def complete_key(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The configuration's keys, each with what it means."""
     from tinyvmi_build.config.model import KEYS

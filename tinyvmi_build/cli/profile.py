@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from tinyvmi_build import json_output
-from tinyvmi_build.cli.options import PATH, VerbGroup
+from tinyvmi_build.cli.options import PATH, VerbGroup, strict_option
 from tinyvmi_build.progress import Progress
 
 
@@ -40,6 +40,8 @@ def command() -> None:
     help="More modules: a .ko, a package, or a folder of such; all of them are taken.",
 )
 @click.option("--no-modules", is_flag=True, help="The kernel alone.")
+@strict_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON document about the profile.")
 @click.pass_obj
 def build(
     progress: Progress,
@@ -48,6 +50,8 @@ def build(
     include: tuple[str, ...],
     modules: tuple[Path, ...],
     no_modules: bool,
+    strict: bool,
+    as_json: bool,
 ) -> None:
     """Build one profile from each KERNEL: a .deb, a vmlinuz, a vmlinux, or a folder with one of them.
 
@@ -61,12 +65,19 @@ def build(
       tinyvmi-build profile build linux-binary-7*.deb linux-modules-7*.deb -o guest.profile
       tinyvmi-build profile build linux-image-6*.deb --modules dkms/ -o guest.profile
     """
+    from tinyvmi_build.files import require_writable
     from tinyvmi_build.profile.build import Wanted
     from tinyvmi_build.profile.build import build as build_profiles
+    from tinyvmi_build.profile.coverage import report_coverage
 
+    require_writable(output)
     wanted = None if no_modules else Wanted(include or ("@common",), modules)
     profiles = build_profiles(kernels, progress, wanted)
+    covered = report_coverage(profiles.kernels, progress, None, strict)
     profiles.save(output)
+    if as_json:
+        click.echo(json_output.document("profile-build", {"file": str(output), "kernels": covered}))
+        return
     for kernel in profiles.kernels:
         click.echo(f"{kernel.build_id}  {kernel.release}")
 
@@ -119,11 +130,13 @@ def import_(kernel: Path, output: Path, symbols: Path | None, types: Path | None
       tinyvmi-build profile import vmlinuz --symbols System.map --types guest.json.xz -o guest.profile
     """
     from tinyvmi_build.errors import UsageError
+    from tinyvmi_build.files import require_writable
     from tinyvmi_build.profile.isf_import import import_kernel
     from tinyvmi_build.profile.profile import ProfileFile
 
     if symbols is None and types is None:
         raise UsageError("nothing to import: give --symbols or --types", hint="else `profile build` does it")
+    require_writable(output)
     profile = import_kernel(kernel, symbols, types)
     ProfileFile([profile]).save(output)
     click.echo(f"{profile.build_id}  {profile.release}")
@@ -149,9 +162,11 @@ def export(file: Path, isf: Path, kernel: str | None) -> None:
       tinyvmi-build profile export guest.profile --isf symbols/guest.json.xz
       vol -s symbols/ -f memory.raw linux.pslist
     """
+    from tinyvmi_build.files import require_writable
     from tinyvmi_build.profile.isf import save_isf
     from tinyvmi_build.profile.profile import ProfileFile
 
+    require_writable(isf)
     chosen = _chosen(ProfileFile.load(file), kernel)
     size = save_isf(chosen, isf)
     click.echo(f"{isf}  {size / 2**20:.1f} MiB, {chosen.release}")

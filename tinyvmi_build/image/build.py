@@ -65,14 +65,17 @@ def render_monitor(loaded: Loaded, profiles: ProfileFile, folder: Path | None = 
 
 
 def build_monitor(
-    loaded: Loaded, progress: Progress | None = None, folder: Path | None = None
+    loaded: Loaded,
+    progress: Progress | None = None,
+    folder: Path | None = None,
+    profiles: ProfileFile | None = None,
 ) -> BuildResult:
-    """Build the monitor of a configuration; `folder` replaces the usual build folder."""
+    """Build the monitor of a configuration; `folder` and `profiles` replace the usual ones."""
     progress = progress or Progress()
     config = loaded.config
     folder = (folder or build_folder(loaded)).resolve()
     require_toolchain()
-    profiles = profiles_of(config, progress)
+    profiles = profiles or profiles_of(config, progress)
     with progress.step("render"):
         changes = render_monitor(loaded, profiles, folder)
         progress.note(summary(changes))

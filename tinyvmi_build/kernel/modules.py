@@ -27,19 +27,24 @@ def modules_in(path: Path, release: str | None = None) -> dict[str, bytes]:
     With `release`, of what lies under lib/modules only that kernel's.  UsageError if it cannot be read.
     """
     if path.is_dir():
-        found = {}
-        for file in sorted(path.rglob("*.ko*")):
-            name = module_name(file.name)
-            if name and file.is_file() and _fits(file.as_posix(), release):
+        found: dict[str, bytes] = {}
+        for file in module_files(path.resolve()):
+            if file.suffix == ".deb":
+                found |= package_modules(read_bytes(file), file.name, release)
+            elif (name := module_name(file.name)) and _fits(file.as_posix(), release):
                 found[name] = files.read_file(file, files.MODULE)
-        for deb in sorted(path.glob("*.deb")):
-            found |= package_modules(read_bytes(deb), deb.name, release)
         return found
     data = read_bytes(path)
     if is_package(data):
         return package_modules(data, path.name, release)
     name = module_name(path.name)
     return {name: data} if name else {}
+
+
+def module_files(folder: Path) -> list[Path]:
+    """The files in `folder` that `modules_in` reads: modules at any depth, then packages at its top."""
+    modules = [p for p in sorted(folder.rglob("*.ko*")) if module_name(p.name) and p.is_file()]
+    return modules + [p for p in sorted(folder.glob("*.deb")) if p.is_file()]
 
 
 def package_modules(data: bytes, where: str, release: str | None = None) -> dict[str, bytes]:

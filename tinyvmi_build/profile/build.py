@@ -3,38 +3,37 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import multiprocessing
-import os
-import zlib
 from array import array
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache, cached_property, partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import tinyvmi_build
 from tinyvmi_build.errors import UsageError
 from tinyvmi_build.kernel.archive import is_package, package_entries
 from tinyvmi_build.kernel.image import KernelImage
 from tinyvmi_build.kernel.modules import module_of, modules_in
-from tinyvmi_build.kernel.package import (
-    NoKernelError,
-    kernel_in,
-    kernel_path,
-    read_bytes,
+from tinyvmi_build.kernel.package import NoKernelError, kernel_in, kernel_path, read_bytes
+from tinyvmi_build.paths import cache_errors
+from tinyvmi_build.processes import begin_child
+from tinyvmi_build.profile.cache import (
+    kernel_key,
+    key_with_modules,
+    load_profile,
+    module_tables,
+    note_without_kernel,
+    save_profile,
 )
-from tinyvmi_build.paths import cache_dir
 from tinyvmi_build.profile.container import PackedSection
+from tinyvmi_build.profile.coverage import module_facts, require_known_modules
 from tinyvmi_build.profile.profile import KernelProfile, ProfileFile
 from tinyvmi_build.progress import Progress
 
 if TYPE_CHECKING:
     from tinyvmi_build.config.model import Config
-
-_TOOL_PARTS = ("kernel", "profile", "checks")  # what a profile's content depends on
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ def build(
     progress = progress or Progress()
     kernels, others = [], list[Path]()
     for path in packages:
-        known = _without_kernel(path) if wanted else None
+        known = note_without_kernel(read_bytes(path)) if wanted and not path.is_dir() else None
         if known and known.exists():
             others.append(path)
             continue
@@ -79,17 +78,14 @@ def build(
                 raise
             others.append(path)
             if known:
-                known.touch()
+                with cache_errors():
+                    known.touch()
     if not kernels:
         raise UsageError("no kernel was given", hint="name a kernel package, a vmlinuz or a folder")
-    return ProfileFile([source.profile(wanted, others) for source in kernels])
-
-
-def _without_kernel(path: Path) -> Path | None:
-    """The file that says that the package `path` holds modules alone: that shows only at its end."""
-    if not path.is_file():
-        return None
-    return cache_dir("without-kernel") / hashlib.sha256(read_bytes(path)).hexdigest()
+    profiles = ProfileFile([source.profile(wanted, others) for source in kernels])
+    if wanted:
+        require_known_modules(profiles.kernels, wanted.include)
+    return profiles
 
 
 def _has_modules(path: Path) -> bool:
@@ -104,15 +100,9 @@ class _Source:
         self.given = given
         self.progress = progress
         self.data = read_bytes(path)
-        self.key = hashlib.sha256(
-            _tool_hash() + path.name.encode() + b"\0" + hashlib.sha256(self.data).digest()
-        ).hexdigest()
-        self._cached = _cached(self._file(self.key))
+        self.key = kernel_key(self.data)
+        self._cached = load_profile(self.key, path.name)
         self.file = None if self._cached else kernel_in(self.data, path)
-
-    @staticmethod
-    def _file(key: str) -> Path:
-        return cache_dir("profiles") / f"{key}.profile"
 
     @cached_property
     def image(self) -> KernelImage:
@@ -130,19 +120,24 @@ class _Source:
 
     def _profile(self, wanted: Wanted | None, others: list[Path]) -> KernelProfile:
         places = self._places(wanted, others) if wanted else []
+        if wanted and not places:
+            self.progress.note(
+                f"{self.path.name} has no modules with it: no loaded module will be verified"
+                " (give the kernel's package, or the folder lib/modules/RELEASE as its modules)"
+            )
         if not wanted or not places:
-            return self._told(self._bare())
-        whole = self._file(self._whole_key(wanted, places))
-        known = _cached(whole)
+            return self._noted(self._bare())
+        whole = key_with_modules(self.key, wanted.include, places)
+        known = load_profile(whole, self.path.name)
         if known:
             self.progress.note(f"{known.release}, known already")
             return known
         profile = with_modules(self.image, wanted, places, self._begin_bare())
-        ProfileFile([profile]).save(whole)
-        return self._told(profile)
+        save_profile(whole, profile)
+        return self._noted(profile)
 
-    def _told(self, profile: KernelProfile) -> KernelProfile:
-        modules = len(profile.golden["modules"].get("list", ()))
+    def _noted(self, profile: KernelProfile) -> KernelProfile:
+        modules = len(module_facts(profile).verified)
         more = f", {modules} modules" if modules else ""
         self.progress.note(f"{profile.release}, {profile.counts['symbols']:,} symbols{more}")
         return profile
@@ -157,12 +152,13 @@ class _Source:
 
         def wait() -> KernelProfile:
             child.join()
-            self._cached = _cached(self._file(self.key))
+            self._cached = load_profile(self.key, self.path.name)
             return self._bare()
 
         return wait
 
     def _bare_or_nothing(self) -> None:
+        begin_child()
         with contextlib.suppress(Exception):  # whoever waits for it tries again, and says why
             self._bare()
 
@@ -170,7 +166,7 @@ class _Source:
         """Without any module."""
         if self._cached is None:
             self._cached = profile_of(self.image)
-            ProfileFile([self._cached]).save(self._file(self.key))
+            save_profile(self.key, self._cached)
         return self._cached
 
     def _places(self, wanted: Wanted, others: list[Path]) -> list[Path]:
@@ -179,16 +175,6 @@ class _Source:
         if not own and self.path.parent.name and (self.path.parent / "kernel").is_dir():
             own = [self.path.parent / "kernel"]  # usr/lib/modules/RELEASE/vmlinuz
         return [*own, *others, *wanted.extra]
-
-    def _whole_key(self, wanted: Wanted, places: list[Path]) -> str:
-        digest = hashlib.sha256(self.key.encode() + json.dumps(wanted.include).encode())
-        for place in places:
-            files = sorted(place.rglob("*.ko*")) if place.is_dir() else [place]
-            for file in files:
-                if file.is_file():
-                    state = file.stat()
-                    digest.update(f"{file}\0{state.st_size}\0{state.st_mtime_ns}\0".encode())
-        return digest.hexdigest()
 
 
 def with_modules(
@@ -215,11 +201,15 @@ def with_modules(
     names = sorted({*names, *extra})
     try:
         # Under way in other processes while this one makes the kernel's own.
-        collection = collect.Collection(image, files, names, partial(_module_cache, image.build_id))
+        collection = collect.Collection(image, files, names, partial(module_tables, image.build_id))
     except Unknown:
         return bare()  # whose golden values say why
-    profile = bare()
-    found = collection.result()
+    try:
+        profile = bare()
+        found = collection.result()
+    except BaseException:
+        collection.cancel()
+        raise
     values = dict(profile.golden)
     if "unknown" not in values["modules"]:
         values["modules"] = values["modules"] | {
@@ -233,27 +223,6 @@ def with_modules(
     for name, tables in found.tables.items():
         sections[f"blob/modules/{name}"] = PackedSection.pack(tables)
     return KernelProfile(sections, image.name)
-
-
-def _module_cache(build_id: str, key: str, make: Callable[[], bytes]) -> bytes:
-    """A module's tables, computed once for a kernel and the files that they depend on."""
-    name = hashlib.sha256(_tool_hash() + build_id.encode() + key.encode()).hexdigest()
-    file = cache_dir("modules") / name
-    with contextlib.suppress(OSError, zlib.error):
-        return zlib.decompress(file.read_bytes())
-    tables = make()
-    partial_file = file.with_suffix(f".{os.getpid()}")
-    partial_file.write_bytes(zlib.compress(tables, 1))
-    partial_file.replace(file)
-    return tables
-
-
-def _cached(path: Path) -> KernelProfile | None:
-    """The profile in the cache; a damaged one is not the user's trouble and is built again."""
-    with contextlib.suppress(UsageError):
-        if path.exists():
-            return ProfileFile.load(path).kernels[0]
-    return None
 
 
 def profile_of(image: KernelImage) -> KernelProfile:
@@ -302,14 +271,3 @@ def _json(value: Any) -> bytes:
 
 def _u64s(values: array[int]) -> bytes:
     return b"".join(value.to_bytes(8, "little") for value in values)
-
-
-@cache
-def _tool_hash() -> bytes:
-    """Of the sources that decide what a profile says, so that no old cache outlives a change of them."""
-    root = Path(tinyvmi_build.__file__).parent
-    digest = hashlib.sha256()
-    for part in _TOOL_PARTS:
-        for source in sorted((root / part).rglob("*.py")):
-            digest.update(str(source.relative_to(root)).encode() + b"\0" + source.read_bytes() + b"\0")
-    return digest.digest()

@@ -65,6 +65,14 @@ class KernelProfile:
                 f"{where}: the profile lacks facts of its kernel", hint="build the profile again"
             ) from None
 
+    def named(self, source: str) -> KernelProfile:
+        """The same profile of a kernel whose file is called `source`."""
+        if source == self.source:
+            return self
+        facts = self._json("kernel") | {"source": source}
+        packed = PackedSection.pack(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode("ascii"))
+        return KernelProfile(self.packed | {"kernel": packed}, self.where)
+
     def _bytes(self, name: str) -> bytes:
         try:
             section = self.packed[name]

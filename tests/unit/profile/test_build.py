@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from tinyvmi_build.errors import UsageError
 from tinyvmi_build.kernel.image import KernelImage
 from tinyvmi_build.profile import build as build_module
 from tinyvmi_build.profile.build import Wanted, build
+from tinyvmi_build.profile.cache import key_with_modules
 from tinyvmi_build.progress import Progress
 
 
@@ -32,18 +34,66 @@ def test_known_kernel_is_not_read_again(package, cache, monkeypatch):
     assert second.golden == first.golden
 
 
-def test_other_content_other_name_other_tool(package, cache, monkeypatch):
+def test_other_content_and_other_tool_are_built_again(package, cache, monkeypatch):
     build([package], Progress(quiet=True))
     package.write_bytes(package.read_bytes() + b"\n")
     build([package], Progress(quiet=True))
     assert len(list(cache.iterdir())) == 2
-    assert (
-        build([package.rename(package.with_name("x.deb"))], Progress(quiet=True)).kernels[0].source == "x.deb"
-    )
+    monkeypatch.setattr("tinyvmi_build.profile.cache.tool_hash", lambda: b"changed")
+    build([package], Progress(quiet=True))
     assert len(list(cache.iterdir())) == 3
-    monkeypatch.setattr("tinyvmi_build.profile.build._tool_hash", lambda: b"changed")
-    build([package.with_name("x.deb")], Progress(quiet=True))
-    assert len(list(cache.iterdir())) == 4
+
+
+@pytest.mark.parametrize("wanted", [None, Wanted(("@common",))])
+def test_the_same_package_elsewhere_costs_nothing(package, tmp_path, cache, monkeypatch, wanted):
+    content = writers.deb(
+        {
+            "./boot/vmlinuz-9.9.9-test": writers.bzimage(writers.payload(writers.vmlinux(), "xz")),
+            "./lib/modules/9.9.9-test/kernel/small.ko": b"no module",
+        }
+    )
+    package.write_bytes(content)
+    first = build([package], Progress(quiet=True), wanted).kernels[0]
+    known = sorted(cache.iterdir())
+    monkeypatch.setattr(KernelImage, "__init__", lambda *_: pytest.fail("read again"))
+    (tmp_path / "far away").mkdir()
+    other = tmp_path / "far away" / "renamed.deb"
+    other.write_bytes(content)
+    os.utime(other, (1, 1))
+    monkeypatch.chdir(other.parent)
+    for spelling in (other, Path("renamed.deb"), Path("./../far away/renamed.deb")):
+        second = build([spelling], Progress(quiet=True), wanted).kernels[0]
+        assert (second.source, second.golden) == ("renamed.deb", first.golden)
+    assert sorted(cache.iterdir()) == known
+
+
+def module_key(include=("@common",), *places):
+    return key_with_modules("kernel", include, places)
+
+
+def test_what_makes_another_profile_with_modules(tmp_path):
+    folder = tmp_path / "modules"
+    (folder / "kernel").mkdir(parents=True)
+    (folder / "kernel" / "a.ko").write_bytes(b"a")
+    (folder / "x.deb").write_bytes(b"x")
+    first = module_key(("@common",), folder)
+    assert module_key(("@common",), Path(os.path.relpath(folder))) == first
+    assert module_key(("*",), folder) != first
+    keys = {first}
+    for path in (folder / "kernel" / "a.ko", folder / "x.deb"):
+        path.write_bytes(b"changed")
+        keys.add(module_key(("@common",), folder))
+        replaced = path.with_name("new")
+        replaced.write_bytes(b"CHANGED")
+        os.utime(replaced, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns))
+        replaced.replace(path)  # of the same size and time: another inode
+        keys.add(module_key(("@common",), folder))
+    (folder / "b.ko").write_bytes(b"b")
+    keys.add(module_key(("@common",), folder))
+    assert len(keys) == 6
+    for name in ("one.ko", "two.ko"):
+        (tmp_path / name).write_bytes(b"m")
+    assert module_key((), tmp_path / "one.ko") != module_key((), tmp_path / "two.ko")
 
 
 @pytest.mark.parametrize("damage", (b"", b"nonsense", None))

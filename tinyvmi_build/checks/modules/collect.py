@@ -21,6 +21,7 @@ from tinyvmi_build.checks.text.series import Series, series_of
 from tinyvmi_build.checks.text.sites import read_sites
 from tinyvmi_build.errors import UsageError
 from tinyvmi_build.kernel.ko import KoFile, unpacked
+from tinyvmi_build.processes import begin_child
 
 if TYPE_CHECKING:
     from tinyvmi_build.kernel.image import KernelImage
@@ -110,20 +111,26 @@ class Collection:
         order = sorted(self._names, key=lambda name: -len(files.get(name, b"")))
         # Forked, so that the kernel and the files need not be sent.
         self._pool = ProcessPoolExecutor(
-            min(_WORKERS, os.cpu_count() or 1), mp_context=multiprocessing.get_context("fork")
+            min(_WORKERS, os.cpu_count() or 1),
+            mp_context=multiprocessing.get_context("fork"),
+            initializer=begin_child,
         )
         for name in order:
             self._futures[name] = self._pool.submit(_in_worker, name)
 
+    def cancel(self) -> None:
+        """Begin no further module; those under way are finished, which takes a second or two."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
     def result(self) -> Collected:
         found = Collected()
-        with self._pool:
-            for name in self._names:
-                tables, why = self._futures[name].result()
-                if why:
-                    found.unknown[name] = why
-                else:
-                    found.tables[name] = tables
+        for name in self._names:
+            tables, why = self._futures[name].result()
+            if why:
+                found.unknown[name] = why
+            else:
+                found.tables[name] = tables
+        self._pool.shutdown()
         return found
 
 
