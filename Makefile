@@ -36,16 +36,16 @@ format: $(STAMPS)/python ## Format C and Python as `make check` wants them.
 flask: $(STAMPS)/python $(STAMPS)/apt-test ## Run all tests of FLASK mode, every change of registers and PV guests included.
 	@$(BIN)/pytest --long tests/lab/flask $(ARGS)
 
-matrix: $(STAMPS)/python $(STAMPS)/apt-test ## Judge every kernel under every circumstance; goes on where it was interrupted.
+matrix: $(STAMPS)/python $(STAMPS)/apt-test ## Check every kernel under every circumstance; goes on where it was interrupted.
 	@$(BIN)/python -m tests.experiments.matrix $(ARGS)
 
 mutations: $(STAMPS)/python $(STAMPS)/apt-test ## Change bytes of saved kernels by the thousand: each must be caught.
 	@$(BIN)/python -m tests.experiments.mutations $(ARGS)
 
-targets: $(STAMPS)/python $(STAMPS)/apt-test ## Judge every kind of target on both bases, clean and tampered; goes on as matrix does.
+targets: $(STAMPS)/python $(STAMPS)/apt-test ## Check every kind of target on both bases, clean and tampered; goes on as matrix does.
 	@$(BIN)/python -m tests.experiments.targets $(ARGS)
 
-discovery: $(STAMPS)/python ## Measure in the lab how fast a kernel is found and judged, with KASLR and without.
+discovery: $(STAMPS)/python ## Measure in the lab how fast a kernel is found and checked, with KASLR and without.
 	@$(BIN)/python -m tests.experiments.discovery $(ARGS)
 
 xens: $(STAMPS)/python ## As `make run`, with every tamper, on each Xen that the lab knows: 4.14, 4.17, 4.20.
