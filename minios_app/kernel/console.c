@@ -68,7 +68,7 @@ static bool may_sleep(void)
 static void poll_daemon(void)
 {
     evtchn_port_t ports[1] = { port };
-    struct sched_poll poll = { .nr_ports = 1, .timeout = NOW() + MILLISECS(POLL_MS) };
+    struct sched_poll poll = { .nr_ports = 1, .timeout = (uint64_t)(NOW() + MILLISECS(POLL_MS)) };
 
     set_xen_guest_handle(poll.ports, ports);
     clear_evtchn(port);
@@ -160,7 +160,7 @@ void console_flush(unsigned int timeout_ms)
         if (ring_room() == 0) {
             poll_daemon();
         } else {
-            struct sched_poll poll = { .nr_ports = 0, .timeout = NOW() + MILLISECS(1) };
+            struct sched_poll poll = { .nr_ports = 0, .timeout = (uint64_t)(NOW() + MILLISECS(1)) };
 
             HYPERVISOR_sched_op(SCHEDOP_poll, &poll);
         }
@@ -176,7 +176,7 @@ void printk(const char *fmt, ...)
     va_start(args, fmt);
     len = vscnprintf(buf, sizeof(buf), fmt, args);
     va_end(args);
-    console_write(buf, len);
+    console_write(buf, (size_t)len);
 }
 
 void xprintk(const char *fmt, ...)

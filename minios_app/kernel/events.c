@@ -76,11 +76,11 @@ void do_hypervisor_callback(struct pt_regs *regs)
         unsigned long words = __atomic_exchange_n(&vcpu->evtchn_pending_sel, 0, __ATOMIC_SEQ_CST);
 
         for (; words; words &= words - 1) {
-            unsigned int word = __builtin_ctzl(words);
+            unsigned int word = (unsigned int)__builtin_ctzl(words);
             unsigned long ports;
 
             while ((ports = READ_ONCE(s->evtchn_pending[word]) & ~READ_ONCE(s->evtchn_mask[word])))
-                do_event(word * 64 + __builtin_ctzl(ports), regs);
+                do_event(word * 64 + (unsigned int)__builtin_ctzl(ports), regs);
         }
     }
     in_callback = 0;

@@ -84,8 +84,8 @@ static void *slab_alloc(unsigned int c)
 
 static void slab_free(struct block_page *page, const char *p)
 {
-    size_t offset = p - (char *)page - HEADER_SIZE;
-    unsigned int i = offset / page->block_size;
+    size_t offset = (size_t)(p - (char *)page) - HEADER_SIZE;
+    unsigned int i = (unsigned int)(offset / page->block_size);
     uint64_t bit = 1ULL << (i % 64);
 
     ASSERT(offset % page->block_size == 0 && i < blocks_of(page));

@@ -39,12 +39,12 @@ static void batch_issue(const struct map_batch *b)
         at += done;
         if (!b->err) {
             printk("mapping frame %#lx of domain %u at %#lx failed: %d\n",
-                   (unsigned long)pte_to_mfn(mmu_batch[at].val), b->id, b->va + at * PAGE_SIZE, rc);
+                   (unsigned long)pte_to_mfn(mmu_batch[at].val), b->id, b->va + (unsigned long)at * PAGE_SIZE, rc);
             do_exit();
         }
         b->err[at] = rc;
         if (old_pte[at] & _PAGE_PRESENT)
-            clear_pte(b->va + at * PAGE_SIZE);
+            clear_pte(b->va + (unsigned long)at * PAGE_SIZE);
         at++;
     }
 }

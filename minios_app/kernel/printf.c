@@ -221,7 +221,7 @@ int vsnprintf(char *buf, size_t size, const char *fmt, va_list args)
 
 int vscnprintf(char *buf, size_t size, const char *fmt, va_list args)
 {
-    size_t len = vsnprintf(buf, size, fmt, args);
+    size_t len = (size_t)vsnprintf(buf, size, fmt, args);
 
     return (int)(len < size ? len : size ? size - 1 : 0);
 }

@@ -25,7 +25,7 @@ unsigned long stack_alloc(void)
         return 0;
     for (size_t i = 0; i < ARRAY_SIZE(mfns); i++)
         mfns[i] = virt_to_mfn(pages + i * PAGE_SIZE);
-    stack = VIRT_KERNEL_AREA + slot * SLOT_SIZE + STACK_SIZE;
+    stack = VIRT_KERNEL_AREA + (unsigned long)slot * SLOT_SIZE + STACK_SIZE;
     if (do_map_frames(stack, mfns, ARRAY_SIZE(mfns), 1, 0, DOMID_SELF, NULL, L1_PROT)) {
         unmap_frames(stack, ARRAY_SIZE(mfns));
         free_pages((void *)pages, STACK_SIZE_PAGE_ORDER);

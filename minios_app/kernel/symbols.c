@@ -14,7 +14,7 @@ extern const struct ksym __ksyms_start[], __ksyms_end[];
 
 const char *symbol_lookup(unsigned long addr, unsigned long *offset, unsigned long *size)
 {
-    size_t lo = 0, hi = __ksyms_end - __ksyms_start;
+    size_t lo = 0, hi = (size_t)(__ksyms_end - __ksyms_start);
 
     if (hi < 2 || addr < __ksyms_start[0].addr || addr >= __ksyms_start[hi - 1].addr)
         return NULL;

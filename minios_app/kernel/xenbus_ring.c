@@ -82,11 +82,11 @@ static uint32_t writable(void)
     return XENSTORE_RING_SIZE - distance(ring->req_prod, READ_ONCE(ring->req_cons));
 }
 
-static uint32_t min3(uint32_t a, uint32_t b, uint32_t c)
+static uint32_t min3(uint32_t a, uint32_t b, size_t c)
 {
     uint32_t ab = a < b ? a : b;
 
-    return ab < c ? ab : c;
+    return ab < c ? ab : (uint32_t)c;
 }
 
 static bool ring_write(const void *data, size_t len)
@@ -237,8 +237,8 @@ char *xenbus_request(enum xsd_sockmsg_type type, xenbus_transaction_t xbt, const
     r = free_request();
     memset(r, 0, sizeof(*r));
     r->in_use = true;
-    msg.req_id = r - requests;
-    msg.len = len;
+    msg.req_id = (uint32_t)(r - requests);
+    msg.len = (uint32_t)len;
     if (send(&msg, parts, n))
         wait_event(reply_queue, broken || r->answered);
     error = r->answered ? judge(r, type) : xenbus_error("EIO");

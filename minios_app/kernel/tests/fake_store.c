@@ -61,7 +61,7 @@ void fake_store_send(const struct xsd_sockmsg *msg, const void *body, size_t len
 
 static void reply(struct xsd_sockmsg msg, const void *body, size_t len)
 {
-    msg.len = len;
+    msg.len = (uint32_t)len;
     fake_store_send(&msg, body, len);
 }
 
@@ -102,7 +102,7 @@ static void answer(struct xsd_sockmsg msg, const char *body)
     switch (msg.type) {
     case XS_READ: read_path(msg, body); break;
     case XS_WRITE:
-        value_len = msg.len - (second - body);
+        value_len = msg.len - (size_t)(second - body);
         memcpy(value, second, value_len);
         reply(msg, "OK", 3);
         break;

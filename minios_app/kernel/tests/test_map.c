@@ -48,7 +48,7 @@ static void stride_and_increment(void)
 
     CHECK(pages);
     for (int i = 0; i < 4; i++)
-        *(unsigned long *)(pages + i * PAGE_SIZE) = 100 + i;
+        *(unsigned long *)(pages + (unsigned long)i * PAGE_SIZE) = 100 + (unsigned long)i;
     p = map_frames_ex(spread, 2, 2, 0, 1, DOMID_SELF, NULL, L1_PROT_RO);
     CHECK(p && p[0] == 100 && p[512] == 101);
     CHECK(!unmap_frames((unsigned long)p, 2));

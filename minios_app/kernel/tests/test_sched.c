@@ -172,7 +172,7 @@ static void keeper(void *pattern)
     bool kept = true;
 
     for (int i = 0; i < 5; i++)
-        kept = kept && kept_over_call(schedule, (unsigned long)pattern + i);
+        kept = kept && kept_over_call(schedule, (unsigned long)pattern + (unsigned long)i);
     done += kept;
 }
 

@@ -65,7 +65,7 @@ static void listing(void)
 
     CHECK(!xenbus_ls(XBT_NIL, DIR, &names));
     for (char **n = names; *n; n++) {
-        seen += !strcmp(*n, "a") + 10 * !strcmp(*n, "b") + 100 * !strcmp(*n, "big");
+        seen += !strcmp(*n, "a") + 10U * !strcmp(*n, "b") + 100U * !strcmp(*n, "big");
         free(*n);
     }
     free(names);

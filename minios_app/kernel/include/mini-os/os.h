@@ -41,7 +41,7 @@ static inline void local_irq_enable(void)
 
 #define local_irq_save(flags)      \
     do {                           \
-        (flags) = irqs_disabled(); \
+        (flags) = (unsigned long)irqs_disabled(); \
         local_irq_disable();       \
     } while (0)
 
