@@ -54,11 +54,15 @@ def _table(image: Inspection) -> list[str]:
         return [*lines, "  none: this is not a monitor"]
     lines.append(f"  {'image id':<18} {image.image_id}")
     for name, value in image.tinyvmi.items():
-        if isinstance(value, dict):
-            values = [f"{key} {inner}" for key, inner in value.items()]
-        else:
-            values = value if isinstance(value, list) else [value]
-        lines += [
-            f"  {safe(name) if i == 0 else '':<18} {safe(str(v))}" for i, v in enumerate(values or [""])
-        ]
+        shown = _values(value)
+        lines += [f"  {safe(name) if i == 0 else '':<18} {safe(text)}" for i, text in enumerate(shown)]
     return lines
+
+
+def _values(value: object) -> list[str]:
+    """A line for each element of a list and for each member of an object."""
+    if isinstance(value, dict):
+        return [f"{key} {inner}" for key, inner in value.items()] or [""]
+    if isinstance(value, list):
+        return [str(element) for element in value] or [""]
+    return [str(value)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tinyvmi_build import json_output
 from tinyvmi_build.config.load import Loaded
@@ -158,10 +157,10 @@ def build_ids(profiles: ProfileFile) -> list[str]:
     return [kernel.build_id for kernel in profiles.kernels]
 
 
-def manifest(config: Config, profiles: ProfileFile, note: dict[str, Any]) -> bytes:
+def manifest(config: Config, profiles: ProfileFile, note: dict[str, object]) -> bytes:
     """What `launch` reads: how to start the image, and what is in its `note`."""
     name = artifact(config)
-    value: dict[str, Any] = {
+    value: dict[str, object] = {
         "name": config.monitor.name,
         "domain": name,
         "target": config.target.domain,

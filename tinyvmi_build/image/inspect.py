@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tinyvmi_build.elf.notes import parse_notes
 from tinyvmi_build.elf.reader import (
@@ -51,7 +50,7 @@ class Inspection:
     symbols: int
     sections: list[Section]
     xen: dict[str, str]
-    tinyvmi: dict[str, Any] | None
+    tinyvmi: dict[str, object] | None
     image_id: str | None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from tinyvmi_build.elf.notes import Note
 from tinyvmi_build.elf.reader import ElfError
@@ -48,7 +47,7 @@ def xen(note: Note) -> tuple[str, str] | None:
     )
 
 
-def tinyvmi(note: Note) -> dict[str, Any] | None:
+def tinyvmi(note: Note) -> dict[str, object] | None:
     """The description in a TinyVMI note; None if it is another.  ElfError if it is damaged."""
     if (note.owner, note.type) != (NOTE_OWNER, NOTE_TYPE):
         return None

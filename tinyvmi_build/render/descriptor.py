@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from tinyvmi_build import __version__
 from tinyvmi_build.config.kinds import BUILT_IN
@@ -20,7 +19,7 @@ NOTE_OWNER = "TinyVMI"
 NOTE_TYPE = 1
 
 
-def descriptor(config: Config, build_ids: Iterable[str], toolchain: Mapping[str, str]) -> dict[str, Any]:
+def descriptor(config: Config, build_ids: Iterable[str], toolchain: Mapping[str, str]) -> dict[str, object]:
     """What an image of `config` for the kernels `build_ids` (hex) is made from, and with; no path, no time.
 
     `toolchain` names the programs that compile it and their versions (tinyvmi_build/image/toolchain.py).
@@ -53,12 +52,12 @@ def _own_hash() -> str:
     return tree_hash(data_dir("minios_app"), data_dir("toolchain"))
 
 
-def canonical(description: dict[str, Any]) -> bytes:
+def canonical(description: dict[str, object]) -> bytes:
     """The bytes in the note."""
     return json.dumps(description, ensure_ascii=True, sort_keys=True, separators=(",", ":")).encode()
 
 
-def image_id(description: dict[str, Any]) -> str:
+def image_id(description: dict[str, object]) -> str:
     """16 hex digits that name the image."""
     return hashlib.sha256(canonical(description)).hexdigest()[:16]
 
