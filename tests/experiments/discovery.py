@@ -24,6 +24,7 @@ from typing import Any
 from tinyvmi_build.config.load import load
 from tinyvmi_build.image.build import build_monitor
 from tinyvmi_build.lab.monitor import FILES
+from tinyvmi_build.lab.options import MachineOptions, TargetOptions
 from tinyvmi_build.lab.project import own_project
 from tinyvmi_build.lab.runner import monitor_files
 from tinyvmi_build.lab.session import Lab
@@ -78,10 +79,10 @@ def measure(runs: int, memory_mib: int) -> dict[str, list[dict[str, float]]]:
     with tempfile.TemporaryDirectory(prefix="tinyvmi-discovery.") as folder:
         loaded = load(own_project(Progress(quiet=True)), env={})
         built = build_monitor(loaded, folder=Path(folder) / "build")
-        with Lab(monitor_files(built), grub=True, folder=Path(folder) / "lab") as lab:
+        with Lab(monitor_files(built), MachineOptions(grub=True, folder=Path(folder) / "lab")) as lab:
             result = {}
             for name, kind in KINDS.items():
-                target = lab.create_target(kind=kind, memory_mib=memory_mib)
+                target = lab.create_target(options=TargetOptions(kind=kind, memory_mib=memory_mib))
                 result[name] = [one_run(lab, target.name) for _ in range(runs)]
                 target.destroy()
     return result

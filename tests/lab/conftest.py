@@ -18,6 +18,7 @@ from tinyvmi_build.dump.checker import dom0_checker
 from tinyvmi_build.image.build import BuildResult, build_monitor
 from tinyvmi_build.lab.code_writes import MODULE
 from tinyvmi_build.lab.machine.qemu import BINARY
+from tinyvmi_build.lab.options import MachineOptions
 from tinyvmi_build.lab.project import own_project
 from tinyvmi_build.lab.runner import monitor_files
 from tinyvmi_build.lab.session import Lab
@@ -69,7 +70,8 @@ def lab(
     files |= poking.files(tmp_path_factory.mktemp("poking"), monitors)
     inside = {MODULE: poking.module()}
     where = tmp_path_factory.mktemp("lab")
-    with Lab(files, target_files=inside, folder=where, grub=True, memory_mib=memory) as running:
+    options = MachineOptions(target_files=inside, folder=where, grub=True, memory_mib=memory)
+    with Lab(files, options) as running:
         running.run(["chmod", "+x", DOM0]).check()
         yield running
 

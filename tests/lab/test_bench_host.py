@@ -13,6 +13,7 @@ from tinyvmi_build.bench.lab import programs
 from tinyvmi_build.config.load import load
 from tinyvmi_build.lab.guest.modules import in_order
 from tinyvmi_build.lab.machine.packages import fetch_kernel, unpacked_kernel
+from tinyvmi_build.lab.options import MachineOptions
 from tinyvmi_build.lab.project import own_project
 from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.progress import Progress
@@ -31,7 +32,7 @@ def test_bench_in_dom0(qemu: None, tmp_path: Path) -> None:
     )
     files: dict[str, Path | bytes] = {"/lab/host_root.sh": HERE / "host_root.sh"}
     files |= {f"/lab/modules/{n:02d}-{name}.ko": data for n, (name, data) in enumerate(modules.items())}
-    with Lab(files, folder=tmp_path / "lab", share=Path("/"), memory_mib=(3072, 1536)) as lab:
+    with Lab(files, MachineOptions(folder=tmp_path / "lab", share=Path("/"), memory_mib=(3072, 1536))) as lab:
         lab.run(["sh", "/lab/host_root.sh"], 120).check()
         lab.create_target()
         environment = {

@@ -11,6 +11,7 @@ import pytest
 
 from tinyvmi_build.errors import UsageError
 from tinyvmi_build.lab.machine import device_model, grub
+from tinyvmi_build.lab.options import MachineOptions
 from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.progress import Progress
 
@@ -41,4 +42,4 @@ def test_the_device_model_has_its_libraries_and_firmware() -> None:
 
 def test_the_device_model_goes_with_one_xen(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="device model"):
-        Lab(hvm=True, suite="trixie", folder=tmp_path).start()
+        Lab(options=MachineOptions(hvm=True, suite="trixie", folder=tmp_path)).start()

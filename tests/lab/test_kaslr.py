@@ -11,6 +11,7 @@ import pytest
 from tinyvmi_build.checks.tamper import Change, changes
 from tinyvmi_build.explain.explainer import Explainer
 from tinyvmi_build.lab.monitor import LiveGuest, Monitor
+from tinyvmi_build.lab.options import TargetOptions
 from tinyvmi_build.lab.scenario import Stage, exit_status
 from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.lab.target import Target
@@ -20,7 +21,7 @@ from tinyvmi_build.report.terminal import Terminal
 
 @pytest.fixture(scope="module")
 def moved(lab: Lab) -> Iterator[Target]:
-    target = lab.create_target("moved", kind="pvh-grub")
+    target = lab.create_target("moved", TargetOptions("pvh-grub"))
     yield target
     target.destroy()
 

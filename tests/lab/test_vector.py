@@ -12,9 +12,10 @@ from tinyvmi_build.config.load import load
 from tinyvmi_build.explain.explainer import Explainer
 from tinyvmi_build.image.build import build_monitor
 from tinyvmi_build.lab.monitor import Monitor
+from tinyvmi_build.lab.options import AVX2_CPU, MachineOptions
 from tinyvmi_build.lab.project import own_project
 from tinyvmi_build.lab.runner import monitor_files
-from tinyvmi_build.lab.session import AVX2_CPU, Lab
+from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.profile.profile import ProfileFile
 from tinyvmi_build.progress import Progress
 from tinyvmi_build.records.verdict import Verdict
@@ -32,7 +33,7 @@ def watching(qemu: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[t
         loaded = load(own_project(Progress()), ["golden.hash=blake3"], env={})
         built = build_monitor(loaded, folder=tmp_path_factory.mktemp("build"))
     files: dict[str, Path | bytes] = dict(monitor_files(built))
-    with Lab(files, folder=tmp_path_factory.mktemp("lab"), cpu=AVX2_CPU) as lab:
+    with Lab(files, MachineOptions(folder=tmp_path_factory.mktemp("lab"), cpu=AVX2_CPU)) as lab:
         explain = Explainer(ProfileFile.load(built.profile))
         monitor = Monitor(lab, lab.create_target(), Terminal(sys.stdout, explain), period="50ms")
         monitor.wait_kernel()

@@ -19,9 +19,10 @@ from tinyvmi_build.config.load import load
 from tinyvmi_build.explain.explainer import Explainer
 from tinyvmi_build.image.build import BuildResult, build_monitor
 from tinyvmi_build.lab.monitor import Monitor
+from tinyvmi_build.lab.options import AVX2_CPU, MachineOptions
 from tinyvmi_build.lab.project import own_project
 from tinyvmi_build.lab.runner import monitor_files
-from tinyvmi_build.lab.session import AVX2_CPU, Lab
+from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.profile.profile import ProfileFile
 from tinyvmi_build.progress import Progress
 from tinyvmi_build.records.verdict import Verdict
@@ -106,7 +107,7 @@ def test_registers_of_domains_on_one_processor(
 ) -> None:
     files: dict[str, Path | bytes] = {**monitor_files(built), KEEPER: keeper}
     options = f"{switching} dom0_max_vcpus=1 dom0_vcpus_pin"
-    with Lab(files, folder=tmp_path, cpu=cpu, xen_options=options) as lab:
+    with Lab(files, MachineOptions(folder=tmp_path, cpu=cpu, xen_options=options)) as lab:
         print(re.findall(r"\(XEN\) +Support for PV VMs: .*", lab.console_log))
         target = lab.create_target()
         _by_xl(lab, "vcpu-pin", target.name, "all", "1")

@@ -14,6 +14,7 @@ from tinyvmi_build.bench.result import ICOUNT, Growth, Run
 from tinyvmi_build.errors import TinyVMIError
 from tinyvmi_build.image.build import build_monitor
 from tinyvmi_build.lab.machine.packages import fetch_kernel
+from tinyvmi_build.lab.options import MachineOptions, TargetOptions
 from tinyvmi_build.lab.project import loaded_project, own_project
 from tinyvmi_build.lab.runner import monitor_files
 from tinyvmi_build.lab.session import Lab
@@ -41,7 +42,7 @@ def growth(profiles: ProfileFile, progress: Progress) -> LabMeasurement:
             target.run(f"for m in /{LATER_FOLDER}/*.ko; do insmod $m; done >/dev/null 2>&1", 120)
             _measure(lab, target, run, kernel, "more modules, too: " + _counts(target))
             try:
-                large = lab.create_target("large", memory_mib=512)
+                large = lab.create_target("large", TargetOptions(memory_mib=512))
             except TinyVMIError as error:
                 run.failed.append(f"a target of 512 MiB: {error.message}")
                 return
@@ -95,7 +96,9 @@ def larger_kernel(run: Run, progress: Progress) -> None:
             built = build_monitor(loaded, progress, Path(name) / "build")
             kernel = ProfileFile.load(built.profile).kernels[0]
             files = monitor_files(built, MONITOR)
-            with Lab(files, target_kernel=package, icount=run.clock == ICOUNT, progress=progress) as lab:
+            with Lab(
+                files, MachineOptions(target_kernel=package, icount=run.clock == ICOUNT), progress
+            ) as lab:
                 target = lab.create_target()
                 _measure(lab, target, run, kernel, f"kernel {kernel.release}: " + _counts(target))
         except (TinyVMIError, TimeoutError) as error:

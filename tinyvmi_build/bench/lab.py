@@ -17,9 +17,10 @@ from tinyvmi_build.config.load import Loaded
 from tinyvmi_build.dump.checker import dom0_checker
 from tinyvmi_build.errors import MissingEnvironmentError, TinyVMIError, UsageError
 from tinyvmi_build.image.build import BuildResult, build_limit, build_monitor
+from tinyvmi_build.lab.options import AVX2_CPU, PLAIN_CPU, MachineOptions
 from tinyvmi_build.lab.project import kernel_to_boot
 from tinyvmi_build.lab.runner import monitor_files
-from tinyvmi_build.lab.session import AVX2_CPU, PLAIN_CPU, Lab
+from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.lab.target import Target
 from tinyvmi_build.profile.profile import ProfileFile
 from tinyvmi_build.progress import Progress
@@ -105,13 +106,15 @@ def compare(loaded: Loaded, compared: Programs, boot: Boot, options: LabOptions,
     run = Run(boot.clock)
     lab = Lab(
         compared.files(),
-        target_kernel=kernel_to_boot(loaded),
-        target_files=boot.guest_files,
-        more_modules=boot.more_modules,
-        icount=boot.clock == ICOUNT,
-        cpu=AVX2_CPU if options.avx2 else PLAIN_CPU,
-        progress=progress,
-        keep=options.keep,
+        MachineOptions(
+            target_kernel=kernel_to_boot(loaded),
+            target_files=boot.guest_files,
+            more_modules=tuple(boot.more_modules),
+            icount=boot.clock == ICOUNT,
+            cpu=AVX2_CPU if options.avx2 else PLAIN_CPU,
+            keep=options.keep,
+        ),
+        progress,
     )
     with lab:
         lab.run(["chmod", "+x", *compared.executables()]).check()

@@ -15,15 +15,14 @@ from tinyvmi_build.progress import Progress
 
 def xen_suite(function: Callable[..., Any]) -> Callable[..., Any]:
     """The option that names another Xen."""
-    from tinyvmi_build.lab.machine.packages import SUITE, XEN_VERSIONS
+    from tinyvmi_build.lab.machine.packages import XEN_VERSIONS
 
     versions = ", ".join(f"{version} ({suite})" for suite, version in XEN_VERSIONS.items())
     return click.option(
         "--xen-suite",
         type=click.Choice(list(XEN_VERSIONS)),
-        default=SUITE,
-        show_default=True,
-        help=f"Debian release whose Xen, tools and dom0 kernel are booted: {versions}.",
+        help=f"Debian release whose Xen, tools and dom0 kernel are booted: {versions}."
+        " Default: the first of bookworm and trixie that runs a guest under this machine's QEMU.",
     )(function)
 
 
@@ -67,7 +66,7 @@ def run_(
     keep: bool,
     as_json: bool,
     kvm: bool,
-    xen_suite: str,
+    xen_suite: str | None,
     xsm: bool,
     guest: str,
     project: Path | None,
@@ -90,7 +89,7 @@ def run_(
       tinyvmi-build lab run --xsm --scenario tampers
     """
     from tinyvmi_build.lab.project import loaded_project
-    from tinyvmi_build.lab.runner import run
+    from tinyvmi_build.lab.runner import RunOptions, run
     from tinyvmi_build.lab.scenario import scenario
     from tinyvmi_build.timeouts import calibrate
 
@@ -103,13 +102,9 @@ def run_(
         run(
             loaded,
             chosen,
-            as_json=as_json,
-            stream=sys.stdout,
-            progress=progress,
-            keep=keep,
-            kvm=kvm,
-            suite=xen_suite,
-            guest_kind=guest,
+            RunOptions(as_json=as_json, keep=keep, kvm=kvm, suite=xen_suite, guest_kind=guest),
+            sys.stdout,
+            progress,
         )
     )
 
@@ -128,7 +123,9 @@ def list_() -> None:
 @xen_suite
 @project_options
 @click.pass_obj
-def shell(progress: Progress, kvm: bool, xen_suite: str, project: Path | None, sets: tuple[str, ...]) -> None:
+def shell(
+    progress: Progress, kvm: bool, xen_suite: str | None, project: Path | None, sets: tuple[str, ...]
+) -> None:
     """Boot the lab with a target, and stay at dom0's console; Ctrl-] leaves and ends it.
 
     The monitor's build folder is /lab/monitor there, the target is running.
@@ -140,6 +137,7 @@ def shell(progress: Progress, kvm: bool, xen_suite: str, project: Path | None, s
       python3 -m tinyvmi_build.lab.memory read 1 0x1000000 16
     """
     from tinyvmi_build.image.build import build_monitor
+    from tinyvmi_build.lab.options import MachineOptions, TargetOptions
     from tinyvmi_build.lab.project import kernel_to_boot, loaded_project
     from tinyvmi_build.lab.runner import monitor_files, policy_modules
     from tinyvmi_build.lab.session import Lab
@@ -155,12 +153,9 @@ def shell(progress: Progress, kvm: bool, xen_suite: str, project: Path | None, s
     policy = policy_modules(loaded.config) if flask else None
     with Lab(
         files,
-        target_kernel=kernel_to_boot(loaded),
-        kvm=kvm,
-        suite=xen_suite,
-        policy=policy,
-        progress=progress,
+        MachineOptions(target_kernel=kernel_to_boot(loaded), kvm=kvm, suite=xen_suite, policy=policy),
+        progress,
     ) as lab:
-        lab.create_target(label=seclabel(loaded.config, "target") if flask else "")
+        lab.create_target(options=TargetOptions(label=seclabel(loaded.config, "target") if flask else ""))
         progress.note("dom0's console; Ctrl-] leaves")
         attach(lab.folder / "console.sock")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TextIO
 
@@ -14,8 +14,8 @@ from tinyvmi_build.errors import Exit, UsageError
 from tinyvmi_build.explain.explainer import Explainer
 from tinyvmi_build.image.build import BuildResult, build_monitor
 from tinyvmi_build.lab import monitor
-from tinyvmi_build.lab.machine.packages import SUITE
 from tinyvmi_build.lab.monitor import LiveGuest, Monitor
+from tinyvmi_build.lab.options import MachineOptions, TargetOptions
 from tinyvmi_build.lab.project import kernel_to_boot
 from tinyvmi_build.lab.scenario import Scenario, Stage, Step, exit_status, play
 from tinyvmi_build.lab.session import Lab
@@ -84,42 +84,50 @@ def policy_modules(*configs: Config) -> dict[str, str]:
     return {artifact(config): rendered(domain_items(config))[f"{artifact(config)}.te"] for config in configs}
 
 
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run is to be made."""
+
+    as_json: bool = False
+    keep: bool = False  # the lab's folder
+    kvm: bool = False
+    suite: str | None = None  # whose Xen; None: one that works here
+    guest_kind: str = "pvh"
+
+
 def run(
     loaded: Loaded,
     chosen: list[Scenario],
-    *,
-    as_json: bool,
+    options: RunOptions,
     stream: TextIO,
     progress: Progress,
-    keep: bool = False,
-    kvm: bool = False,
-    suite: str = SUITE,
-    guest_kind: str = "pvh",
 ) -> Exit:
     """Play `chosen` in one lab; the exit status by the documented codes."""
-    if guest_kind == "pv" and loaded.config.privilege.mode != "flask":
+    if options.guest_kind == "pv" and loaded.config.privilege.mode != "flask":
         raise UsageError("target mode cannot watch a PV guest", hint="lab run --xsm --guest pv")
     with progress.step(f"build the monitor '{loaded.config.monitor.name}'"):
         built = build_monitor(loaded, progress)
     profiles = ProfileFile.load(built.profile)
-    teller = Teller(stream, as_json, profiles)
+    teller = Teller(stream, options.as_json, profiles)
     flask = loaded.config.privilege.mode == "flask"
     lab = Lab(
         monitor_files(built),
-        target_kernel=kernel_to_boot(loaded),
-        kvm=kvm,
-        suite=suite,
-        policy=policy_modules(loaded.config) if flask else None,
-        progress=progress,
-        keep=keep,
+        MachineOptions(
+            target_kernel=kernel_to_boot(loaded),
+            kvm=options.kvm,
+            suite=options.suite,
+            policy=policy_modules(loaded.config) if flask else None,
+            keep=options.keep,
+        ),
+        progress,
     )
     results: dict[str, list[Step]] = {}
     with lab:
         label = seclabel(loaded.config, "target") if flask else ""
-        target = lab.create_target(kind=guest_kind, label=label)
+        target = lab.create_target(options=TargetOptions(kind=options.guest_kind, label=label))
         watching = Monitor(lab, target, teller, domain=artifact(loaded.config))
         guest = LiveGuest(target, watching.wait_kernel(), profiles)
-        registers = register_changes(guest_kind, loaded.config.checks_made)
+        registers = register_changes(options.guest_kind, loaded.config.checks_made)
         for scenario in chosen:
             teller.scenario(scenario)
             results[scenario.name] = play(scenario, Stage(target, watching, guest, teller.step, registers))
@@ -129,6 +137,4 @@ def run(
             watching.stop()
     status = exit_status([step for steps in results.values() for step in steps])
     teller.close(results, status)
-    if keep:
-        progress.note(f"the lab's logs are in {lab.folder}")
     return status

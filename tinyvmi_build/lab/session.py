@@ -23,13 +23,11 @@ from tinyvmi_build.lab.machine.packages import (
     xen_hypervisor,
 )
 from tinyvmi_build.lab.machine.qemu import Qemu
+from tinyvmi_build.lab.options import AVX2_CPU, MachineOptions, TargetOptions
+from tinyvmi_build.lab.xen_choice import working_suite
 from tinyvmi_build.progress import Progress
 from tinyvmi_build.timeouts import timeout
 
-# A PV dom0 faults early under QEMU's -cpu max and EPYC (SMAP); SVM and NPT are what PVH guests need.
-PLAIN_CPU = "qemu64,+svm,+npt"
-#: With AVX2.  Without `-rdtscp` Xen's emulation of that instruction can hold a target up for ever.
-AVX2_CPU = "max,-smap,-rdtscp"
 # With lazy switching, as Xen up to 4.21 has it on processors of this kind, programs of dom0 lose AVX
 # registers under this emulator, whatever runs in other domains.
 _EAGER = " spec-ctrl=eager-fpu"
@@ -43,60 +41,26 @@ _DEADLY = ("Kernel panic", "Panic on CPU", "FATAL TRAP", "FATAL PAGE FAULT", "Do
 
 
 class Lab:
-    """Context manager.  All it writes lies in `folder`: kept with `keep`, if it was given, or on failure.
+    """Context manager.  What it writes stays in its folder if the options say so, or on failure.
 
-    `files`: path in dom0 → content, brought along at boot; `target_files`: the same in the target.
-    `target_kernel`: a package (.deb) or vmlinuz that the target will boot (by default today's cloud kernel);
-    with `grub` it can also be booted by GRUB (the kind "pvh-grub"), and its KASLR is then active; with
-    `hvm` dom0 has a device model, for the kind "hvm".
-    `suite`: the Debian release whose Xen, tools and dom0 kernel are booted.
-    `icount`: one processor, on which an instruction takes one nanosecond of the guests' time: counts repeat.
-    `more_modules`: what the target can load beside target.LATER.
-    `cpu`: QEMU's model of the processor; `xen_options`: more of Xen's command line.
-    `share`: a folder for dom0 to mount and read, by the 9p tag SHARE; `memory_mib`: of the machine, of dom0.
-    `policy`: FLASK modules (name → text of a .te) for a Xen with XSM, in enforcing mode; None: Debian's Xen.
+    `files`: path in dom0 → content, brought along at boot.
     """
 
     def __init__(
         self,
         files: Mapping[str, Path | bytes] | None = None,
-        *,
-        target_files: Mapping[str, Path | bytes] | None = None,
-        target_kernel: Path | None = None,
-        folder: Path | None = None,
-        kvm: bool = False,
-        keep: bool = False,
-        grub: bool = False,
-        hvm: bool = False,
-        suite: str = SUITE,
-        policy: Mapping[str, str] | None = None,
-        icount: bool = False,
-        more_modules: Sequence[str] = (),
-        cpu: str = PLAIN_CPU,
-        xen_options: str = "",
-        share: Path | None = None,
-        memory_mib: tuple[int, int] | None = None,
+        options: MachineOptions | None = None,
         progress: Progress | None = None,
     ):
         self.progress = progress or Progress()
-        self._grub = grub
-        self._hvm = hvm
-        self.suite = suite
-        self.target_kernel = target_kernel
+        self.options = options or MachineOptions()
         self._files = dict(files or {})
-        self._inside = dict(target_files or {})
-        self._kvm = kvm
-        self._policy = policy
-        self._icount = icount
-        self._more_modules = tuple(more_modules)
-        self._cpu = cpu
-        self._xen_options = xen_options
-        self._share = share
-        usual = (_HVM_MEMORY_MIB, _HVM_DOM0_MIB) if hvm else (_MEMORY_MIB, _DOM0_MIB)
-        self._memory_mib = memory_mib or usual
-        self._keep = keep or folder is not None
-        self.folder = folder or Path(tempfile.mkdtemp(prefix="tinyvmi-lab."))
+        usual = (_HVM_MEMORY_MIB, _HVM_DOM0_MIB) if self.options.hvm else (_MEMORY_MIB, _DOM0_MIB)
+        self._memory_mib = self.options.memory_mib or usual
+        self._keep = self.options.keep or self.options.folder is not None
+        self.folder = self.options.folder or Path(tempfile.mkdtemp(prefix="tinyvmi-lab."))
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._kept_named = False
         self.timings: dict[str, float] = {}  # seconds since QEMU's start
         self._started = 0.0
         self._qemu: Qemu | None = None
@@ -105,8 +69,8 @@ class Lab:
     def __enter__(self) -> Self:
         try:
             self.start()
-        except BaseException:
-            self.stop(keep=True)
+        except BaseException as error:
+            self.stop(keep=isinstance(error, Exception))
             raise
         return self
 
@@ -130,48 +94,49 @@ class Lab:
                 raise MissingEnvironmentError(f"dom0 came up incomplete\n{self._tail()}")
 
     def stop(self, keep: bool = False) -> None:
-        """End QEMU; its folder is deleted unless it was the caller's or `keep`."""
+        """End QEMU; its folder is deleted unless it was the caller's, or is kept by the options or `keep`."""
         if self._agent is not None:
             self._agent.close()
         if self._qemu is not None:
             self._qemu.stop()
         if not keep and not self._keep:
             shutil.rmtree(self.folder, ignore_errors=True)
+        elif self.folder.exists() and not self._kept_named:
+            self._kept_named = True
+            tell = self.progress.warn if keep else self.progress.note
+            tell(f"the lab's logs and its initramfs are in {self.folder}")
 
     def _prepare(self) -> Qemu:
-        if self._hvm and self.suite != SUITE:
+        suite = self.suite = self.options.suite or working_suite(self.progress)
+        if self.options.hvm and suite != SUITE:
             raise UsageError(f"the lab's device model is {SUITE}'s, and goes with that Xen only")
-        if self._policy is None:
-            xen = xen_hypervisor(self.progress, self.suite)
-        elif self.suite == SUITE:
-            xen = xsm_hypervisor(self.progress)
-        else:
-            raise UsageError(f"a Xen with XSM is built from {SUITE}'s source only, not from {self.suite}'s")
-        kernel = initramfs.dom0_kernel(self.progress, self.suite)
-        base = initramfs.base(self.progress, self.suite)
+        made = xen_hypervisor if self.options.policy is None else xsm_hypervisor
+        xen = made(self.progress, suite)
+        kernel = initramfs.dom0_kernel(self.progress, suite)
+        base = initramfs.base(self.progress, suite)
         files: dict[str, Path | bytes] = {
-            **self._target_files(self.target_kernel or fetch_kernel(progress=self.progress)),
+            **self._target_files(self.options.target_kernel or fetch_kernel(progress=self.progress)),
             **self._files,
         }
         ramdisk = self.folder / "initramfs"
         with open(ramdisk, "wb") as out:
             with open(base, "rb") as part:
                 shutil.copyfileobj(part, out)
-            if self._hvm:
+            if self.options.hvm:
                 out.write(device_model.archive(self.progress))
-            out.write(initramfs.overlay(files, self.progress, self.suite))
+            out.write(initramfs.overlay(files, self.progress, suite))
         memory, dom0 = self._memory_mib
         boot = f"{kernel} console=hvc0 loglevel=4 panic=-1,{ramdisk}"
         options = (
             "console=com1 com1=115200,8n1 loglvl=all guest_loglvl=all bootscrub=0 "
             f"dom0_mem={dom0}M,max:{dom0}M"
         )
-        if self._cpu == AVX2_CPU:
+        if self.options.cpu == AVX2_CPU:
             options += _EAGER
-        options += f" {self._xen_options}".rstrip()
-        if self._policy is not None:
+        options += f" {self.options.xen_options}".rstrip()
+        if self.options.policy is not None:
             policy = self.folder / "xenpolicy"
-            policy.write_bytes(xsm_policy(self._policy, self.progress))
+            policy.write_bytes(xsm_policy(self.options.policy, self.progress, suite))
             boot += f",{policy}"
             options += " flask=enforcing"
         self._qemu = Qemu(
@@ -189,25 +154,28 @@ class Lab:
         return self._qemu
 
     def _shared(self) -> list[str]:
-        if self._share is None:
+        if self.options.share is None:
             return []
-        return ["-virtfs", f"local,path={self._share},mount_tag={SHARE},security_model=none,readonly=on"]
+        return [
+            "-virtfs",
+            f"local,path={self.options.share},mount_tag={SHARE},security_model=none,readonly=on",
+        ]
 
     def _processor(self) -> list[str]:
-        if self._icount:
+        if self.options.icount:
             counting = ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off"]
-            return [*counting, "-cpu", self._cpu, "-smp", "1"]
-        if self._kvm:
+            return [*counting, "-cpu", self.options.cpu, "-smp", "1"]
+        if self.options.kvm:
             return ["-accel", "kvm", "-cpu", "host", "-smp", "2"]
-        return ["-accel", "tcg,thread=multi", "-cpu", self._cpu, "-smp", "2"]
+        return ["-accel", "tcg,thread=multi", "-cpu", self.options.cpu, "-smp", "2"]
 
     def _target_files(self, kernel: Path) -> dict[str, Path | bytes]:
         """The target's kernel and initramfs: of a package with its modules, of a bare vmlinuz without."""
         packed = kernel.suffix == ".deb"
         folder = unpacked_kernel(kernel) if packed else None
         loaded = in_order(folder, target.MODULES) if folder else {}
-        files: dict[str, Path | bytes] = dict(self._inside)
-        later = in_order(folder, (*target.LATER, *self._more_modules)) if folder else {}
+        files: dict[str, Path | bytes] = dict(self.options.target_files)
+        later = in_order(folder, (*target.LATER, *self.options.more_modules)) if folder else {}
         for number, (name, data) in enumerate(later.items()):
             # Those that need each other are numbered, in the order in which they can be loaded.
             prefix = "" if name in target.LATER else f"{number:03d}-"
@@ -218,10 +186,10 @@ class Lab:
             f"{target.FILES}/vmlinuz": vmlinuz,
             f"{target.FILES}/initramfs": ramdisk,
         }
-        if self._grub:
+        if self.options.grub:
             image = grub.image(vmlinuz.read_bytes(), ramdisk, target.OPTIONS, self.progress)
             found[f"{target.FILES}/grub.elf"] = image
-        if self._hvm:
+        if self.options.hvm:
             found[f"{target.FILES}/disk"] = grub.disk(
                 vmlinuz.read_bytes(), ramdisk, target.OPTIONS, self.progress
             )
@@ -235,7 +203,7 @@ class Lab:
             if time.monotonic() > deadline:
                 raise MissingEnvironmentError(
                     f"the lab did not come up: no {name} after {timeout(seconds):g} s\n{self._tail()}",
-                    hint="on a slow machine set TINYVMI_TIMEOUT_FACTOR=3",
+                    hint="on a slow machine set TINYVMI_TIMEOUT_FACTOR, e.g. to 10",
                 )
             time.sleep(0.05)
         self.timings[name] = round(time.monotonic() - self._started, 1)
@@ -290,19 +258,6 @@ class Lab:
         """Start a command in dom0."""
         return self.agent.spawn(argv, cwd)
 
-    def create_target(
-        self,
-        name: str = "target",
-        *,
-        extra: str = "",
-        kind: str = "pvh",
-        label: str = "",
-        vcpus: int = 1,
-        memory_mib: int = 256,
-    ) -> target.Target:
-        """Start a Linux guest and wait until it is up.
-
-        `kind`: pvh, pv or, in a lab with `grub`, pvh-grub, in one with `hvm`, hvm; `extra` is for the command
-        line of the first two; `label`: its FLASK label, if it has one.
-        """
-        return target.create(self, name, target.Wish(extra, kind, label, vcpus, memory_mib))
+    def create_target(self, name: str = "target", options: TargetOptions | None = None) -> target.Target:
+        """Start a Linux guest and wait until it is up."""
+        return target.create(self, name, options or TargetOptions())

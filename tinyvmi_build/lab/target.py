@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.lab import guest
 from tinyvmi_build.lab.agent import Result
+from tinyvmi_build.lab.options import TargetOptions
 from tinyvmi_build.timeouts import timeout
 from tinyvmi_build.xen.xl import parse_list
 
@@ -21,7 +21,6 @@ MODULES = ("nf_tables", "veth")  # that it loads as it starts, with what they ne
 LATER = ("dummy",)  # that it can load then
 LATER_FOLDER = "lib/later"
 OPTIONS = "console=hvc0 loglevel=4 panic=-1"  # of its kernel
-_MEMORY_MIB = 256
 _MORE_S = 10.0  # to start what asks it, and to hear of its end
 _START_S = {"hvm": 360.0}  # firmware and device model are emulated in what is emulated
 _USUAL_START_S = 180.0
@@ -88,43 +87,32 @@ class Target:
         return self._lab.guest_console(self.name)
 
 
-@dataclass(frozen=True)
-class Wish:
-    """What kind of guest is wanted."""
-
-    extra: str = ""  # on its kernel's command line, but not by way of GRUB
-    kind: str = "pvh"  # or pv, pvh-grub, hvm
-    label: str = ""  # of FLASK
-    vcpus: int = 1
-    memory_mib: int = _MEMORY_MIB
-
-
-def write_config(lab: Lab, name: str, wish: Wish) -> str:
+def write_config(lab: Lab, name: str, options: TargetOptions) -> str:
     """Put the guest's xl config into dom0; its path there."""
-    if wish.kind == "pvh-grub":
+    if options.kind == "pvh-grub":
         boot = f'type = "pvh"\nkernel = "{FILES}/grub.elf"\n'
-    elif wish.kind == "hvm":
+    elif options.kind == "hvm":
         boot = _HVM
     else:
         boot = (
-            f'type = "{wish.kind}"\nkernel = "{FILES}/vmlinuz"\nramdisk = "{FILES}/initramfs"\n'
-            f'extra = "{OPTIONS} {wish.extra}"\n'
+            f'type = "{options.kind}"\nkernel = "{FILES}/vmlinuz"\nramdisk = "{FILES}/initramfs"\n'
+            f'extra = "{OPTIONS} {options.extra}"\n'
         )
     config = (
-        f'name = "{name}"\n{boot}memory = {wish.memory_mib}\n'
-        f'vcpus = {wish.vcpus}\non_crash = "destroy"\non_reboot = "destroy"\n'
+        f'name = "{name}"\n{boot}memory = {options.memory_mib}\n'
+        f'vcpus = {options.vcpus}\non_crash = "destroy"\non_reboot = "destroy"\n'
     )
-    if wish.label:
-        config += f'seclabel = "{wish.label}"\n'
+    if options.label:
+        config += f'seclabel = "{options.label}"\n'
     path = f"/lab/{name}.cfg"
     lab.agent.put(path, config.encode())
     return path
 
 
-def create(lab: Lab, name: str, wish: Wish) -> Target:
+def create(lab: Lab, name: str, options: TargetOptions) -> Target:
     """Start a guest and wait until its init says so; one retry, which is reported."""
-    path = write_config(lab, name, wish)
-    seconds = timeout(_START_S.get(wish.kind, _USUAL_START_S))
+    path = write_config(lab, name, options)
+    seconds = timeout(_START_S.get(options.kind, _USUAL_START_S))
     with lab.progress.step(f"start the target '{name}'"):
         try:
             return _start(lab, name, path, seconds)

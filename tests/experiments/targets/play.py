@@ -13,6 +13,7 @@ from tinyvmi_build.checks.tamper import Change
 from tinyvmi_build.errors import MonitorLostError, TinyVMIError
 from tinyvmi_build.explain.explainer import Explainer
 from tinyvmi_build.lab.monitor import LiveGuest, Monitor
+from tinyvmi_build.lab.options import TargetOptions
 from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.lab.target import Target
 from tinyvmi_build.profile.profile import ProfileFile
@@ -34,7 +35,7 @@ def play(lab: Lab, row: Row, names: Sequence[str], profiles: ProfileFile, label:
     """What became of `row` with the monitors /lab/NAME; `outcome` FAILED: the lab did not get there."""
     begun = time.monotonic()
     try:
-        target = lab.create_target(_TARGET, kind=row.kind, label=label, vcpus=row.vcpus)
+        target = lab.create_target(_TARGET, TargetOptions(row.kind, label=label, vcpus=row.vcpus))
         said = int(target.run("sed -n 's/ T _text$//p' /proc/kallsyms").check().out, 16)
         turns = {name: _Turn(lab, row, name, profiles, target) for name in names}
         for turn in turns.values():

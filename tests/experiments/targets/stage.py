@@ -14,6 +14,7 @@ from tests.experiments.targets.rows import FLASK_MODE, Row
 from tests.lab import bases
 from tinyvmi_build.errors import TinyVMIError
 from tinyvmi_build.image.build import build_monitor
+from tinyvmi_build.lab.options import MachineOptions
 from tinyvmi_build.lab.runner import policy_modules
 from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.paths import cache_dir
@@ -73,10 +74,10 @@ class Mode:
         flask = self.mode == FLASK_MODE
         return Lab(
             bases.folders(self._built),
-            grub=not flask,
-            hvm=not flask,
-            policy=policy_modules(self.config) if flask else None,
-            progress=self._progress,
+            MachineOptions(
+                grub=not flask, hvm=not flask, policy=policy_modules(self.config) if flask else None
+            ),
+            self._progress,
         )
 
 

@@ -13,6 +13,7 @@ from tests.lab.reaching import IMAGE
 from tinyvmi_build.checks.tamper import Change
 from tinyvmi_build.config.load import Loaded, load
 from tinyvmi_build.image.build import BuildResult, build_monitor
+from tinyvmi_build.lab.options import MachineOptions, TargetOptions
 from tinyvmi_build.lab.project import own_project
 from tinyvmi_build.lab.runner import monitor_files, policy_modules
 from tinyvmi_build.lab.session import Lab
@@ -69,11 +70,14 @@ def flask_lab(
         IMAGE: build_reach(tmp_path_factory.mktemp("reach")),
     }
     with Lab(
-        files, policy=policy_modules(bare.config, full.config), folder=tmp_path_factory.mktemp("lab")
+        files,
+        MachineOptions(
+            policy=policy_modules(bare.config, full.config), folder=tmp_path_factory.mktemp("lab")
+        ),
     ) as running:
         yield running
 
 
 @pytest.fixture(scope="package")
 def target(flask_lab: Lab, full: Loaded) -> Target:
-    return flask_lab.create_target(label=seclabel(full.config, "target"), vcpus=2)
+    return flask_lab.create_target(options=TargetOptions(label=seclabel(full.config, "target"), vcpus=2))

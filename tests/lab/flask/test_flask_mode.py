@@ -14,6 +14,7 @@ from tinyvmi_build.checks.tamper import Change, change, register_changes
 from tinyvmi_build.config.load import Loaded
 from tinyvmi_build.explain.explainer import Explainer
 from tinyvmi_build.lab.monitor import LiveGuest, Monitor
+from tinyvmi_build.lab.options import TargetOptions
 from tinyvmi_build.lab.scenario import Stage, exit_status
 from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.lab.target import Target, domid_of
@@ -90,7 +91,7 @@ def test_a_change_of_memory(stage: Stage) -> None:
 def test_plain_xl_create_is_enough(flask_lab: Lab, target: Target, bare: Loaded) -> None:
     """No launch, no set_target: a config with a label and the target's number; and no right but map_read."""
     flask_lab.run(["xl", "destroy", "tinyvmi-bare"])
-    other = flask_lab.create_target("other", label=seclabel(bare.config, "target"))
+    other = flask_lab.create_target("other", TargetOptions(label=seclabel(bare.config, "target")))
     name = artifact(bare.config)
     command = f"cd {BARE} && xl create {name}.cfg 'extra=\"target={other.domid}\"'"
     flask_lab.run(["sh", "-c", command], 60).check()

@@ -14,6 +14,7 @@ from tinyvmi_build.checks.tamper import Change, changes, register_changes
 from tinyvmi_build.config.load import Loaded
 from tinyvmi_build.explain.explainer import Explainer
 from tinyvmi_build.lab.monitor import LiveGuest, Monitor
+from tinyvmi_build.lab.options import TargetOptions
 from tinyvmi_build.lab.scenario import Stage, exit_status
 from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.lab.target import Target, domid_of
@@ -24,7 +25,7 @@ from tinyvmi_build.report.terminal import Terminal
 
 @pytest.fixture(scope="module")
 def pv_target(flask_lab: Lab, full: Loaded) -> Iterator[Target]:
-    made = flask_lab.create_target("pv", kind="pv", label=seclabel(full.config, "target"), vcpus=2)
+    made = flask_lab.create_target("pv", TargetOptions("pv", label=seclabel(full.config, "target"), vcpus=2))
     yield made
     made.destroy()
 
@@ -62,7 +63,7 @@ def test_what_it_has_registered_with_xen(stage: Stage, tamper: Change) -> None:
 @pytest.mark.long
 def test_the_right_to_map_is_enough(flask_lab: Lab, bare: Loaded) -> None:
     """Found through Xen's machine-to-physical table, without shared_info and a storm of denials."""
-    other = flask_lab.create_target("pv2", kind="pv", label=seclabel(bare.config, "target"))
+    other = flask_lab.create_target("pv2", TargetOptions("pv", label=seclabel(bare.config, "target")))
     before = flask_lab.console_log.count("avc:")
     name = artifact(bare.config)
     flask_lab.run(["xl", "destroy", name])

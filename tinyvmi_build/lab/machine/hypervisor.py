@@ -1,4 +1,4 @@
-"""Xen with XSM and its FLASK policy, built from Debian's source package; Debian's own has no XSM.
+"""Xen with XSM and its FLASK policy, built from a suite's source package; Debian's own has no XSM.
 
 Both are kept in the cache: the hypervisor takes one and a half minutes on two
 cores, a policy some seconds.  Nothing is installed.
@@ -33,11 +33,11 @@ _TOOLS = ("gcc", "make", "m4", "checkpolicy", "bison", "flex", "python3")
 _POLICY = ("tools/flask/policy", "xen/xsm/flask/policy")
 
 
-def xsm_hypervisor(progress: Progress | None = None) -> Path:
+def xsm_hypervisor(progress: Progress | None = None, suite: str = SUITE) -> Path:
     """Xen's ELF file with XSM, FLASK and its built-in policy; MissingEnvironmentError if the build fails."""
     progress = progress or Progress()
-    source = fetch_source("xen", SUITE, progress)
-    config = packaged_xen_config(progress)
+    source = fetch_source("xen", suite, progress)
+    config = packaged_xen_config(progress, suite)
     folder = cache_dir("xsm") / _key(source, config, "\n".join(_OPTIONS).encode())
     elf = folder / "xen.elf"
     if not elf.exists():
@@ -56,10 +56,10 @@ def xsm_hypervisor(progress: Progress | None = None) -> Path:
     return elf
 
 
-def xsm_policy(modules: Mapping[str, str], progress: Progress | None = None) -> bytes:
+def xsm_policy(modules: Mapping[str, str], progress: Progress | None = None, suite: str = SUITE) -> bytes:
     """Xen's policy with `modules` (name → text of a .te) added, in the binary form that Xen loads."""
     progress = progress or Progress()
-    source = fetch_source("xen", SUITE, progress)
+    source = fetch_source("xen", suite, progress)
     text = "".join(f"{name}\0{body}\0" for name, body in sorted(modules.items()))
     result = cache_dir("xsm") / _key(source, None, text.encode()) / "xenpolicy"
     if not result.exists():
@@ -75,9 +75,9 @@ def xsm_policy(modules: Mapping[str, str], progress: Progress | None = None) -> 
                     conf.write(f"{module} = on\n")
             output = Path(name) / "built"
             output.mkdir()
-            options = [f"FLASK_BUILD_DIR={output}", f"XEN_FULLVERSION={XEN_VERSIONS[SUITE]}"]
+            options = [f"FLASK_BUILD_DIR={output}", f"XEN_FULLVERSION={XEN_VERSIONS[suite]}"]
             _run(["make", "-f", "Makefile.common", *options], policy)
-            _keep(output / f"xenpolicy-{XEN_VERSIONS[SUITE]}", result)
+            _keep(output / f"xenpolicy-{XEN_VERSIONS[suite]}", result)
     return result.read_bytes()
 
 

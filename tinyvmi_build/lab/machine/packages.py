@@ -170,9 +170,9 @@ def xen_hypervisor(progress: Progress | None = None, suite: str = SUITE) -> Path
     return elf
 
 
-def packaged_xen_config(progress: Progress | None = None) -> Path:
-    """The configuration (.config) of the hypervisor in SUITE's package."""
-    return _xen_folder(progress, SUITE) / "boot" / f"xen-{XEN_VERSIONS[SUITE]}-amd64.config"
+def packaged_xen_config(progress: Progress | None = None, suite: str = SUITE) -> Path:
+    """The configuration (.config) of the hypervisor in `suite`'s package."""
+    return _xen_folder(progress, suite) / "boot" / f"xen-{XEN_VERSIONS[suite]}-amd64.config"
 
 
 def _xen_folder(progress: Progress | None, suite: str) -> Path:

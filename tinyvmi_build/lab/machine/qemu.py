@@ -31,6 +31,12 @@ def find_qemu() -> str:
     return path
 
 
+def qemu_version() -> str:
+    """What QEMU says of itself in its first line."""
+    asked = [find_qemu(), "--version"]
+    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.partition("\n")[0]
+
+
 class Qemu:
     """Runs `arguments` with everything it leaves behind in `folder`: command, console.log, qemu.log.
 
@@ -62,11 +68,7 @@ class Qemu:
     def start(self) -> None:
         """Start the process.  It dies with the thread that calls this, however that ends."""
         self.console.touch()
-        asked = [self.arguments[0], "--version"]
-        version = subprocess.run(asked, capture_output=True, text=True, check=False).stdout
-        (self.folder / "command").write_text(
-            f"# {version.partition(chr(10))[0]}\n{shlex.join(self.arguments)}\n"
-        )
+        (self.folder / "command").write_text(f"# {qemu_version()}\n{shlex.join(self.arguments)}\n")
         parent = os.getpid()
         libc = ctypes.CDLL(None)
 
