@@ -39,7 +39,8 @@ static void batch_issue(const struct map_batch *b)
         at += done;
         if (!b->err) {
             printk("mapping frame %#lx of domain %u at %#lx failed: %d\n",
-                   (unsigned long)pte_to_mfn(mmu_batch[at].val), b->id, b->va + (unsigned long)at * PAGE_SIZE, rc);
+                   (unsigned long)pte_to_mfn(mmu_batch[at].val), b->id, b->va + (unsigned long)at * PAGE_SIZE,
+                   rc);
             do_exit();
         }
         b->err[at] = rc;

@@ -55,8 +55,8 @@ static size_t write_lines(bool only_expect)
     size_t len = 0;
 
     for (int i = 0; i < LINES; i++) {
-        len += (size_t)scnprintf(expected + len, sizeof(expected) - len, "line %d of a long story%.*s\r\n", i, i % 30,
-                         "..............................");
+        len += (size_t)scnprintf(expected + len, sizeof(expected) - len, "line %d of a long story%.*s\r\n", i,
+                                 i % 30, "..............................");
         if (!only_expect)
             printk("line %d of a long story%.*s\n", i, i % 30, "..............................");
     }
@@ -171,7 +171,9 @@ static void lines_stay_whole(void)
         int at = i % (LINE + 1);
         char letter = i < LINE + 1 ? 'x' : 'y';
 
-        CHECK(got[sizeof(ring->out) - 10 + (unsigned int)i] == (at == LINE ? '\n' : at == LINE - 1 ? '\r' : letter));
+        CHECK(got[sizeof(ring->out) - 10 + (unsigned int)i] == (at == LINE       ? '\n'
+                                                                : at == LINE - 1 ? '\r'
+                                                                                 : letter));
     }
 }
 

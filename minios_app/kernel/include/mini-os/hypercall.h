@@ -49,14 +49,14 @@ static inline int HYPERVISOR_fpu_taskswitch(int set)
 
 static inline int HYPERVISOR_mmu_update(mmu_update_t *req, int count, int *success_count, domid_t domid)
 {
-    return (int)hypercall5(__HYPERVISOR_mmu_update, (unsigned long)req, (unsigned long)count, (unsigned long)success_count, domid,
-                      0);
+    return (int)hypercall5(__HYPERVISOR_mmu_update, (unsigned long)req, (unsigned long)count,
+                           (unsigned long)success_count, domid, 0);
 }
 
 static inline int HYPERVISOR_mmuext_op(struct mmuext_op *op, int count, int *success_count, domid_t domid)
 {
-    return (int)hypercall5(__HYPERVISOR_mmuext_op, (unsigned long)op, (unsigned long)count, (unsigned long)success_count, domid,
-                      0);
+    return (int)hypercall5(__HYPERVISOR_mmuext_op, (unsigned long)op, (unsigned long)count,
+                           (unsigned long)success_count, domid, 0);
 }
 
 static inline int HYPERVISOR_update_va_mapping(unsigned long va, pte_t new_val, unsigned long flags)
@@ -109,12 +109,14 @@ static inline int HYPERVISOR_xen_version(int cmd, void *arg)
 
 static inline int HYPERVISOR_console_io(int cmd, int count, char *str)
 {
-    return (int)hypercall3(__HYPERVISOR_console_io, (unsigned long)cmd, (unsigned long)count, (unsigned long)str);
+    return (int)hypercall3(__HYPERVISOR_console_io, (unsigned long)cmd, (unsigned long)count,
+                           (unsigned long)str);
 }
 
 static inline int HYPERVISOR_vcpu_op(int cmd, int vcpuid, void *extra_args)
 {
-    return (int)hypercall3(__HYPERVISOR_vcpu_op, (unsigned long)cmd, (unsigned long)vcpuid, (unsigned long)extra_args);
+    return (int)hypercall3(__HYPERVISOR_vcpu_op, (unsigned long)cmd, (unsigned long)vcpuid,
+                           (unsigned long)extra_args);
 }
 
 static inline int HYPERVISOR_vm_assist(unsigned int cmd, unsigned int type)

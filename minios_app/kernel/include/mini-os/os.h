@@ -39,10 +39,10 @@ static inline void local_irq_enable(void)
         force_evtchn_callback();
 }
 
-#define local_irq_save(flags)      \
-    do {                           \
+#define local_irq_save(flags)                     \
+    do {                                          \
         (flags) = (unsigned long)irqs_disabled(); \
-        local_irq_disable();       \
+        local_irq_disable();                      \
     } while (0)
 
 #define local_irq_restore(flags) \
