@@ -1,6 +1,6 @@
 """Exit codes and the one exception that carries them to the command line.
 
-The codes are a contract with scripts (docs/design/architecture.md, "Exit codes").
+The codes are a contract with scripts (docs/reference/exit-status.md).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The same monitor on two bases in one lab: run, compared, measured.
 
-TINYVMI_MINIOS_TREE=TREE python -m tests.lab.bases      prints the figures of docs/guide/minios-tree.md
+TINYVMI_MINIOS_TREE=TREE python -m tests.lab.bases      prints the figures of docs/results/measured.md
 """
 
 from __future__ import annotations

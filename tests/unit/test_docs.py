@@ -146,14 +146,21 @@ def test_names_of_the_code_exist(page):
 
 def test_pages_that_the_code_cites_exist():
     cited = {}
+    sections = set()
     for folder in ("tinyvmi_build", "minios_app", "templates", "toolchain", "tests", "."):
         depth = Path.glob if folder == "." else Path.rglob
         for pattern in (*_SOURCES, "Makefile"):
             for path in depth(ROOT / folder, pattern):
-                for name in re.findall(r"(?<![\w/-])docs/[\w/-]+\.(?:md|svg)", path.read_text("utf-8")):
+                text = path.read_text("utf-8")
+                for name in re.findall(r"(?<![\w/-])docs/[\w/-]+\.(?:md|svg)", text):
                     cited[name] = path.relative_to(ROOT)
+                sections |= set(re.findall(r'(docs/[\w/-]+\.md), "([^"]+)"', text))
     assert cited
     assert {name: path for name, path in cited.items() if not (ROOT / name).exists()} == {}
+    assert sections
+    assert {
+        (n, head) for n, head in sections if head.lower().replace(" ", "-") not in anchors(ROOT / n)
+    } == set()
 
 
 @pytest.mark.parametrize("page", WRITTEN, ids=ids)

@@ -1,4 +1,4 @@
-"""A build: profiles, rendered files, compilation, build folder (docs/design/architecture.md)."""
+"""A build: profiles, rendered files, compilation, build folder (docs/reference/files.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verdicts and how they add up (docs/design/architecture.md, "Verdicts")."""
+"""Verdicts and how they add up (docs/reference/exit-status.md)."""
 
 from __future__ import annotations
 

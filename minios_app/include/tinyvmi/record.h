@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The record stream (docs/design/architecture.md, "Record stream"): one JSON object a
+ * The record stream (docs/reference/records.md): one JSON object a
  * line, numbered and protected by a CRC.  A record is built in one buffer and
  * written at once.
  */

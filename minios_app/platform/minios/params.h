@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What launch tells this monitor through xenstore (docs/design/architecture.md). */
+/* What launch writes to xenstore for this monitor (docs/reference/launch.md). */
 #ifndef TINYVMI_MINIOS_PARAMS_H
 #define TINYVMI_MINIOS_PARAMS_H
 
