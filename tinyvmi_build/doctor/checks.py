@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+import multiprocessing
 import platform
 import re
 import shutil
@@ -46,6 +47,7 @@ def rows() -> list[Row]:
         *_qemu(),
         _disk(),
         _memory(),
+        _shared_memory(),
         _dom0(),
     ]
 
@@ -135,6 +137,19 @@ def _disk() -> Row:
 def _memory() -> Row:
     match = re.search(r"MemAvailable:\s+(\d+) kB", _read(Path("/proc/meminfo")))
     return _amount("memory", int(match[1]) / 2**20 if match else 0, _MEMORY_GIB, "the lab's machine needs it")
+
+
+def _shared_memory() -> Row:
+    """Whether processes can share locks, which lie in /dev/shm."""
+    try:
+        multiprocessing.get_context("fork").Lock()
+        problem = ""
+    except OSError as error:
+        problem = error.strerror or str(error)
+    fix = "mount -t tmpfs tmpfs /dev/shm: without it modules are read one at a time"
+    return Row(
+        "shared-memory", "absent" if problem else "ok", problem or "yes", "/dev/shm", fix if problem else ""
+    )
 
 
 def _amount(name: str, found: float, needed: int, fix: str) -> Row:

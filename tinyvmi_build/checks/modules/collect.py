@@ -6,7 +6,7 @@ import hashlib
 import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -109,12 +109,7 @@ class Collection:
         _work = partial(_compute, loader, pointers, cache)
         # The large ones first, so that none of them is alone at the end.
         order = sorted(self._names, key=lambda name: -len(files.get(name, b"")))
-        # Forked, so that the kernel and the files need not be sent.
-        self._pool = ProcessPoolExecutor(
-            min(_WORKERS, os.cpu_count() or 1),
-            mp_context=multiprocessing.get_context("fork"),
-            initializer=begin_child,
-        )
+        self._pool = _pool()
         for name in order:
             self._futures[name] = self._pool.submit(_in_worker, name)
 
@@ -132,6 +127,19 @@ class Collection:
                 found.tables[name] = tables
         self._pool.shutdown()
         return found
+
+
+def _pool() -> Executor:
+    """Several processes; one thread where there is no usable /dev/shm, in which they would share locks."""
+    try:
+        # Forked, so that the kernel and the files need not be sent.
+        return ProcessPoolExecutor(
+            min(_WORKERS, os.cpu_count() or 1),
+            mp_context=multiprocessing.get_context("fork"),
+            initializer=begin_child,
+        )
+    except OSError:
+        return ThreadPoolExecutor(1)
 
 
 _work: Callable[[str], tuple[bytes, str]] | None = None
