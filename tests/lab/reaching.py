@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from tinyvmi_build.lab import target as targets
 from tinyvmi_build.lab.session import Lab
-from tinyvmi_build.lab.target import Target, Wish, domid_of
+from tinyvmi_build.lab.target import Target, TargetOptions, domid_of
 from tinyvmi_build.timeouts import timeout
 
 IMAGE = "/lab/reach.elf"  # in dom0
@@ -23,7 +23,7 @@ Answers = dict[tuple[str, str], int]
 def third_domain(lab: Lab) -> int:
     """A guest that has nothing to do with the monitor: built, never run."""
     if domid_of(lab, "third") < 0:
-        path = targets.write_config(lab, "third", Wish())
+        path = targets.write_config(lab, "third", TargetOptions())
         lab.run(["xl", "create", "-p", path], 120).check()
     return domid_of(lab, "third")
 
