@@ -6,14 +6,17 @@ import json
 import mmap
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from tinyvmi_build.checks.lib.walk import physical
 from tinyvmi_build.checks.policy_globals.tamper import ALLOWED_CORE_PATTERN
+from tinyvmi_build.checks.tamper import Change, Guest
 from tinyvmi_build.config.load import Loaded, load
 from tinyvmi_build.image.build import build_host_checker
 from tinyvmi_build.lab.machine.direct import raw_dump
@@ -80,6 +83,10 @@ class Memory:
     def write(self, link_va: int, data: bytes) -> None:
         self.bytes[self.pa(link_va) : self.pa(link_va) + len(data)] = data
 
+    def check_changed(self, change: Change) -> Checked:
+        """What the checker reports while `change` is made."""
+        return checked_under(change, self, self.check)
+
     def check(self, path: Path | None = None) -> Checked:
         return run_checker(self.checker, path or self.path)
 
@@ -87,6 +94,27 @@ class Memory:
         self.bytes.close()
         self._file.close()
         self.path.unlink()
+
+
+def checked_under(change: Change, guest: Guest, check: Callable[[], Checked]) -> Checked:
+    """What `check` returns while `change` is made to the guest; it is undone afterwards."""
+    undo = change.apply(guest)
+    try:
+        return check()
+    finally:
+        undo()
+
+
+def leaf_entry(memory: bytes | mmap.mmap, root: int, va: int) -> int:
+    """Physical address of the page-table entry that maps `va` (4 levels), by the root's physical address."""
+    table = root
+    for shift in (39, 30, 21, 12):
+        entry = table + 8 * (va >> shift & 511)
+        value = int.from_bytes(memory[entry : entry + 8], "little")
+        if shift == 12 or value & 0x80:
+            return entry
+        table = value & 0xFFFFFFFFFF000
+    raise AssertionError
 
 
 def run_checker(checker: Path, path: Path) -> Checked:
@@ -134,6 +162,21 @@ def make_subject(
     return Subject(
         profiles.kernels[0], raw_dump(package, memory_mib=256 if "cloud" in metapackage else 512), checker
     )
+
+
+_S = TypeVar("_S")
+
+
+def made_once(
+    folders: pytest.TempPathFactory, make: Callable[[Path, str, str], _S]
+) -> Callable[[str, str], _S]:
+    """`get(metapackage, suite)`: what `make(folder, metapackage, suite)` returns, made at the first call."""
+
+    @cache
+    def get(metapackage: str, suite: str) -> _S:
+        return make(folders.mktemp("subject"), metapackage, suite)
+
+    return get
 
 
 @pytest.fixture(scope="session", params=KERNELS, ids=lambda k: f"{k[1]}-{k[0].removeprefix('linux-image-')}")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.core.digests import VECTOR_FLAGS
-from tests.dump.conftest import Memory, Subject, run_checker
+from tests.dump.conftest import Memory, Subject, leaf_entry, run_checker
 from tinyvmi_build.paths import data_dir
 
 STEP = 2 << 20
@@ -62,7 +62,7 @@ def test_a_truncated_image_holds_no_kernel(memory: Memory, tmp_path: Path) -> No
 def test_a_page_that_is_not_present_is_unverifiable(memory: Memory) -> None:
     """Neither tampered nor intact: nobody knows what is there."""
     golden = memory.profile.golden["rodata"]
-    entry = leaf_entry(memory, golden["va"] + golden["size"] - 1 + memory.delta)
+    entry = leaf_entry(memory.bytes, memory.root_pa, golden["va"] + golden["size"] - 1 + memory.delta)
     old = memory.bytes[entry : entry + 8]
     memory.bytes[entry : entry + 8] = bytes(8)
     checked = memory.check()
@@ -132,7 +132,7 @@ def test_random_damage_to_page_tables(memory: Memory, sanitized: Path) -> None:
 def test_a_page_remapped_to_a_changed_copy(memory: Memory) -> None:
     """What the processors see is judged: the original frame keeps every golden byte."""
     table = memory.profile.golden["syscall-table"]["tables"][0]["va"]
-    entry = leaf_entry(memory, table + memory.delta)
+    entry = leaf_entry(memory.bytes, memory.root_pa, table + memory.delta)
     old = memory.bytes[entry : entry + 8]
     value = struct.unpack("<Q", old)[0]
     size = STEP if value & 0x80 else 4096
@@ -148,15 +148,3 @@ def test_a_page_remapped_to_a_changed_copy(memory: Memory) -> None:
     assert checked.exit == 5
     assert checked.collector.checks["syscall-table"].findings == 1
     assert checked.collector.checks["rodata"].findings == 1
-
-
-def leaf_entry(memory: Memory, va: int) -> int:
-    """Physical address of the page-table entry that maps `va`."""
-    table = memory.root_pa
-    for shift in (39, 30, 21, 12):
-        entry = table + 8 * (va >> shift & 511)
-        value = struct.unpack("<Q", memory.bytes[entry : entry + 8])[0]
-        if shift == 12 or value & 0x80:
-            return entry
-        table = value & 0xFFFFFFFFFF000
-    raise AssertionError

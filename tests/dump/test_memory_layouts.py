@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.dump.conftest import KERNELS, NONCE, Checked, Memory, Subject
+from tests.dump.conftest import KERNELS, NONCE, Checked, Memory, Subject, checked_under
 from tests.dump.live import PCI_HOLE, Live
 from tinyvmi_build.checks.lib.walk import physical
 from tinyvmi_build.checks.page_tables import tamper as page_tables
@@ -82,6 +82,10 @@ class Shaped:
         self.delta = int(kernel["delta"], 16)
         self.root = int(kernel["root_pa"], 16)
         self.levels = int(kernel["levels"])
+
+    def check_changed(self, change: Change) -> Checked:
+        """What the checker reports while `change` is made."""
+        return checked_under(change, self, self.check)
 
     def check(self, frames: str = "") -> Checked:
         """Judge it; `frames`: which there are (--map), all by default."""
@@ -223,11 +227,7 @@ def test_a_root_that_lies_under_a_large_leaf(shaped: tuple[Shape, Shaped]) -> No
 @pytest.mark.parametrize("change", _one_of_each_check(), ids=lambda change: change.name)
 def test_one_tamper_of_each_check_is_caught(shaped: tuple[Shape, Shaped], change: Change) -> None:
     _, memory = shaped
-    undo = change.apply(memory)
-    try:
-        checked = memory.check()
-    finally:
-        undo()
+    checked = memory.check_changed(change)
     assert checked.exit == 5
     assert change.caught_by and checked.findings(change.caught_by)
 

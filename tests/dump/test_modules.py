@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from tests.dump.conftest import Checked, Memory, run_checker
+from tests.dump.conftest import Checked, Memory, made_once, run_checker
 from tests.dump.live import Watcher
 from tests.dump.module_subject import LOADED, ModuleSubject, ModuleTarget, judged
 from tests.dump.test_text_changes import WRONGS, Wrong, _makeable
@@ -47,15 +47,7 @@ CHANGED = (
 @pytest.fixture(scope="session")
 def subjects(tmp_path_factory: pytest.TempPathFactory):
     """`subjects(metapackage, suite)`, each made once."""
-    made: dict[tuple[str, str], ModuleSubject] = {}
-
-    def get(metapackage: str, suite: str) -> ModuleSubject:
-        key = metapackage, suite
-        if key not in made:
-            made[key] = ModuleSubject(tmp_path_factory.mktemp("modules"), *key)
-        return made[key]
-
-    return get
+    return made_once(tmp_path_factory, ModuleSubject)
 
 
 def _clean(checked: Checked, at_least: int) -> None:

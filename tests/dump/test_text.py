@@ -5,21 +5,14 @@ from __future__ import annotations
 import pytest
 
 from tests.dump.circumstances import FAST, named
+from tests.dump.conftest import made_once
 from tests.dump.text_subject import TextSubject, unexplained
 
 
 @pytest.fixture(scope="session")
 def subjects(tmp_path_factory: pytest.TempPathFactory):
     """`subjects(metapackage, suite)`, each made once."""
-    made: dict[tuple[str, str], TextSubject] = {}
-
-    def get(metapackage: str, suite: str) -> TextSubject:
-        key = metapackage, suite
-        if key not in made:
-            made[key] = TextSubject(tmp_path_factory.mktemp("text"), *key)
-        return made[key]
-
-    return get
+    return made_once(tmp_path_factory, TextSubject)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.dump.circumstances import named
-from tests.dump.conftest import Checked
+from tests.dump.conftest import Checked, leaf_entry
 from tests.dump.text_subject import Dump, TextSubject, opened
 from tinyvmi_build.checks.text.patch_sites import Place, Places
 from tinyvmi_build.checks.text.regions import Kind
@@ -349,16 +349,8 @@ WRITABLE, NX = 1 << 1, 1 << 63
 
 def _entry(memory: Dump, link_va: int) -> int:
     """Physical address of the page-table entry that maps a link address (4 levels)."""
-    va = link_va + memory.delta
-    kernel = memory.profile.golden["kernel"]
-    table = memory.pa(kernel["root_va"])
-    for shift in (39, 30, 21, 12):
-        entry = table + 8 * (va >> shift & 511)
-        value = struct.unpack("<Q", memory.bytes[entry : entry + 8])[0]
-        if shift == 12 or value & 0x80:
-            return entry
-        table = value & 0xFFFFFFFFFF000
-    raise AssertionError
+    root = memory.pa(memory.profile.golden["kernel"]["root_va"])
+    return leaf_entry(memory.bytes, root, link_va + memory.delta)
 
 
 @pytest.mark.parametrize("what", ["writable code", "writable data", "executable data"])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import random
-import sys
 import threading
 import time
 from collections.abc import Iterable, Mapping
@@ -16,11 +15,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tinyvmi_build.bench.quiet import QuietReporter
-from tinyvmi_build.errors import TinyVMIError
+from tinyvmi_build.errors import MonitorLostError
 from tinyvmi_build.lab.memory import GuestMemory
 from tinyvmi_build.progress import Progress
 from tinyvmi_build.records.events import Event, Received, ScanDone
 from tinyvmi_build.records.verdict import Verdict
+from tinyvmi_build.script import run_script
 from tinyvmi_build.timeouts import timeout
 from tinyvmi_build.xen import xl
 from tinyvmi_build.xen.folder import read_manifest
@@ -95,26 +95,21 @@ class _Tamperer(QuietReporter):
 
 def main(argv: list[str]) -> int:
     plan = TamperPlan.parse(argv[0])
-    try:
-        running = xl.domains()
-        target = find_target(plan.target, running)
-        seconds = timeout(60 + plan.times * (10 + 6 * plan.period_ms / 1000))
-        options = Options(target=str(target.domid), period_ms=plan.period_ms, timeout_s=seconds)
-        with GuestMemory(target.domid) as memory:
-            tamperer = _Tamperer(plan, memory)
-            try:
-                manifest = read_manifest(Path(plan.monitor))
-                run_once(manifest, options, tamperer, Progress(quiet=True), running)
-            except _MeasuredError:
-                return 0
-            finally:
-                tamperer.restore()
-    except TinyVMIError as error:
-        print(f"error: {error.message}", file=sys.stderr)
-        return error.exit
-    print("error: the monitor ended before all was measured", file=sys.stderr)
-    return 6
+    running = xl.domains()
+    target = find_target(plan.target, running)
+    seconds = timeout(60 + plan.times * (10 + 6 * plan.period_ms / 1000))
+    options = Options(target=str(target.domid), period_ms=plan.period_ms, timeout_s=seconds)
+    with GuestMemory(target.domid) as memory:
+        tamperer = _Tamperer(plan, memory)
+        try:
+            manifest = read_manifest(Path(plan.monitor))
+            run_once(manifest, options, tamperer, Progress(quiet=True), running)
+        except _MeasuredError:
+            return 0
+        finally:
+            tamperer.restore()
+    raise MonitorLostError("the monitor ended before all was measured")
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run_script(main)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from tinyvmi_build.progress import Progress
 from tinyvmi_build.records.collector import Collector
 from tinyvmi_build.records.events import Event, Received
 from tinyvmi_build.records.protocol import LineSplitter, Record, parse_line
+from tinyvmi_build.script import run_script
 from tinyvmi_build.timeouts import timeout
 from tinyvmi_build.xen import store, xl
 from tinyvmi_build.xen.console import Console
@@ -264,14 +264,10 @@ def main(argv: list[str]) -> int:
     def line(body: Body) -> None:
         print(json.dumps(body, separators=(",", ":")), flush=True)
 
-    try:
-        xl.require_dom0()
-        Bench(Plan.parse(Path(argv[0]).read_text()), line).run()
-    except TinyVMIError as error:
-        print(f"error: {error.message}", file=sys.stderr)
-        return error.exit
+    xl.require_dom0()
+    Bench(Plan.parse(Path(argv[0]).read_text()), line).run()
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run_script(main)

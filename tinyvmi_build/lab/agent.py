@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tinyvmi_build.errors import MissingEnvironmentError
+from tinyvmi_build.lab.machine.sockets import connected
 from tinyvmi_build.timeouts import timeout
 
 _PIECE = 1536  # bytes of a file in one message; the serial port of dom0 has a small buffer
@@ -101,18 +102,7 @@ class Client:
     """Speaks with the agent over the Unix socket of dom0's second serial port."""
 
     def __init__(self, path: Path):
-        self._socket = socket.socket(socket.AF_UNIX)
-        deadline = time.monotonic() + timeout(10)
-        while True:
-            try:
-                self._socket.connect(str(path))
-                break
-            except OSError as error:
-                if time.monotonic() > deadline:
-                    raise MissingEnvironmentError(
-                        f"dom0's serial port {path} is not there: {error}"
-                    ) from None
-                time.sleep(0.05)
+        self._socket = connected(path, "dom0's serial port")
         self.ready = threading.Event()
         self.trouble: list[str] = []  # what came that was no message
         self._lock = threading.Lock()

@@ -12,9 +12,9 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
-import sys
 
-from tinyvmi_build.errors import MissingEnvironmentError, TinyVMIError, UsageError
+from tinyvmi_build.errors import MissingEnvironmentError, UsageError
+from tinyvmi_build.script import run_script
 from tinyvmi_build.xen.privilege import find_library
 
 _PAGE = 4096
@@ -87,24 +87,17 @@ class GuestMemory:
 
 
 def main(argv: list[str]) -> int:
-    try:
-        operation, domid, address, rest = argv
-        number, start = int(domid), int(address, 0)
-        with GuestMemory(number) as memory:
-            if operation == "read":
-                print(memory.read(start, int(rest, 0)).hex())
-            elif operation == "write":
-                print(memory.write(start, bytes.fromhex(rest)).hex())
-            else:
-                raise UsageError(f"no operation '{operation}'")
-    except ValueError as error:
-        print(f"error: {error}\n{__doc__}", file=sys.stderr)
-        return 2
-    except TinyVMIError as error:
-        print(f"error: {error.message}", file=sys.stderr)
-        return error.exit
+    operation, domid, address, last = argv
+    number, start = int(domid), int(address, 0)
+    with GuestMemory(number) as memory:
+        if operation == "read":
+            print(memory.read(start, int(last, 0)).hex())
+        elif operation == "write":
+            print(memory.write(start, bytes.fromhex(last)).hex())
+        else:
+            raise UsageError(f"no operation '{operation}'")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run_script(main, usage=__doc__)

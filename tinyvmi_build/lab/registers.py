@@ -12,9 +12,9 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
-import sys
 
-from tinyvmi_build.errors import MissingEnvironmentError, TinyVMIError, UsageError
+from tinyvmi_build.errors import MissingEnvironmentError, UsageError
+from tinyvmi_build.script import run_script
 from tinyvmi_build.xen.privilege import find_library
 
 _CPU = 2  # HVM_SAVE_TYPE(CPU)
@@ -93,18 +93,11 @@ class Registers:
 
 
 def main(argv: list[str]) -> int:
-    try:
-        domid, vcpu, name, *value = argv
-        registers = Registers(int(domid), int(vcpu))
-        print(f"{registers.set(name, int(value[0], 0)) if value else registers.get(name):#x}")
-    except ValueError as error:
-        print(f"error: {error}\n{__doc__}", file=sys.stderr)
-        return 2
-    except TinyVMIError as error:
-        print(f"error: {error.message}", file=sys.stderr)
-        return error.exit
+    domid, vcpu, name, *value = argv
+    registers = Registers(int(domid), int(vcpu))
+    print(f"{registers.set(name, int(value[0], 0)) if value else registers.get(name):#x}")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run_script(main, usage=__doc__)

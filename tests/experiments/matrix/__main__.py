@@ -14,10 +14,10 @@ from typing import Any
 import click
 
 from tests.dump.circumstances import CIRCUMSTANCES, KERNELS
+from tests.experiments import program
 from tests.experiments.matrix.cell import FAILED, IMPOSSIBLE, Cell, Kernel
 from tests.experiments.matrix.state import State
 from tests.experiments.matrix.table import counts, good, markdown, terminal
-from tinyvmi_build.errors import TinyVMIError
 from tinyvmi_build.progress import Progress
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "results" / "matrix.md"
@@ -142,8 +142,4 @@ def _clock(seconds: float) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except TinyVMIError as error:
-        click.echo(f"error: {error.message}", err=True)
-        sys.exit(int(error.exit))
+    program.run(main)

@@ -11,9 +11,9 @@ from pathlib import Path
 import click
 
 from tests.dump.test_text_changes import TARGETS, WRONGS
+from tests.experiments import program
 from tests.experiments.mutations.campaign import Tally, encoding_name, try_bytes, try_encodings
 from tests.experiments.mutations.subject import target
-from tinyvmi_build.errors import TinyVMIError
 
 #: The targets of every test run, and kernels of more parts.
 CAMPAIGN = [
@@ -115,8 +115,4 @@ def _markdown(seed: int, tallies: dict[str, Tally], missed: list[str], never: li
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except TinyVMIError as error:
-        click.echo(f"error: {error.message}", err=True)
-        sys.exit(int(error.exit))
+    program.run(main)

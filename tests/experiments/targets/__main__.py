@@ -11,13 +11,13 @@ from typing import Any
 
 import click
 
+from tests.experiments import program
 from tests.experiments.targets.play import FAILED
 from tests.experiments.targets.rows import ROWS, Row
 from tests.experiments.targets.stage import Mode
 from tests.experiments.targets.state import State
 from tests.experiments.targets.table import good, markdown, terminal, words
 from tests.lab import bases
-from tinyvmi_build.errors import TinyVMIError
 from tinyvmi_build.progress import Progress
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "results" / "targets.md"
@@ -108,8 +108,4 @@ def _facts(modes: Iterable[Mode], results: dict[str, dict[str, Any] | None]) -> 
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except TinyVMIError as error:
-        click.echo(f"error: {error.message}", err=True)
-        sys.exit(int(error.exit))
+    program.run(main)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
-import tty
-from collections.abc import Iterator
 
 import pytest
 
@@ -14,19 +11,6 @@ from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.timeouts import timeout
 from tinyvmi_build.xen import console as module
 from tinyvmi_build.xen.console import HELD, Console
-
-
-@pytest.fixture
-def guest(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """xenconsoled's side of the pty whose path is in xenstore."""
-    master, slave = os.openpty()
-    tty.setraw(slave)
-    path = os.ttyname(slave)
-    os.close(slave)
-    monkeypatch.setattr(module.store, "wait", lambda key, seconds: path)
-    yield master
-    with contextlib.suppress(OSError):  # the test has
-        os.close(master)
 
 
 def _all(console: Console) -> bytes:

@@ -7,8 +7,7 @@ import os
 import signal
 import threading
 import time
-import tty
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -17,7 +16,6 @@ from tinyvmi_build.errors import Exit
 from tinyvmi_build.records.collector import Collector, Expected
 from tinyvmi_build.report.latency import Schedule
 from tinyvmi_build.report.terminal import Terminal
-from tinyvmi_build.xen import console as module
 from tinyvmi_build.xen.console import Console
 from tinyvmi_build.xen.listen import Listener
 from tinyvmi_build.xen.stop import Stop
@@ -36,18 +34,6 @@ class Alive:
 
     def close(self) -> None:
         pass
-
-
-@pytest.fixture
-def guest(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """xenconsoled's side of the pty whose path is in xenstore."""
-    master, slave = os.openpty()
-    tty.setraw(slave)
-    path = os.ttyname(slave)
-    os.close(slave)
-    monkeypatch.setattr(module.store, "wait", lambda key, seconds: path)
-    yield master
-    os.close(master)
 
 
 def listen(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -45,30 +45,27 @@ def stores(
     """Pointer's link address → what code writes there, for those of `slots` that code writes to by name."""
     relocated = set(image.relocs32)
     found: dict[int, Written] = {}
-    for name in CODE:
-        section = image.section(name)
-        code = image.elf.section_bytes(section)
-        for match in _STORE.finditer(code):
-            at = match.start()
-            size = 7 if match[1] else 11 if match[2] else 8
-            if at + size > len(code):
-                continue
-            slot = section.addr + at + size + struct.unpack_from("<i", code, at + 3)[0]
-            if slot not in slots:
-                continue
-            written = found.setdefault(slot, Written())
-            if match[1]:
-                written.register = True
-            elif match[3]:
+    for start, code, match in _matches(image, _STORE):
+        at = match.start()
+        size = 7 if match[1] else 11 if match[2] else 8
+        if at + size > len(code):
+            continue
+        slot = start + at + size + struct.unpack_from("<i", code, at + 3)[0]
+        if slot not in slots:
+            continue
+        written = found.setdefault(slot, Written())
+        if match[1]:
+            written.register = True
+        elif match[3]:
+            written.values.add(0)
+        else:
+            value = _immediate(code, at + 7)
+            if value == 0:
                 written.values.add(0)
+            elif start + at + 7 in relocated and is_target(value):
+                written.values.add(value)
             else:
-                value = _immediate(code, at + 7)
-                if value == 0:
-                    written.values.add(0)
-                elif section.addr + at + 7 in relocated and is_target(value):
-                    written.values.add(value)
-                else:
-                    written.register = True  # a number: not a value that this generator can explain
+                written.register = True  # a number: not a value that this generator can explain
     return found
 
 
@@ -78,27 +75,33 @@ def static_call_updates(
     """Key's link address → the functions in calls of __static_call_update(key, trampoline, function)."""
     relocated = set(image.relocs32)
     found: dict[int, Written] = {}
+    for start, code, match in _matches(image, _FIRST_ARGUMENT):
+        at = match.start()
+        if at + 7 > len(code) or start + at + 3 not in relocated:
+            continue
+        key = _immediate(code, at + 3)
+        if key not in keys:
+            continue
+        written = found.setdefault(key, Written())
+        values = set()
+        for where in (at + distance for distance in _BESIDE):
+            if code[max(where, 0) : where + 3] != _THIRD_ARGUMENT or where + 7 > len(code):
+                continue
+            value = _immediate(code, where + 3)
+            if start + where + 3 in relocated and is_function(value):
+                values.add(value)
+        written.values |= values
+        written.register |= not values
+    return found
+
+
+def _matches(image: KernelImage, pattern: re.Pattern[bytes]) -> Iterator[tuple[int, bytes, re.Match[bytes]]]:
+    """(link address of a section of code, its bytes, match) of each match of `pattern` in it."""
     for name in CODE:
         section = image.section(name)
         code = image.elf.section_bytes(section)
-        for match in _FIRST_ARGUMENT.finditer(code):
-            at = match.start()
-            if at + 7 > len(code) or section.addr + at + 3 not in relocated:
-                continue
-            key = _immediate(code, at + 3)
-            if key not in keys:
-                continue
-            written = found.setdefault(key, Written())
-            values = set()
-            for where in (at + distance for distance in _BESIDE):
-                if code[max(where, 0) : where + 3] != _THIRD_ARGUMENT or where + 7 > len(code):
-                    continue
-                value = _immediate(code, where + 3)
-                if section.addr + where + 3 in relocated and is_function(value):
-                    values.add(value)
-            written.values |= values
-            written.register |= not values
-    return found
+        for match in pattern.finditer(code):
+            yield section.addr, code, match
 
 
 #: Opcode that writes to memory → (bytes written, 0: by prefixes; the immediate's bytes; values of ModRM.reg).

@@ -7,10 +7,10 @@ answered after SECONDS.
 
 from __future__ import annotations
 
-import sys
 import time
 
-from tinyvmi_build.errors import TinyVMIError
+from tinyvmi_build.errors import MissingEnvironmentError
+from tinyvmi_build.script import run_script
 from tinyvmi_build.timeouts import timeout
 from tinyvmi_build.xen.console import Console
 
@@ -19,28 +19,23 @@ def main(argv: list[str]) -> int:
     domid, number, seconds, command = argv
     deadline = time.monotonic() + timeout(float(seconds))
     done = f"TINYVMI-GUEST done {number} "
-    try:
-        with Console(int(domid)) as console:
-            while console.read(0):  # what was said before
-                pass
-            console.write(f"run {number} {command}\n".encode())
-            pending = b""
-            while time.monotonic() < deadline:
-                chunk = console.read(0.5)
-                if chunk is None:
-                    break
-                *lines, pending = (pending + chunk).split(b"\n")
-                for raw in lines:
-                    line = raw.decode(errors="replace").rstrip("\r")
-                    if line.startswith(done):
-                        return int(line.removeprefix(done))
-                    print(line, flush=True)
-    except TinyVMIError as error:
-        print(f"error: {error.message}", file=sys.stderr)
-        return error.exit
-    print("error: the guest does not answer on its console", file=sys.stderr)
-    return 4
+    with Console(int(domid)) as console:
+        while console.read(0):  # what was said before
+            pass
+        console.write(f"run {number} {command}\n".encode())
+        pending = b""
+        while time.monotonic() < deadline:
+            chunk = console.read(0.5)
+            if chunk is None:
+                break
+            *lines, pending = (pending + chunk).split(b"\n")
+            for raw in lines:
+                line = raw.decode(errors="replace").rstrip("\r")
+                if line.startswith(done):
+                    return int(line.removeprefix(done))
+                print(line, flush=True)
+    raise MissingEnvironmentError("the guest does not answer on its console")
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run_script(main)

@@ -9,15 +9,13 @@ import os
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tinyvmi_build.errors import MissingEnvironmentError
-from tinyvmi_build.timeouts import timeout
+from tinyvmi_build.lab.machine.sockets import connected
 
 BINARY = "qemu-system-x86_64"
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -122,16 +120,7 @@ class Qmp:
     """QEMU's machine protocol over a Unix socket (docs/interop/qmp-spec.txt in QEMU)."""
 
     def __init__(self, path: Path, wait: float = 10.0):
-        deadline = time.monotonic() + timeout(wait)
-        self._socket = socket.socket(socket.AF_UNIX)
-        while True:
-            try:
-                self._socket.connect(str(path))
-                break
-            except OSError as error:
-                if time.monotonic() > deadline:
-                    raise MissingEnvironmentError(f"QEMU's monitor {path} does not answer: {error}") from None
-                time.sleep(0.05)
+        self._socket = connected(path, "QEMU's monitor", wait)
         self._file = self._socket.makefile("rwb")
         self._file.readline()  # the greeting
         self.execute("qmp_capabilities")
