@@ -6,12 +6,14 @@ import os
 import random
 import struct
 import subprocess
+import sys
 from pathlib import Path
 
+import ninja
 import pytest
 
-from tests.core.digests import VECTOR_FLAGS
 from tests.dump.conftest import Memory, Subject, leaf_entry, run_checker
+from tinyvmi_build.image.build import CHECKER_TARGET
 from tinyvmi_build.paths import data_dir
 
 STEP = 2 << 20
@@ -20,22 +22,23 @@ STEP = 2 << 20
 @pytest.fixture(scope="module")
 def sanitized(subject: Subject, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The checker with the compiler's address and undefined-behaviour checks."""
-    core = data_dir("minios_app")
     generated = subject.checker.parent.parent / "generated"
-    rooms = [core / room for room in ("introspect", "checks", "monitor", "platform/host")]
-    sources = [file for room in [*rooms, generated] for file in room.glob("*.c")]
     folder = tmp_path_factory.mktemp("sanitized")
-    program = folder / "check"
-    flags = ["-std=gnu11", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    includes = [f"-I{core / 'include'}", f"-I{generated}"]
-    parts = []
-    for file in sources:  # some have flags of their own
-        own = next((own for end, own in VECTOR_FLAGS.items() if file.stem.endswith(end)), None)
-        parts.append(str(file if own is None else folder / f"{file.stem}.o"))
-        if own is not None:
-            subprocess.run(["gcc", *flags, *own, *includes, "-c", str(file), "-o", parts[-1]], check=True)
-    subprocess.run(["gcc", *flags, *includes, *parts, "-o", str(program)], check=True)
-    return program
+    options = ["-Db_sanitize=address,undefined", "-Dc_args=-fno-sanitize-recover=all", "-Db_lundef=false"]
+    options += ["-Doptimization=1", "-Ddebug=true", f"-Dgenerated={generated}"]
+    command = [
+        sys.executable,
+        "-m",
+        "mesonbuild.mesonmain",
+        "setup",
+        *options,
+        folder,
+        data_dir("minios_app"),
+    ]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    command = [Path(ninja.BIN_DIR) / "ninja", "-C", folder, CHECKER_TARGET]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return folder / CHECKER_TARGET
 
 
 def test_the_sanitized_checker_agrees(memory: Memory, sanitized: Path) -> None:
