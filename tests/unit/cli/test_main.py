@@ -19,6 +19,7 @@ SUBVERBS = [
     ["profile", "import"],
     ["minios", "fetch"],
     ["minios", "show"],
+    ["lab", "run"],
 ]
 
 
