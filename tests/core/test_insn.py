@@ -8,7 +8,7 @@ import random
 import pytest
 
 from tests.core.conftest import compile_shared
-from tinyvmi_build.checks.text.insn import decode
+from tinyvmi_build.checks.lib.insn import decode
 from tinyvmi_build.paths import data_dir
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tinyvmi_build.checks.text.insn import decode
+from tinyvmi_build.checks.lib.insn import decode
 
 _LINE = re.compile(r"^\s*([0-9a-f]+):\t((?:[0-9a-f]{2} )+)\s*(.*)$")
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tests.dump.conftest import Checked, Memory
-from tinyvmi_build.checks.lib.loaded import LoadedModule
 from tinyvmi_build.checks.modules.layout import Area
-from tinyvmi_build.checks.text.patch_sites import Place, Places
+from tinyvmi_build.checks.modules.loaded import LoadedModule
+from tinyvmi_build.checks.text.patch_sites import PatchSite, PatchSites
 from tinyvmi_build.config.load import load
 from tinyvmi_build.image.build import build_host_checker, profiles_of
 from tinyvmi_build.lab.machine.direct import raw_dump
@@ -83,10 +83,10 @@ class ModuleTarget:
     def __init__(self, memory: Memory, name: str):
         self.memory = memory
         self.module = LoadedModule(memory, name)
-        self.places: Places = self.module.places
+        self.places: PatchSites = self.module.sites
         self.symbols = memory.profile.symbols
 
-    def call(self, opcode: int, place: Place, function: str) -> bytes:
+    def call(self, opcode: int, place: PatchSite, function: str) -> bytes:
         from tinyvmi_build.checks.text.tamper import branch
 
         return branch(opcode, place.va, self.symbols.lookup(function))
@@ -95,7 +95,7 @@ class ModuleTarget:
         """Addresses of its verified pages."""
         found = []
         for area in (Area.TEXT, Area.RODATA):
-            size = self.module.golden["sizes"][area.name]
+            size = self.module.golden.sizes[area]
             found += [self.module.base[area] + at for at in range(0, size, 4096)]
         return found
 

@@ -8,10 +8,12 @@ import subprocess
 import pytest
 
 from tests.dump.conftest import NONCE, Memory
+from tinyvmi_build.checks.lib.relocated import relocated
+from tinyvmi_build.checks.rodata.golden import RodataGolden
+from tinyvmi_build.checks.syscall_table.golden import SyscallTableGolden
 from tinyvmi_build.checks.tamper import Change, change, changes
 from tinyvmi_build.explain.explainer import Explainer
 from tinyvmi_build.profile.profile import ProfileFile
-from tinyvmi_build.profile.relocated import rodata_at
 
 CHANGES = [c for c in changes() if not c.modules]  # those of modules: test_modules.py
 TAMPERS = [c for c in CHANGES if c.caught_by and not c.hides_kernel]
@@ -71,10 +73,10 @@ def test_a_benign_change_passes(memory: Memory, change: Change) -> None:
 
 def test_random_bytes_of_rodata(memory: Memory) -> None:
     """Any one byte anywhere in the verified range: its page, line and value are reported."""
-    golden = memory.profile.golden["rodata"]
+    golden = memory.profile.golden(RodataGolden)
     rng = random.Random(20)
     for _ in range(25):
-        va = golden["va"] + rng.randrange(golden["size"])
+        va = golden.va + rng.randrange(golden.size)
         old = memory.read(va, 1)
         memory.write(va, bytes([old[0] ^ rng.randrange(1, 256)]))
         checked = memory.check()
@@ -83,7 +85,7 @@ def test_random_bytes_of_rodata(memory: Memory) -> None:
         finding = checked.findings("rodata")[0]
         line = int(str(finding["address"]), 16) - memory.delta
         assert line <= va < line + 64
-        expected = rodata_at(memory.profile, line, 64, memory.delta)
+        expected = relocated(memory.profile, golden.va, golden.content, line, 64, memory.delta)
         actual = bytes.fromhex(str(finding["actual"]))
         assert expected is not None
         differing = [i for i in range(len(actual)) if actual[i] != expected[i]]
@@ -91,11 +93,11 @@ def test_random_bytes_of_rodata(memory: Memory) -> None:
 
 
 def test_findings_beyond_the_bound_are_counted(memory: Memory) -> None:
-    table = memory.profile.golden["syscall-table"]["tables"][0]
-    old = memory.read(table["va"], 8 * 100)
-    memory.write(table["va"], bytes(8 * 100))
+    table = memory.profile.golden(SyscallTableGolden).tables[0]
+    old = memory.read(table.va, 8 * 100)
+    memory.write(table.va, bytes(8 * 100))
     checked = memory.check()
-    memory.write(table["va"], old)
+    memory.write(table.va, old)
     assert checked.collector.checks["syscall-table"].findings == 100
     assert len(checked.findings("syscall-table")) == 16
 

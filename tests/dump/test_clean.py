@@ -9,6 +9,7 @@ import jsonschema
 
 from tests.dump.conftest import Memory, Subject, run_checker
 from tinyvmi_build import records as verdict
+from tinyvmi_build.checks.rodata.golden import RodataGolden
 from tinyvmi_build.config.model import Config
 
 CHECKS = Config().checks_made  # raw memory has no registers
@@ -19,7 +20,7 @@ def test_every_check_is_intact(any_subject: Subject) -> None:
     assert checked.exit == 0, checked.records
     assert list(checked.collector.checks) == list(CHECKS)
     units = {name: state.items for name, state in checked.collector.checks.items()}
-    assert units["rodata"] == (any_subject.profile.golden["rodata"]["size"] + 4095) // 4096
+    assert units["rodata"] == (any_subject.profile.golden(RodataGolden).size + 4095) // 4096
     assert units["idt"] == 257  # 256 gates and the alias
     assert units["syscall-table"] > 400
     assert units["policy-globals"] == 2

@@ -25,7 +25,7 @@ HUGE = 8192  # MiB: of a guest whose kernel lies above 4 GiB
 
 def places(data: memoryview | bytes, profile: KernelProfile) -> list[int]:
     """Physical addresses, in steps of 2 MiB, at which an image with the profile's build-id begins."""
-    offset = profile.golden["kernel"]["build_id_va"] - profile.text_va
+    offset = profile.discovery.build_id_va - profile.text_va
     wanted = bytes.fromhex(profile.build_id)
     return [pa for pa in range(0, len(data), STEP) if data[pa + offset : pa + offset + 20] == wanted]
 
@@ -53,7 +53,7 @@ def test_a_copy_of_the_kernel_in_the_page_cache(subject: Subject) -> None:
     copies = places(data, subject.profile)
     assert len(copies) > 1, "no copy lies where a kernel could; the test shows nothing"
     pa = found_at(run_checker(subject.checker, dump))
-    offset = subject.profile.golden["kernel"]["phys_base_va"] - subject.profile.text_va
+    offset = subject.profile.discovery.phys_base_va - subject.profile.text_va
     assert struct.unpack_from("<Q", data, pa + offset) != (0,), (
         "this is a copy: its phys_base is that of the file"
     )
@@ -68,7 +68,7 @@ def test_a_copy_at_the_address_for_which_it_was_linked(memory: Memory) -> None:
     memory.bytes[start : start + len(image)] = image
     checked = memory.check()
     # The real one gone, the copy is what is left: a kernel that has not booted, and that is said.
-    gone = memory.pa(memory.profile.golden["kernel"]["build_id_va"])
+    gone = memory.pa(memory.profile.discovery.build_id_va)
     build_id = memory.bytes[gone : gone + 20]
     memory.bytes[gone : gone + 20] = bytes(20)
     alone = memory.check()
@@ -131,8 +131,8 @@ def test_what_an_earlier_boot_left(subject: Subject, reset: Path) -> None:
     left = places(data, subject.profile)
     assert len(left) > 1, "nothing is left of the earlier boots; the test shows nothing"
     pa = found_at(run_checker(subject.checker, reset))
-    kernel = subject.profile.golden["kernel"]
-    at = kernel["clock"]["va"] + kernel["clock"]["base_real"] - subject.profile.text_va
+    kernel = subject.profile.discovery
+    at = kernel.clock.va + kernel.clock.base_real - subject.profile.text_va
     clocks = {place: struct.unpack_from("<Q", data, place + at)[0] for place in left}
     assert pa == max(clocks, key=lambda place: clocks[place])
 
@@ -141,8 +141,8 @@ def test_two_that_nobody_can_tell_apart(subject: Subject, reset: Path, tmp_path:
     """The clocks of all made equal: no choice by chance, but unverifiable with that reason."""
     copy = tmp_path / "copy"
     data = bytearray(reset.read_bytes())
-    kernel = subject.profile.golden["kernel"]
-    at = kernel["clock"]["va"] + kernel["clock"]["base_real"] - subject.profile.text_va
+    kernel = subject.profile.discovery
+    at = kernel.clock.va + kernel.clock.base_real - subject.profile.text_va
     for place in places(data, subject.profile):
         data[place + at : place + at + 8] = struct.pack("<Q", 1)
     copy.write_bytes(data)

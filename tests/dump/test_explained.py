@@ -9,6 +9,7 @@ import pytest
 
 from tests.dump.conftest import Checked, Memory
 from tinyvmi_build.checks.tamper import Change, changes
+from tinyvmi_build.checks.text.golden import TextGolden
 from tinyvmi_build.explain.explainer import Explainer, Explanation
 from tinyvmi_build.profile.profile import ProfileFile
 
@@ -56,9 +57,9 @@ def test_every_finding_is_explained(memory: Memory, change: Change) -> None:
 def test_changed_code_is_told_in_whole_instructions(memory: Memory) -> None:
     """One byte of plain code at a time: what should be there is read back from the profile."""
     rng = random.Random(20_261_125)
-    from tinyvmi_build.checks.text.patch_sites import Places
+    from tinyvmi_build.checks.text.patch_sites import PatchSites
 
-    places = Places(memory.profile)
+    places = PatchSites(memory.profile.golden(TextGolden))
     chosen = []
     for function in rng.sample(places.functions, 400):
         at = function + rng.randrange(4, 24)

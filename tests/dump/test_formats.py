@@ -15,6 +15,8 @@ import pytest
 
 from tests.dump.conftest import KERNELS, Memory, Subject
 from tests.unit.dump import booted, writers
+from tinyvmi_build.checks.rodata.golden import RodataGolden
+from tinyvmi_build.checks.syscall_table.golden import SyscallTableGolden
 from tinyvmi_build.dump import kdump
 from tinyvmi_build.dump.recognise import opened_image, read_image
 from tinyvmi_build.errors import MissingEnvironmentError
@@ -47,7 +49,7 @@ def profile(subject: Subject, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def execve_entry(profile: KernelProfile) -> int:
     """Link address of sys_call_table[__NR_execve]."""
-    return profile.golden["syscall-table"]["tables"][0]["va"] + 8 * 59
+    return profile.golden(SyscallTableGolden).tables[0].va + 8 * 59
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +188,7 @@ def test_a_tamper_is_seen_in_each_format(memory: Memory, profile: Path, tmp_path
 
 def test_missing_pages_are_unverifiable(memory: Memory, profile: Path, tmp_path: Path) -> None:
     """A dump without one page of .rodata proves nothing about it."""
-    hole = memory.pa(memory.profile.golden["rodata"]["va"]) + (1 << 20) & -writers.PAGE
+    hole = memory.pa(memory.profile.golden(RodataGolden).va) + (1 << 20) & -writers.PAGE
     dump = tmp_path / "dump"
     dump.write_bytes(
         writers.lime([(0, memory.bytes[:hole]), (hole + writers.PAGE, memory.bytes[hole + writers.PAGE :])])

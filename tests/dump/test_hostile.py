@@ -13,6 +13,8 @@ import ninja
 import pytest
 
 from tests.dump.conftest import Memory, Subject, leaf_entry, run_checker
+from tinyvmi_build.checks.rodata.golden import RodataGolden
+from tinyvmi_build.checks.syscall_table.golden import SyscallTableGolden
 from tinyvmi_build.image.build import CHECKER_TARGET
 from tinyvmi_build.paths import data_dir
 
@@ -56,16 +58,16 @@ def test_no_kernel(memory: Memory, tmp_path: Path) -> None:
 
 def test_a_truncated_image_holds_no_kernel(memory: Memory, tmp_path: Path) -> None:
     """Cut within .rodata: the build-id may be there, what confirms it is not."""
-    golden = memory.profile.golden["rodata"]
+    golden = memory.profile.golden(RodataGolden)
     cut = tmp_path / "cut.raw"
-    cut.write_bytes(memory.bytes[: memory.pa(golden["va"] + golden["size"] // 2)])
+    cut.write_bytes(memory.bytes[: memory.pa(golden.va + golden.size // 2)])
     assert memory.check(cut).exit == 3
 
 
 def test_a_page_that_is_not_present_is_unverifiable(memory: Memory) -> None:
     """Neither tampered nor intact: nobody knows what is there."""
-    golden = memory.profile.golden["rodata"]
-    entry = leaf_entry(memory.bytes, memory.root_pa, golden["va"] + golden["size"] - 1 + memory.delta)
+    golden = memory.profile.golden(RodataGolden)
+    entry = leaf_entry(memory.bytes, memory.root_pa, golden.va + golden.size - 1 + memory.delta)
     old = memory.bytes[entry : entry + 8]
     memory.bytes[entry : entry + 8] = bytes(8)
     checked = memory.check()
@@ -76,7 +78,7 @@ def test_a_page_that_is_not_present_is_unverifiable(memory: Memory) -> None:
 
 
 def test_a_kernel_that_still_boots(memory: Memory) -> None:
-    va = memory.profile.golden["kernel"]["system_state_va"]
+    va = memory.profile.discovery.system_state_va
     old = memory.read(va, 4)
     memory.write(va, bytes(4))
     checked = memory.check()
@@ -87,7 +89,7 @@ def test_a_kernel_that_still_boots(memory: Memory) -> None:
 
 def test_decoys_are_not_believed(memory: Memory) -> None:
     """A page with the right build-id below the real kernel, as a copy of the image in the page cache has."""
-    offset = memory.profile.golden["kernel"]["build_id_va"] - memory.profile.text_va
+    offset = memory.profile.discovery.build_id_va - memory.profile.text_va
     places = [
         pa
         for pa in range(0, memory.text_pa, STEP)
@@ -134,7 +136,7 @@ def test_random_damage_to_page_tables(memory: Memory, sanitized: Path) -> None:
 
 def test_a_page_remapped_to_a_changed_copy(memory: Memory) -> None:
     """What the processors see is judged: the original frame keeps every golden byte."""
-    table = memory.profile.golden["syscall-table"]["tables"][0]["va"]
+    table = memory.profile.golden(SyscallTableGolden).tables[0].va
     entry = leaf_entry(memory.bytes, memory.root_pa, table + memory.delta)
     old = memory.bytes[entry : entry + 8]
     value = struct.unpack("<Q", old)[0]

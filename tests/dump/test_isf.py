@@ -19,6 +19,7 @@ import pytest
 from tests.dump.conftest import make_subject, run_checker
 from tests.unit.dump import booted
 from tests.unit.dump.reader import Reader
+from tinyvmi_build.checks.idt.golden import IdtGolden
 from tinyvmi_build.lab.machine.packages import fetch_kernel
 from tinyvmi_build.profile.isf import save_isf
 from tinyvmi_build.timeouts import timeout
@@ -112,14 +113,14 @@ def test_lsmod(seen: Seen) -> None:
 
 def test_check_idt(seen: Seen) -> None:
     """The same handlers as the gates and as the golden values name."""
-    golden = seen.ours.profile.golden["idt"]
+    golden = seen.ours.profile.golden(IdtGolden)
     rows = {row[0]: row for row in seen.theirs("check_idt")}
     assert sorted(rows) == [*range(20), 128]
     named = 0
     for vector, row in rows.items():
         handler = seen.ours.gate(vector)
         assert row[1] == handler & MASK
-        assert handler - seen.ours.delta in golden["gates"][vector]["handlers"]
+        assert handler - seen.ours.delta in golden.gates[vector].handlers
         if row[3] != "N/A":
             nearest = seen.ours.profile.symbols.at(handler - seen.ours.delta)
             assert row[3] in [s.name for s in nearest]

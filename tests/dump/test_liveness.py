@@ -10,6 +10,7 @@ import pytest
 
 from tests.dump.conftest import KERNELS, Subject
 from tests.dump.live import Live, Watcher, build_kexec
+from tinyvmi_build.checks.rodata.golden import RodataGolden
 from tinyvmi_build.lab import guest
 from tinyvmi_build.lab.machine.packages import fetch_kernel, unpacked_kernel, vmlinuz_of
 from tinyvmi_build.records.verdict import Verdict
@@ -138,16 +139,16 @@ def test_damage_in_a_kernel_whose_clock_stands(
 ) -> None:
     """What becomes of a kernel that has left is no tampering; but stopping the clock alone hides nothing."""
     live = boot(fetch_kernel(*KERNELS[0]))
-    kernel, rodata = subject.profile.golden["kernel"], subject.profile.golden["rodata"]
+    kernel, rodata = subject.profile.discovery, subject.profile.golden(RodataGolden)
     with Watcher(subject.checker, live) as watcher:
         watcher.scans(3)
         text_pa = int(watcher.kernels[0]["text_pa"], 16)
         live.stop()
         with live.memory.open("r+b") as memory:
             if ended:
-                memory.seek(text_pa + kernel["system_state_va"] - subject.profile.text_va)
-                memory.write(struct.pack("<I", kernel["system_running"] + 3))  # SYSTEM_RESTART
-            memory.seek(text_pa + rodata["va"] - subject.profile.text_va + 0x5000)
+                memory.seek(text_pa + kernel.system_state_va - subject.profile.text_va)
+                memory.write(struct.pack("<I", kernel.system_running + 3))  # SYSTEM_RESTART
+            memory.seek(text_pa + rodata.va - subject.profile.text_va + 0x5000)
             memory.write(bytes(range(64)))
         watcher.until(lambda: STOPPED in watcher.reasons)
         assert watcher.verdicts == {"intact"}  # perhaps another kernel takes over

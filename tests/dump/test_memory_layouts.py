@@ -20,6 +20,7 @@ from tests.dump.conftest import KERNELS, NONCE, Checked, Memory, Subject, checke
 from tests.dump.live import PCI_HOLE, Live
 from tinyvmi_build.checks.lib.walk import physical
 from tinyvmi_build.checks.page_tables import tamper as page_tables
+from tinyvmi_build.checks.page_tables.golden import PageTablesGolden
 from tinyvmi_build.checks.tamper import Change, changes
 from tinyvmi_build.lab.machine.direct import raw_dump
 from tinyvmi_build.lab.machine.packages import fetch_kernel
@@ -198,9 +199,9 @@ def test_it_has_that_shape_and_is_intact(shaped: tuple[Shape, Shaped]) -> None:
     shape, memory = shaped
     assert memory.clean.exit == 0, memory.clean.records
     assert memory.levels == shape.levels
-    golden = memory.profile.golden["page-tables"]
-    word = memory.read(golden["capabilities"] + golden["pti"] // 32 * 4, 4)
-    assert bool(struct.unpack("<I", word)[0] >> golden["pti"] % 32 & 1) is shape.pti
+    golden = memory.profile.golden(PageTablesGolden)
+    word = memory.read(golden.capabilities + golden.pti // 32 * 4, 4)
+    assert bool(struct.unpack("<I", word)[0] >> golden.pti % 32 & 1) is shape.pti
     ((pgd, _),) = page_tables.TASK.patches(memory)
     assert (memory.leaf(pgd)[0] >= 4 * GIB) is (shape.memory_mib > 4096), "what is allocated first lies high"
 

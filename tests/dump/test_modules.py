@@ -13,6 +13,7 @@ from tests.dump.conftest import Checked, Memory, made_once, run_checker
 from tests.dump.live import Watcher
 from tests.dump.module_subject import LOADED, ModuleSubject, ModuleTarget, judged
 from tests.dump.test_text_changes import WRONGS, Wrong, _makeable
+from tinyvmi_build.checks.modules.golden import ModulesGolden
 from tinyvmi_build.checks.tamper import Change, changes
 from tinyvmi_build.checks.text.regions import Kind
 
@@ -60,7 +61,7 @@ def _clean(checked: Checked, at_least: int) -> None:
 def test_loaded_modules_are_intact(subjects, kernel: tuple[str, str]) -> None:
     subject = subjects(*kernel)
     _clean(run_checker(subject.checker, subject.dump()), 1000)
-    assert subject.profile.golden["modules"]["unverifiable"] == {}
+    assert subject.profile.golden(ModulesGolden).unverifiable == {}
 
 
 @pytest.mark.parametrize(
@@ -220,10 +221,10 @@ def test_a_module_without_tables_is_named(tmp_path: Path, subjects) -> None:
 def test_what_the_list_says_is_not_believed(memory: Memory) -> None:
     """Names, sizes, states and links of struct module are the guest's to write."""
     target = _loaded(memory)[0]
-    module, facts = target.module, memory.profile.golden["modules"]
-    name = module.at + facts["name"]
-    state = module.at + facts["state"]
-    link = module.at + facts["next"]
+    module, facts = target.module, memory.profile.golden(ModulesGolden)
+    name = module.at + facts.name
+    state = module.at + facts.state
+    link = module.at + facts.next
     for change, exit_code, said in (
         ([(name, b"rootkit\0")], 3, "rootkit (no tables of it)"),
         ([(state, b"\2\0\0\0")], 3, "being loaded or unloaded"),
@@ -234,15 +235,11 @@ def test_what_the_list_says_is_not_believed(memory: Memory) -> None:
         assert checked.exit == exit_code, checked.records
         told = checked.collector.checks["modules"].reason + str(checked.findings("modules"))
         assert said in told
-    size = (
-        module.at
-        + facts["layout"]
-        + (
-            facts["memory"][1] * facts["memory_size"] + facts["size"]
-            if facts["split"]
-            else facts["text_size"]
-        )
-    )
+    if (split := facts.split) is not None:
+        size = module.at + split.layout + split.memory[1] * split.memory_size + split.size
+    else:
+        assert facts.core is not None
+        size = module.at + facts.core.layout + facts.core.text_size
     checked = judged(memory, [(size, b"\0\x10\0\0")], memory.check)
     assert checked.exit == 5
     assert "describes other memory" in str(checked.findings("modules")[0]["note"])

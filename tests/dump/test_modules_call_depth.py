@@ -9,11 +9,12 @@ import pytest
 
 from tests.dump.conftest import Memory
 from tests.dump.module_subject import LOADED, ModuleSubject, ModuleTarget, judged
-from tinyvmi_build.checks.modules.packed import unpacked
-from tinyvmi_build.checks.rodata.golden import PAGE
+from tinyvmi_build.checks.lib.digest_range import PAGE
+from tinyvmi_build.checks.modules.layout import Area
 from tinyvmi_build.checks.text.calls import calls_of
+from tinyvmi_build.checks.text.golden import TextGolden
 from tinyvmi_build.checks.text.patch import branch
-from tinyvmi_build.checks.text.patch_sites import Place, Places
+from tinyvmi_build.checks.text.patch_sites import PatchSite, PatchSites
 from tinyvmi_build.checks.text.regions import Kind
 
 KERNELS = [("linux-image-amd64", "trixie"), ("linux-image-cloud-amd64", "sid")]
@@ -33,15 +34,14 @@ def memory(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 def _calls(target: ModuleTarget, memory: Memory) -> list[int]:
     """Addresses of the calls of a module that are counted."""
-    _, packed = unpacked(memory.profile.blob(f"modules/{target.module.name}"))
-    tables = {name.removeprefix("text."): data for name, data in packed.items()}
-    first, pages = target.pages()[0], len(tables["call_index"]) // 4 - 1
-    found = {first + page * PAGE + at for page in range(pages) for at in calls_of(tables, page)}
+    code = target.module.golden.code
+    first, pages = target.pages()[0], len(code.call_index) - 1
+    found = {first + page * PAGE + at for page in range(pages) for at in calls_of(code, page)}
     return sorted(found)
 
 
 def _pad(memory: Memory) -> int:
-    return len(memory.profile.golden["text"]["call_pad"]["code"]) // 2
+    return len(memory.profile.golden(TextGolden).call_pad.code)
 
 
 def _bytes(memory: Memory, va: int, size: int) -> bytes:
@@ -79,7 +79,7 @@ def test_calls_and_the_accounting(memory: Memory, name: str) -> None:
 def test_what_stands_in_front_of_a_function(memory: Memory) -> None:
     """The accounting may come to a function that nothing called yet; anything else may not."""
     target, size = ModuleTarget(memory, "nf_tables"), _pad(memory)
-    first, last = target.pages()[0], target.pages()[0] + target.module.golden["sizes"]["TEXT"]
+    first, last = target.pages()[0], target.pages()[0] + target.module.golden.sizes[Area.TEXT]
     own = sorted({t for c in _calls(target, memory) if first <= (t := _target(memory, c)) < last})
     pad = _bytes(memory, own[0], size)
     quiet = next(
@@ -87,7 +87,7 @@ def test_what_stands_in_front_of_a_function(memory: Memory) -> None:
     )
     # The displacement of the accounting is relative, if it has one.
     moved = bytearray(pad)
-    for offset, kind, _ in memory.profile.golden["text"]["call_pad"]["fixes"]:
+    for offset, kind, _ in memory.profile.golden(TextGolden).call_pad.fixes:
         if kind == 0:
             value = struct.unpack_from("<i", pad, offset)[0] + own[0] - quiet
             struct.pack_into("<i", moved, offset, value)
@@ -100,8 +100,8 @@ def test_what_stands_in_front_of_a_function(memory: Memory) -> None:
 def test_a_static_call_of_a_modules_function(memory: Memory) -> None:
     """As static_call_update() does it: calls go through the accounting, jumps to the function itself."""
     target, size = ModuleTarget(memory, "nf_tables"), _pad(memory)
-    places = Places(memory.profile)
-    by_key: dict[int, list[Place]] = {}
+    places = PatchSites(memory.profile.golden(TextGolden))
+    by_key: dict[int, list[PatchSite]] = {}
     for kind in (Kind.STATIC_CALL, Kind.TRAMPOLINE):
         for place in places.of(kind):
             by_key.setdefault(places.call_key(place), []).append(place)
@@ -110,7 +110,7 @@ def test_a_static_call_of_a_modules_function(memory: Memory) -> None:
         for key, found in by_key.items()
         if [_bytes(memory, p.va, 1) for p in found].count(b"\xe8") == len(found) - 1 > 0
     )
-    first, last = target.pages()[0], target.pages()[0] + target.module.golden["sizes"]["TEXT"]
+    first, last = target.pages()[0], target.pages()[0] + target.module.golden.sizes[Area.TEXT]
     function = next(t for c in _calls(target, memory) if first <= (t := _target(memory, c) + size) < last)
 
     def updated(lead: int) -> list[tuple[int, bytes]]:

@@ -11,9 +11,11 @@ import pytest
 from tests.dump.conftest import Memory
 from tests.dump.module_subject import LOADED, ModuleSubject, ModuleTarget, judged
 from tests.dump.test_explained import explained
+from tinyvmi_build.checks.lib.digest_range import BIAS, PAGE
 from tinyvmi_build.checks.modules.layout import Area
 from tinyvmi_build.checks.modules.link import KERNEL, SIZES, Field
-from tinyvmi_build.checks.modules.pages import BIAS, PAGE, entries
+from tinyvmi_build.checks.modules.pages import entries
+from tinyvmi_build.checks.text.golden import TextGolden
 from tinyvmi_build.explain.explainer import Explanation
 
 #: (metapackage, suite, command line, processor): one area for all, one each, and calls that are counted.
@@ -45,15 +47,16 @@ def _bytes(memory: Memory, va: int, size: int) -> bytes:
 
 def _open(target: ModuleTarget, area: Area, offset: int) -> bool:
     """Whether `offset` lies in a value that counts from memory that is neither the kernel nor this area."""
-    name, tables, golden = area.name.lower(), target.module.tables, target.module.golden
+    golden = target.module.golden
+    tables = golden.text if area == Area.TEXT else golden.rodata
     pages = {offset // PAGE}
     if area == Area.RODATA:
-        order = memoryview(tables["rodata.order"]).cast("H")
+        order = golden.order.values
         pages = {order[offset // PAGE], order[len(order) // 2 + offset // PAGE]}
     for page in pages:
-        first, end = memoryview(tables[f"{name}.reloc_index"]).cast("I")[page : page + 2]
-        for number, at in entries(tables[f"{name}.relocs"][first:end]):
-            field, region = golden["classes"][number]
+        first, end = tables.reloc_index.values[page : page + 2]
+        for number, at in entries(tables.relocs.data[first:end]):
+            field, region = golden.classes[number]
             if region > KERNEL and 0 <= offset % PAGE - (at - BIAS) < SIZES[Field(field)]:
                 return True
     return False
@@ -62,7 +65,7 @@ def _open(target: ModuleTarget, area: Area, offset: int) -> bool:
 def _chosen(memory: Memory, target: ModuleTarget, area: Area) -> dict[int, bytes]:
     """Link address and new value of one byte each of some lines; none of a patched place."""
     rng = random.Random(SEED)
-    base, size = target.module.base[area], target.module.golden["sizes"][area.name]
+    base, size = target.module.base[area], target.module.golden.sizes[area]
     found = {}
     for line in rng.sample(range(0, size, LINE), min(EACH, size // LINE)):
         va = base + line + rng.randrange(LINE)
@@ -86,7 +89,7 @@ def _told(memory: Memory, changes: dict[int, bytes]) -> dict[int, tuple[dict[str
 
 def _as_compiled(memory: Memory, was: bytes, wanted: bytes) -> bool:
     """A changed call alone in its line does not tell whether calls are counted: it is shown as compiled."""
-    pad = len(memory.profile.golden["text"]["call_pad"]["code"]) // 2
+    pad = len(memory.profile.golden(TextGolden).call_pad.code)
     moved = int.from_bytes(wanted[1:], "little") - int.from_bytes(was[1:], "little")
     return was[0] == wanted[0] == 0xE8 and len(was) == 5 and moved == pad
 
@@ -129,7 +132,7 @@ def test_what_should_be_there_is_what_was_there(
 def test_a_pointer_in_read_only_data_is_named(memory: Memory) -> None:
     """An operation of a structure of the module's that leads to another of its functions."""
     target = ModuleTarget(memory, "nf_tables")
-    base, size = target.module.base[Area.RODATA], target.module.golden["sizes"]["RODATA"]
+    base, size = target.module.base[Area.RODATA], target.module.golden.sizes[Area.RODATA]
     data = _bytes(memory, base, size)
     functions = [va + memory.delta & (1 << 64) - 1 for va in target.places.functions]
     entry_of, known_ones = set(functions), 0

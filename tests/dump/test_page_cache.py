@@ -5,13 +5,17 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.dump.conftest import KERNELS, Memory, Subject, make_subject
 from tests.dump.live import Watcher
+from tinyvmi_build.checks.ro_after_init.golden import RoAfterInitGolden
+from tinyvmi_build.checks.rodata.golden import RodataGolden
 from tinyvmi_build.checks.tamper import Change, changes
-from tinyvmi_build.checks.text.patch_sites import Place, Places
+from tinyvmi_build.checks.text.golden import TextGolden
+from tinyvmi_build.checks.text.patch_sites import PatchSite, PatchSites
 from tinyvmi_build.checks.text.regions import Kind
 
 PAGE = 4096
@@ -25,7 +29,7 @@ class Watched:
     def __init__(self, memory: Memory, watcher: Watcher):
         self.memory = memory
         self.watcher = watcher
-        self.places = Places(memory.profile)
+        self.places = PatchSites(memory.profile.golden(TextGolden))
 
     def verdict(self, check: str) -> str:
         return str(self.watcher.collector.checks[check].verdict)
@@ -75,13 +79,13 @@ def test_a_tamper_after_the_first_scan(watched: Watched, change: Change) -> None
     assert watched.tells(change.caught_by, change.patches(watched.memory))
 
 
-@pytest.mark.parametrize("check", ["text", "rodata", "ro-after-init"])
-def test_random_bytes(watched: Watched, check: str) -> None:
-    golden = watched.memory.profile.golden[check]
+@pytest.mark.parametrize("kind", [TextGolden, RodataGolden, RoAfterInitGolden], ids=lambda k: k.CHECK)
+def test_random_bytes(watched: Watched, kind: type[Any]) -> None:
+    golden, check = watched.memory.profile.golden(kind), kind.CHECK
     rng = random.Random(SEED)
     tried = 0
     while tried < 8:
-        va = golden["va"] + rng.randrange(golden["size"])
+        va = golden.va + rng.randrange(golden.size)
         old = watched.memory.read(va, 1)
         if check == "ro-after-init" and not _is_judged(watched.memory, va):
             continue
@@ -111,7 +115,7 @@ def test_the_part_of_a_place_on_the_next_page(watched: Watched) -> None:
         assert [f["kind"] for f in found][0] == place.name
 
 
-def _key_with_one_place(watched: Watched) -> tuple[int, Place]:
+def _key_with_one_place(watched: Watched) -> tuple[int, PatchSite]:
     jumps = watched.places.of(Kind.JUMP_LABEL)
     keys = [p.jump[1] for p in jumps if p.jump]
     return next((p.jump[1], p) for p in jumps if p.jump and p.size == 5 and keys.count(p.jump[1]) == 1)
@@ -172,7 +176,7 @@ def test_too_little_memory_for_all_copies(memory: Memory) -> None:
 @pytest.fixture(scope="module")
 def digested(tmp_path_factory: pytest.TempPathFactory) -> Subject:
     folder = tmp_path_factory.mktemp("digested")
-    return make_subject(folder, *KERNELS[0], settings='[golden]\ncompare = "digest"\n')
+    return make_subject(folder, *KERNELS[0], settings='[golden]\ncomparison = "digest"\n')
 
 
 def test_nothing_is_kept(digested: Subject, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from tests.dump.circumstances import named
 from tests.dump.conftest import Checked, Memory
 from tests.dump.text_subject import TextSubject
+from tinyvmi_build.checks.page_tables.golden import PageTablesGolden
 from tinyvmi_build.config.load import load
 from tinyvmi_build.image.build import build_host_checker
 
@@ -23,7 +24,7 @@ class Tasks:
 
     def __init__(self, memory: Memory):
         self.memory = memory
-        self.golden = memory.profile.golden["page-tables"]
+        self.golden = memory.profile.golden(PageTablesGolden)
 
     def pa(self, va: int) -> int:
         """Through the kernel's own page tables, 4 levels."""
@@ -42,18 +43,18 @@ class Tasks:
         return int(struct.unpack("<Q", self.memory.bytes[at : at + 8])[0])
 
     def all(self) -> list[int]:
-        head = self.golden["init_task"] + self.memory.delta
+        head = self.golden.init_task + self.memory.delta
         found = [head]
-        while (task := self.u64(found[-1] + self.golden["tasks"]) - self.golden["tasks"]) != head:
+        while (task := self.u64(found[-1] + self.golden.tasks) - self.golden.tasks) != head:
             found.append(task)
         return found
 
     def user(self) -> tuple[int, int]:
         """(a task of a program, virtual address of its root)."""
         for task in self.all():
-            mm = self.u64(task + self.golden["mm"])
+            mm = self.u64(task + self.golden.mm)
             if mm:
-                return task, self.u64(mm + self.golden["pgd"])
+                return task, self.u64(mm + self.golden.pgd)
         raise AssertionError("no program runs")
 
     @contextmanager
@@ -79,7 +80,7 @@ def state(checked: Checked):
 def test_tasks_are_walked(tasks: Tasks) -> None:
     found = tasks.all()
     assert len(found) > 20
-    programs = {tasks.u64(task + tasks.golden["mm"]) for task in found} - {0}
+    programs = {tasks.u64(task + tasks.golden.mm) for task in found} - {0}
     checked = tasks.memory.check()
     assert state(checked).verdict.value == "intact"
     assert state(checked).items >= len(programs) + 2  # init_mm and efi_mm or a processor's besides
@@ -96,8 +97,8 @@ def test_one_entry_of_one_task(tasks: Tasks, slot: int) -> None:
     entries = {f["address"] for f in checked.findings("page-tables")}
     assert entries == {f"0x{pgd + 8 * slot:016x}"}
     finding = checked.findings("page-tables")[0]
-    comm = tasks.memory.bytes[tasks.pa(task + tasks.golden["comm"]) :][:15].split(b"\0")[0].decode()
-    pid = struct.unpack("<I", tasks.memory.bytes[tasks.pa(task + tasks.golden["pid"]) :][:4])[0]
+    comm = tasks.memory.bytes[tasks.pa(task + tasks.golden.comm) :][:15].split(b"\0")[0].decode()
+    pid = struct.unpack("<I", tasks.memory.bytes[tasks.pa(task + tasks.golden.pid) :][:4])[0]
     notes = [str(f["note"]) for f in checked.findings("page-tables")]
     assert f"task {comm} ({pid}): entry {slot} of its root is not the kernel's" in notes
     assert finding["actual"] == struct.pack("<Q", (old ^ 0x1000) | 1).hex()
@@ -135,7 +136,7 @@ def test_the_slot_of_an_ldt_is_nobodys_without_one(tasks: Tasks) -> None:
 )
 def test_a_list_that_lies_is_unverifiable(tasks: Tasks, link: str, reason: str) -> None:
     found = tasks.all()
-    node = found[5] + tasks.golden["tasks"]
+    node = found[5] + tasks.golden.tasks
     value = {"itself": node, "null": 0, "user": 0x400000, "middle": node - 4096 * 3 + 8}[link]
     with tasks.changed(node + NEXT, value):
         checked = tasks.memory.check()
@@ -146,7 +147,7 @@ def test_a_list_that_lies_is_unverifiable(tasks: Tasks, link: str, reason: str) 
 
 def test_a_ring_that_never_returns(tasks: Tasks) -> None:
     """Two tasks that lead to each other, consistently: bounded, and not intact."""
-    found = [task + tasks.golden["tasks"] for task in tasks.all()]
+    found = [task + tasks.golden.tasks for task in tasks.all()]
     first, second = found[5], found[6]
     with (
         tasks.changed(second + NEXT, first),
@@ -162,7 +163,7 @@ def isolated(tmp_path_factory: pytest.TempPathFactory) -> TextSubject:
     """A kernel under page-table isolation, this check alone."""
     folder = tmp_path_factory.mktemp("pti")
     subject = TextSubject(folder, "linux-image-cloud-amd64", "bookworm")
-    others = [check for check in subject.profile.golden if check not in ("kernel", "page-tables", "identity")]
+    others = [check for check in subject.profile.checks if check not in ("page-tables", "identity")]
     off = "".join(f"{check} = false\n" for check in others)
     (folder / "tinyvmi.toml").write_text(f'[kernel]\npackages = ["{subject.package}"]\n[checks]\n{off}')
     subject.checker = build_host_checker(load(folder / "tinyvmi.toml", env={}), profiles=subject.profiles)

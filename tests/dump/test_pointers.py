@@ -10,7 +10,9 @@ import pytest
 
 from tests.dump.conftest import Memory, Subject, run_checker
 from tests.dump.test_hostile import sanitized
-from tinyvmi_build.checks.ro_after_init.golden import EXACT, VALUE
+from tinyvmi_build.checks.function_pointers.golden import FunctionPointersGolden
+from tinyvmi_build.checks.page_tables.golden import PageTablesGolden
+from tinyvmi_build.checks.ro_after_init.golden import EXACT, VALUE, RoAfterInitGolden
 from tinyvmi_build.explain.explainer import Explainer
 from tinyvmi_build.profile.profile import ProfileFile
 
@@ -20,23 +22,14 @@ POINTERS, BOOT = "function-pointers", "ro-after-init"
 
 def slots(memory: Memory) -> list[int]:
     """Link addresses, in order."""
-    blob = memory.profile.blob
-    pages, index = (
-        [v for (v,) in struct.iter_unpack("<I", blob(f"{POINTERS}.{t}"))] for t in ("pages", "index")
-    )
-    offsets = [v for (v,) in struct.iter_unpack("<H", blob(f"{POINTERS}.slots"))]
-    va = memory.profile.golden[POINTERS]["va"]
-    return [
-        va + page * 4096 + offsets[slot]
-        for number, page in enumerate(pages)
-        for slot in range(index[number], index[number + 1])
-    ]
+    return memory.profile.golden(FunctionPointersGolden).addresses()
 
 
 def test_every_slot_is_judged(memory: Memory) -> None:
     """One byte of each slot at once: as many findings as slots."""
     places = slots(memory)
-    assert len(places) == sum(memory.profile.golden[POINTERS][key] for key in ("functions", "tables"))
+    golden = memory.profile.golden(FunctionPointersGolden)
+    assert len(places) == golden.functions + golden.tables
     saved = [(va, memory.read(va, 8)) for va in places]
     rng = random.Random(14)
     try:
@@ -48,16 +41,15 @@ def test_every_slot_is_judged(memory: Memory) -> None:
         for va, old in saved:
             memory.write(va, old)
     state = checked.collector.checks[POINTERS]
-    rules = memory.profile.golden[POINTERS]["rules"]
     # A byte of a hook that modules may set can make it lead outside: then nobody knows.
-    elsewhere = sum(bool(flags & 4) for _, _, flags in rules)
+    elsewhere = sum(bool(rule.flags & 4) for rule in golden.rules)
     assert len(places) - elsewhere <= state.findings <= len(places)
 
 
 def test_another_real_function_everywhere(memory: Memory) -> None:
     """Plausible but wrong: a function of the kernel's, of which no rule speaks."""
     places = slots(memory)
-    ruled = {number for number, _, _ in memory.profile.golden[POINTERS]["rules"]}
+    ruled = {rule.slot for rule in memory.profile.golden(FunctionPointersGolden).rules}
     wrong = struct.pack("<Q", memory.profile.symbols.lookup("vfs_read") + memory.delta)
     saved = [(va, memory.read(va, 8)) for i, va in enumerate(places) if i not in ruled]
     changed = [va for va, old in saved if old != wrong]
@@ -109,10 +101,10 @@ def test_a_pointers_names_are_told(memory: Memory) -> None:
 
 
 def kinds(memory: Memory, wanted: int) -> list[int]:
-    golden = memory.profile.golden[BOOT]
-    table = memory.profile.blob(f"{BOOT}.kinds")
-    first = golden["start"] - golden["va"]
-    return [golden["va"] + at for at in range(first, len(table)) if table[at] == wanted]
+    golden = memory.profile.golden(RoAfterInitGolden)
+    table = golden.kinds.data
+    first = golden.start - golden.va
+    return [golden.va + at for at in range(first, len(table)) if table[at] == wanted]
 
 
 def test_exact_bytes(memory: Memory) -> None:
@@ -136,10 +128,10 @@ def test_exact_bytes(memory: Memory) -> None:
 
 def test_a_byte_of_every_line(memory: Memory) -> None:
     """One exact byte of each line of 64 at once: as many findings as lines."""
-    golden = memory.profile.golden[BOOT]
+    golden = memory.profile.golden(RoAfterInitGolden)
     by_line: dict[int, list[int]] = {}
     for va in kinds(memory, EXACT):
-        by_line.setdefault((va - golden["va"]) // 64, []).append(va)
+        by_line.setdefault((va - golden.va) // 64, []).append(va)
     rng = random.Random(16)
     saved = [(va, memory.read(va, 1)) for va in (rng.choice(places) for places in by_line.values())]
     try:
@@ -155,9 +147,9 @@ def test_a_byte_of_every_line(memory: Memory) -> None:
 
 def test_sites_of_static_calls_in_any_order_of_equals(memory: Memory) -> None:
     """The sort at boot leaves sites of one key in an order of its own: any is as good."""
-    golden = memory.profile.golden[BOOT]
-    at = golden["va"] + golden["sites_at"]
-    count = golden["bytes"]["static-call-sites"] // 8
+    golden = memory.profile.golden(RoAfterInitGolden)
+    at = golden.va + golden.sites_at
+    count = golden.counts["static-call-sites"] // 8
 
     def entry(i: int) -> tuple[int, int]:
         site, key = struct.unpack("<ii", memory.read(at + 8 * i, 8))
@@ -181,8 +173,8 @@ def test_sites_of_static_calls_in_any_order_of_equals(memory: Memory) -> None:
 @pytest.mark.parametrize("bit", [1, 2])
 def test_a_sites_bits(memory: Memory, bit: int) -> None:
     """Whether it is a tail call, and whether its code was given back."""
-    golden = memory.profile.golden[BOOT]
-    va = golden["va"] + golden["sites_at"] + 8 * 11 + 4
+    golden = memory.profile.golden(RoAfterInitGolden)
+    va = golden.va + golden.sites_at + 8 * 11 + 4
     old = memory.read(va, 4)
     at = va  # the key is counted from here: its low bits are not those of the field
     key = at + struct.unpack("<i", old)[0]
@@ -217,14 +209,15 @@ def test_boot_values_may_be_any_but_lead_nowhere_wrong(memory: Memory) -> None:
 def test_noise(memory: Memory, sanitized: Path) -> None:
     """Random bytes over the kernel's data, tasks, lists and tables: any verdict but intact, and no crash."""
     rng = random.Random(17)
-    golden = memory.profile.golden
+    tasks = memory.profile.golden(PageTablesGolden)
+    boot = memory.profile.golden(RoAfterInitGolden)
     places = [
-        (golden["page-tables"]["init_task"], 4096),
-        (golden["page-tables"]["init_mm"], 1024),
-        (golden["page-tables"]["per_cpu_offset"], 64),
-        (golden["page-tables"]["nr_cpu_ids"], 4),
-        (golden[BOOT]["va"] + golden[BOOT]["sites_at"], 4096),
-        (golden[BOOT]["va"] + 4096, 8192),
+        (tasks.init_task, 4096),
+        (tasks.init_mm, 1024),
+        (tasks.per_cpu_offset, 64),
+        (tasks.nr_cpu_ids, 4),
+        (boot.va + boot.sites_at, 4096),
+        (boot.va + 4096, 8192),
         (slots(memory)[0] & ~4095, 16384),
     ]
     for va, size in places:

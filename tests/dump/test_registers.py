@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.dump.conftest import NONCE, Memory, Subject
+from tinyvmi_build.checks.registers.golden import RegistersGolden
 from tinyvmi_build.config.load import load
 from tinyvmi_build.image.build import build_host_checker
 from tinyvmi_build.profile.profile import ProfileFile
@@ -60,15 +61,15 @@ def machine(subject: Subject, memory: Memory, tmp_path_factory: pytest.TempPathF
     loaded = load(folder / "tinyvmi.toml", env={})
     checker = build_host_checker(loaded, folder=folder / "build", profiles=ProfileFile([subject.profile]))
     made = Machine(memory, checker, folder / "registers")
-    golden = subject.profile.golden["registers"]
+    golden = subject.profile.golden(RegistersGolden)
     made.values = {
         "cr0": 0x80050033,
         "cr3": memory.root_pa,
         "cr4": 0x6F0,
         "efer": 0xD01,
-        "idt.base": golden["idt_va"],
+        "idt.base": golden.idt_va,
         "idt.limit": 0xFFF,
-        "star": golden["star"],
+        "star": golden.star,
         "lstar": made.va("entry_SYSCALL_64"),
         "cstar": made.va("entry_SYSCALL_compat"),
         "sfmask": 0x257FD5,
@@ -127,10 +128,10 @@ def test_a_protection_that_one_processor_lacks(machine: Machine, bit: int) -> No
 
 
 def test_a_protection_that_the_kernel_says_it_has(machine: Machine) -> None:
-    golden = machine.memory.profile.golden["registers"]
-    at = golden["capability_va"] + golden["smep"] // 32 * 4
+    golden = machine.memory.profile.golden(RegistersGolden)
+    at = golden.capability_va + golden.smep // 32 * 4
     old = machine.memory.read(at, 4)
-    word = int.from_bytes(old, "little") | 1 << golden["smep"] % 32
+    word = int.from_bytes(old, "little") | 1 << golden.smep % 32
     machine.memory.write(at, word.to_bytes(4, "little"))
     try:
         assert machine.verdict(machine.values) == "tampered"
@@ -181,17 +182,17 @@ def test_without_registers(machine: Machine) -> None:
 
 
 def _pv(machine: Machine) -> dict[str, int]:
-    golden = machine.memory.profile.golden["registers"]["pv"]
+    golden = machine.memory.profile.golden(RegistersGolden).pv
     values = {
         "pv": 1,
         "cr3": machine.memory.root_pa,
-        "callback.event": golden["event_callback"] + machine.memory.delta,
-        "callback.failsafe": golden["failsafe_callback"] + machine.memory.delta,
-        "callback.syscall": golden["syscall_callback"] + machine.memory.delta,
+        "callback.event": golden.event_callback + machine.memory.delta,
+        "callback.failsafe": golden.failsafe_callback + machine.memory.delta,
+        "callback.syscall": golden.syscall_callback + machine.memory.delta,
     }
-    for vector, trap in enumerate(golden["traps"]):
-        if trap["handlers"]:
-            values[f"trap:{vector}:{trap['flags']}"] = trap["handlers"][0] + machine.memory.delta
+    for vector, trap in enumerate(golden.traps):
+        if trap.handlers:
+            values[f"trap:{vector}:{trap.flags}"] = trap.handlers[0] + machine.memory.delta
     return values
 
 

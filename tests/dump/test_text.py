@@ -7,6 +7,7 @@ import pytest
 from tests.dump.circumstances import FAST, named
 from tests.dump.conftest import made_once
 from tests.dump.text_subject import TextSubject, unexplained
+from tinyvmi_build.checks.text.golden import TextGolden
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +28,7 @@ def test_nothing_is_unexplained(subjects, kernel, circumstance) -> None:
     kinds = {str(finding["kind"]) for finding in checked.findings("text")}
     assert kinds == circumstance.findings, checked.findings("text")
     text = checked.collector.checks["text"]
-    assert text.items >= subject.profile.golden["text"]["size"] // 4096  # and trampolines, and slots
+    assert text.items >= subject.profile.golden(TextGolden).size // 4096  # and trampolines, and slots
     assert text.reason == ""
     if circumstance.oracle and not circumstance.findings:  # it knows of no kprobes
         assert unexplained(subject, dump) == 0
@@ -35,13 +36,13 @@ def test_nothing_is_unexplained(subjects, kernel, circumstance) -> None:
 
 def test_the_places_cover_every_kind(subjects) -> None:
     """What is not in the file's tables would not be tried by any test here."""
-    counts = subjects("linux-image-cloud-amd64", "trixie").profile.golden["text"]["counts"]
+    counts = subjects("linux-image-cloud-amd64", "trixie").profile.golden(TextGolden).counts
     assert {name for name, count in counts.items() if count} == {
         *("alternative", "return", "retpoline", "lock", "endbr", "ftrace", "jump-label"),
         *("static-call", "trampoline", "runtime-const", "ftrace-update"),
     }
     assert counts["return"] > 40_000 and counts["ftrace"] > 30_000
-    older = subjects("linux-image-cloud-amd64", "bookworm").profile.golden["text"]["counts"]
+    older = subjects("linux-image-cloud-amd64", "bookworm").profile.golden(TextGolden).counts
     assert older["paravirt"] > 1_000
 
 

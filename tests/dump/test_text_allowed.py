@@ -61,40 +61,40 @@ def test_kprobes_are_told_either_way(strict: TextSubject, lax: TextSubject) -> N
 
 def _probes(traced: Traced) -> list[int]:
     """Addresses of the armed struct kprobe."""
-    kprobes, found = traced.golden["kprobes"], []
-    for bucket in range(kprobes["buckets"]):
-        at = traced.memory.pointer(traced.text + kprobes["table"] + 8 * bucket)
+    kprobes, found = traced.golden.kprobes, []
+    for bucket in range(kprobes.buckets):
+        at = traced.memory.pointer(traced.text + kprobes.table + 8 * bucket)
         while at:
-            found.append(at - kprobes["hlist"])
+            found.append(at - kprobes.hlist)
             at = traced.memory.pointer(at)
     return found
 
 
 def _optimised(traced: Traced) -> list[int]:
-    flags = traced.golden["kprobes"]["flags"]
+    flags = traced.golden.kprobes.flags
     return [p for p in _probes(traced) if int.from_bytes(traced.memory.peek(p + flags, 4), "little") & 4]
 
 
 def test_a_handler_must_be_verified_code(probed: Traced) -> None:
-    kprobes = probed.golden["kprobes"]
+    kprobes = probed.golden.kprobes
     for kp in _probes(probed):
-        va = probed.memory.pointer(kp + kprobes["addr"])
+        va = probed.memory.pointer(kp + kprobes.addr)
         own = kp
-        if probed.memory.pointer(kp + kprobes["pre_handler"]) == probed.text + kprobes["aggr_pre_handler"]:
-            own = probed.memory.pointer(kp + kprobes["list"]) - kprobes["list"]
+        if probed.memory.pointer(kp + kprobes.pre_handler) == probed.text + kprobes.aggr_pre_handler:
+            own = probed.memory.pointer(kp + kprobes.list) - kprobes.list
         for target in (
             probed.va("vfs_write") + 5,
-            probed.memory.pointer(kp + kprobes["slot"]) or 0xFFFFFFFFC0000000,
+            probed.memory.pointer(kp + kprobes.slot) or 0xFFFFFFFFC0000000,
         ):
             finding = only(
-                probed.findings((own + kprobes["pre_handler"], struct.pack("<Q", target))), "kprobe", va
+                probed.findings((own + kprobes.pre_handler, struct.pack("<Q", target))), "kprobe", va
             )
             assert finding["target"] == f"{target:#018x}" and "handler" in str(finding["note"])
 
 
 def test_the_jump_of_a_probe_leads_to_its_slot(probed: Traced) -> None:
     kp = _optimised(probed)[0]
-    va = probed.memory.pointer(kp + probed.golden["kprobes"]["addr"])
+    va = probed.memory.pointer(kp + probed.golden.kprobes.addr)
     code = branch(0xE9, va, probed.va("vfs_write"))
     findings = probed.findings((va, code))
     assert findings and {f["kind"] for f in findings} == {"text-bytes"}
@@ -108,16 +108,14 @@ def test_a_breakpoint_without_a_probe(probed: Traced) -> None:
 
 def test_every_byte_of_a_slot(probed: Traced) -> None:
     """What runs instead of a probed instruction: the detour of an optimised one, and the single step."""
-    kprobes = probed.golden["kprobes"]
-    template = len(kprobes["template"]) // 2
+    kprobes = probed.golden.kprobes
+    template = len(kprobes.template)
     kp = _optimised(probed)[0]
-    va = probed.memory.pointer(kp + kprobes["addr"])
-    detour = probed.memory.pointer(kp + kprobes["optimized"])
-    copied = int.from_bytes(probed.memory.peek(kp + kprobes["optimized_size"], 4), "little")
-    step = probed.memory.pointer(kp + kprobes["slot"])
-    places = [
-        detour + at for at in (0, kprobes["template_val"] + 3, kprobes["template_call"] + 1, template - 1)
-    ]
+    va = probed.memory.pointer(kp + kprobes.addr)
+    detour = probed.memory.pointer(kp + kprobes.optimized)
+    copied = int.from_bytes(probed.memory.peek(kp + kprobes.optimized_size, 4), "little")
+    step = probed.memory.pointer(kp + kprobes.slot)
+    places = [detour + at for at in (0, kprobes.template_val + 3, kprobes.template_call + 1, template - 1)]
     places += [detour + template + at for at in range(copied + 5)] + [step, step + 1]
     for at in places:
         old = probed.memory.peek(at, 1)
@@ -126,13 +124,13 @@ def test_every_byte_of_a_slot(probed: Traced) -> None:
 
 
 def test_hostile_probes_end(probed: Traced) -> None:
-    kprobes = probed.golden["kprobes"]
+    kprobes = probed.golden.kprobes
     kp = _probes(probed)[0]
     for name, where, value in (
-        ("a bucket in a circle", kp + kprobes["hlist"], kp + kprobes["hlist"]),
-        ("children in a circle", kp + kprobes["list"], kp + 8),
-        ("a slot nowhere", kp + kprobes["slot"], 0x1000),
-        ("a detour nowhere", kp + kprobes["optimized"], 1 << 63),
+        ("a bucket in a circle", kp + kprobes.hlist, kp + kprobes.hlist),
+        ("children in a circle", kp + kprobes.list, kp + 8),
+        ("a slot nowhere", kp + kprobes.slot, 0x1000),
+        ("a detour nowhere", kp + kprobes.optimized, 1 << 63),
     ):
         begin = time.monotonic()
         with probed.changed((where, struct.pack("<Q", value))) as checked:
@@ -183,12 +181,12 @@ def test_a_direct_call_of_no_trampoline(hooked: Traced) -> None:
     """Consistent, the call and ftrace's books: but what it calls is in no registry, or not at its begin."""
     site = hooked.site("vfs_read")
     va = site.va + hooked.memory.delta
-    entry = _direct(hooked, "vfs_read") + hooked.ftrace["entry_direct"]
+    entry = _direct(hooked, "vfs_read") + hooked.ftrace.entry_direct
     image = hooked.memory.pointer(entry)
     for target in (
         hooked.va("vfs_write"),
         image + 4,
-        hooked.memory.pointer(hooked.text + hooked.ftrace["ops_list"]),
+        hooked.memory.pointer(hooked.text + hooked.ftrace.ops_list),
     ):
         findings = hooked.findings((va, branch(0xE8, va, target)), (entry, struct.pack("<Q", target)))
         finding = only(findings, "ftrace", va)
@@ -206,7 +204,7 @@ def test_a_static_call_of_no_dispatcher(hooked: Traced) -> None:
     )
     va = key + hooked.memory.delta
     image = hooked.memory.pointer(va)
-    trampoline = hooked.memory.pointer(_direct(hooked, "vfs_read") + hooked.ftrace["entry_direct"])
+    trampoline = hooked.memory.pointer(_direct(hooked, "vfs_read") + hooked.ftrace.entry_direct)
     for target in (image + 1, trampoline):
         findings = hooked.findings((va, struct.pack("<Q", target)))
         assert (findings[0]["kind"], findings[0]["address"]) == ("static-call", f"{va:#018x}")
@@ -238,6 +236,6 @@ def test_a_livepatch_is_told_by_name(patched: Traced) -> None:
 
 def test_livepatchs_handler_for_nobody(patched: Traced) -> None:
     """An ftrace_ops that calls livepatch's handler without being livepatch's own is not allowed."""
-    head = patched.text + patched.golden["registries"]["klp_list"]
+    head = patched.text + patched.golden.registries.klp_list
     findings = patched.findings((head, struct.pack("<Q", head)))
     assert [f["kind"] for f in findings] == ["ftrace"] and "livepatch" in str(findings[0]["note"])

@@ -16,7 +16,7 @@ import pytest
 from tests.dump.circumstances import named
 from tests.dump.conftest import Checked, leaf_entry
 from tests.dump.text_subject import Dump, TextSubject, opened
-from tinyvmi_build.checks.text.patch_sites import Place, Places
+from tinyvmi_build.checks.text.patch_sites import PatchSite, PatchSites
 from tinyvmi_build.checks.text.regions import Kind
 from tinyvmi_build.checks.text.tamper import branch
 
@@ -36,7 +36,8 @@ TARGETS = [
 _seen: set[tuple[str, str, str]] = set()
 _tried: set[tuple[Kind, str]] = set()
 
-Wrong = Callable[["Target", Place, bytes], bytes | None]  # what is there → what is put there, None: not here
+#: What is there → what is put there, None: not here.
+Wrong = Callable[["Target", PatchSite, bytes], bytes | None]
 
 
 class Target:
@@ -46,16 +47,16 @@ class Target:
         self.subject = subject
         self.path = path
         self.memory = memory
-        self.places: Places = subject.places
+        self.places: PatchSites = subject.places
         self.symbols = subject.profile.symbols
-        feature = self.places.golden["features"]["call_depth"]
-        word = memory.read(self.places.text + self.places.golden["capabilities"] + feature // 32 * 4, 4)
+        feature = self.places.golden.features.call_depth
+        word = memory.read(self.places.text + self.places.golden.capabilities + feature // 32 * 4, 4)
         self.call_depth = feature and int.from_bytes(word, "little") >> feature % 32 & 1
 
     def check(self) -> Checked:
         return self.subject.check(self.path)
 
-    def call(self, opcode: int, place: Place, function: str) -> bytes:
+    def call(self, opcode: int, place: PatchSite, function: str) -> bytes:
         return branch(opcode, place.va, self.symbols.lookup(function))
 
     def judge(self, changes: list[tuple[int, bytes]]) -> Checked:
@@ -86,7 +87,7 @@ def _other_function(opcode: int) -> Wrong:
     return lambda t, place, old: t.call(opcode, place, "vfs_write") if old[0] == opcode else None
 
 
-def _moved(t: Target, place: Place, old: bytes) -> bytes | None:
+def _moved(t: Target, place: PatchSite, old: bytes) -> bytes | None:
     """The same instruction, led a few bytes further."""
     if old[0] not in (0xE8, 0xE9):
         return None
@@ -103,7 +104,7 @@ def _if(first: int, code: str) -> Wrong:
     return lambda t, place, old: data if old[0] == first and len(data) == len(old) else None
 
 
-def _other_thunk(t: Target, place: Place, old: bytes) -> bytes | None:
+def _other_thunk(t: Target, place: PatchSite, old: bytes) -> bytes | None:
     """Another of the kernel's own return thunks."""
     for name in ("retbleed_return_thunk", "its_return_thunk", "srso_return_thunk"):
         new = t.call(0xE9, place, name)
@@ -112,7 +113,7 @@ def _other_thunk(t: Target, place: Place, old: bytes) -> bytes | None:
     return None
 
 
-def _inverted(t: Target, place: Place, old: bytes) -> bytes | None:
+def _inverted(t: Target, place: PatchSite, old: bytes) -> bytes | None:
     assert place.jump
     if old[0] in (0xE9, 0xEB):
         return {2: bytes.fromhex("6690"), 5: bytes.fromhex("0f1f440000")}[place.size]
@@ -121,37 +122,36 @@ def _inverted(t: Target, place: Place, old: bytes) -> bytes | None:
     return branch(0xE9, place.va, place.jump[0])
 
 
-def _wrong_label(t: Target, place: Place, old: bytes) -> bytes | None:
+def _wrong_label(t: Target, place: PatchSite, old: bytes) -> bytes | None:
     assert place.jump
     if place.size == 2:
         return bytes([0xEB, place.jump[0] - place.va - 1 & 0xFF])
     return branch(0xE9, place.va, place.jump[0] + 1)
 
 
-def _other_variant(t: Target, place: Place, old: bytes) -> bytes | None:
+def _other_variant(t: Target, place: PatchSite, old: bytes) -> bytes | None:
     """An encoding of the same shape that the state does not ask for, where it has no displacement."""
     golden = t.places.golden
-    for number in golden["shapes"][place.argument]["templates"]:
-        template = golden["templates"][number]
-        new = bytes.fromhex(template["code"])
-        if not template["fixes"] and new != old:
-            return new
+    for number in golden.shapes[place.argument].templates:
+        template = golden.templates[number]
+        if not template.fixes and template.code != old:
+            return template.code
     return None
 
 
-def _other_register(t: Target, place: Place, old: bytes) -> bytes | None:
+def _other_register(t: Target, place: PatchSite, old: bytes) -> bytes | None:
     if old[0] in (0xE8, 0xE9):
         return old[:1] + struct.pack("<I", struct.unpack("<I", old[1:5])[0] ^ 0x20)
     return None
 
 
-def _return_for_jump(t: Target, place: Place, old: bytes) -> bytes | None:
+def _return_for_jump(t: Target, place: PatchSite, old: bytes) -> bytes | None:
     """Legitimate only for a call that is empty: emptied early, it keeps a plain return."""
     empty = t.memory.read(t.places.call_key(place), 8) == bytes(8)
     return None if empty or old[0] != 0xE9 else PLAIN_RETURN
 
 
-def _nearby(t: Target, place: Place, old: bytes) -> bytes | None:
+def _nearby(t: Target, place: PatchSite, old: bytes) -> bytes | None:
     return bytes([old[0] ^ 0x01, *old[1:]])
 
 
@@ -206,7 +206,7 @@ WRONGS: list[tuple[Kind, str, Wrong]] = [
 class Made:
     va: int
     new: bytes
-    place: Place
+    place: PatchSite
 
 
 def _makeable(target: Target, kind: Kind, wrong: Wrong, rng: random.Random) -> list[Made]:
@@ -225,8 +225,8 @@ def _makeable(target: Target, kind: Kind, wrong: Wrong, rng: random.Random) -> l
     return made
 
 
-def _has_variable(target: Target, place: Place) -> bool:
-    return bool(target.places.golden["constants"]["list"][place.argument]["variable"])
+def _has_variable(target: Target, place: PatchSite) -> bool:
+    return bool(target.places.golden.constants.list[place.argument].variable)
 
 
 @pytest.mark.parametrize("kind, what, wrong", WRONGS, ids=lambda v: v if isinstance(v, str) else "")
@@ -270,8 +270,8 @@ def test_any_single_byte_is_caught(target: Target, run: int) -> None:
     golden = target.places.golden
     borders = _relocations_across_lines(target)
     changes, alone = [], []
-    for page in range(golden["size"] // PAGE):
-        va = golden["va"] + page * PAGE + rng.randrange(PAGE)
+    for page in range(golden.size // PAGE):
+        va = golden.va + page * PAGE + rng.randrange(PAGE)
         place = target.places.at(va)
         if place and place.kind == Kind.RUNTIME_CONST and not _has_variable(target, place):
             continue
@@ -295,7 +295,7 @@ def _relocations_across_lines(target: Target) -> set[int]:
 
 def test_code_behind_the_last_function_is_caught(target: Target) -> None:
     golden = target.places.golden
-    va = golden["va"] + golden["size"] - 8
+    va = golden.va + golden.size - 8
     findings = target.judge([(va, b"\xc3")]).findings("text")
     assert [f["kind"] for f in findings] == ["text-bytes"]
 
@@ -305,8 +305,8 @@ def test_what_the_state_says_only_chooses(target: Target) -> None:
     symbols, delta, golden = target.symbols, target.memory.delta, target.places.golden
     vfs_write = struct.pack("<Q", symbols.lookup("vfs_write") + delta)
     inside = struct.pack("<Q", symbols.lookup("vfs_write") + delta + 5)
-    pv_ops = golden["va"] + golden["paravirt"]["pointers"][0]
-    thunk = golden["va"] + golden["x86_return_thunk"]
+    pv_ops = golden.va + golden.paravirt.pointers[0]
+    thunk = golden.va + golden.x86_return_thunk
     call = next(p for p in target.places.of(Kind.STATIC_CALL) if target.memory.read(p.va, 1) == b"\xe8")
     key = target.places.call_key(call)
     for where, value, kind in (
@@ -334,8 +334,8 @@ def test_a_key_and_its_places_must_agree(target: Target) -> None:
 
 def test_a_constant_without_a_variable(target: Target) -> None:
     """Its value must be one of the kernel's slab caches, and the same everywhere."""
-    constants = target.places.golden["constants"]["list"]
-    places = [p for p in target.places.of(Kind.RUNTIME_CONST) if not constants[p.argument]["variable"]]
+    constants = target.places.golden.constants.list
+    places = [p for p in target.places.of(Kind.RUNTIME_CONST) if not constants[p.argument].variable]
     if not places:
         pytest.skip("this kernel keeps a variable for each constant")
     one = [p for p in places if p.argument == places[0].argument]
@@ -349,7 +349,7 @@ WRITABLE, NX = 1 << 1, 1 << 63
 
 def _entry(memory: Dump, link_va: int) -> int:
     """Physical address of the page-table entry that maps a link address (4 levels)."""
-    root = memory.pa(memory.profile.golden["kernel"]["root_va"])
+    root = memory.pa(memory.profile.discovery.root_va)
     return leaf_entry(memory.bytes, root, link_va + memory.delta)
 
 
@@ -357,7 +357,7 @@ def _entry(memory: Dump, link_va: int) -> int:
 def test_rights_of_the_mapping(target: Target, what: str) -> None:
     memory = target.memory
     golden = target.places.golden
-    va = golden["va"] + 0x400000 if what == "writable code" else target.symbols.lookup("__start_rodata")
+    va = golden.va + 0x400000 if what == "writable code" else target.symbols.lookup("__start_rodata")
     entry = _entry(memory, va)
     old = memory.bytes[entry : entry + 8]
     value = struct.unpack("<Q", old)[0]

@@ -15,7 +15,7 @@ import pytest
 from tests.dump.circumstances import named
 from tests.dump.conftest import Checked
 from tests.dump.text_subject import Dump, TextSubject, opened
-from tinyvmi_build.checks.text.patch_sites import Place
+from tinyvmi_build.checks.text.patch_sites import PatchSite
 from tinyvmi_build.checks.text.regions import Kind
 from tinyvmi_build.checks.text.tamper import branch
 from tinyvmi_build.timeouts import timeout
@@ -29,8 +29,8 @@ class Traced:
     def __init__(self, subject: TextSubject, path: Path, memory: Dump):
         self.subject, self.path, self.memory = subject, path, memory
         self.golden = subject.places.golden
-        self.text = self.golden["va"] + memory.delta
-        self.ftrace = self.golden["ftrace"]
+        self.text = self.golden.va + memory.delta
+        self.ftrace = self.golden.ftrace
         self.symbols = subject.profile.symbols
 
     def check(self) -> Checked:
@@ -39,19 +39,19 @@ class Traced:
     def va(self, name: str) -> int:
         return self.symbols.lookup(name) + self.memory.delta
 
-    def site(self, function: str) -> Place:
+    def site(self, function: str) -> PatchSite:
         va = self.symbols.lookup(function)
         return next(p for p in self.subject.places.of(Kind.FTRACE) if va <= p.va < va + 16)
 
     def ops(self) -> list[int]:
         """Addresses of the registered ftrace_ops."""
-        found, at = [], self.memory.pointer(self.text + self.ftrace["ops_list"])
-        while at != self.text + self.ftrace["list_end"]:
+        found, at = [], self.memory.pointer(self.text + self.ftrace.ops_list)
+        while at != self.text + self.ftrace.list_end:
             found.append(at)
-            at = self.memory.pointer(at + self.ftrace["next"])
+            at = self.memory.pointer(at + self.ftrace.next)
         return found
 
-    def trampoline(self, site: Place) -> int:
+    def trampoline(self, site: PatchSite) -> int:
         """Where the call at `site` leads, from the running kernel's own address."""
         code = self.memory.read(site.va, 5)
         assert code[0] == 0xE8
@@ -124,17 +124,17 @@ def test_a_site_calls_what_its_record_asks_for(traced: Traced) -> None:
         assert bytes.fromhex(str(finding["expected"])) == old, what
 
 
-def _record(traced: Traced, site: Place) -> int:
+def _record(traced: Traced, site: PatchSite) -> int:
     """Address of the dyn_ftrace of a site."""
-    page = traced.memory.pointer(traced.text + traced.ftrace["pages"])
+    page = traced.memory.pointer(traced.text + traced.ftrace.pages)
     wanted = struct.pack("<Q", site.va + traced.memory.delta)
     while page:
-        records = traced.memory.pointer(page + traced.ftrace["page_records"])
-        count = int.from_bytes(traced.memory.peek(page + traced.ftrace["page_index"], 4), "little")
+        records = traced.memory.pointer(page + traced.ftrace.page_records)
+        count = int.from_bytes(traced.memory.peek(page + traced.ftrace.page_index, 4), "little")
         for i in range(count):
             if traced.memory.peek(records + 16 * i) == wanted:
                 return records + 16 * i
-        page = traced.memory.pointer(page + traced.ftrace["page_next"])
+        page = traced.memory.pointer(page + traced.ftrace.page_next)
     raise AssertionError
 
 
@@ -154,14 +154,14 @@ def test_a_trampoline_serves_whom_its_filter_names(traced: Traced) -> None:
     site = traced.site("do_nanosleep")
     wanted = site.va + traced.memory.delta
     for ops in traced.ops():
-        head = traced.memory.pointer(ops + traced.ftrace["hashes"])
-        table = traced.memory.pointer(head + traced.ftrace["filter"])
-        bits = traced.memory.pointer(table + traced.ftrace["bits"])
-        heads = traced.memory.pointer(table + traced.ftrace["heads"])
+        head = traced.memory.pointer(ops + traced.ftrace.hashes)
+        table = traced.memory.pointer(head + traced.ftrace.filter)
+        bits = traced.memory.pointer(table + traced.ftrace.bits)
+        heads = traced.memory.pointer(table + traced.ftrace.heads)
         for i in range(1 << bits):
             entry = traced.memory.pointer(heads + 8 * i)
-            if entry and traced.memory.pointer(entry + traced.ftrace["entry_ip"]) == wanted:
-                change = entry + traced.ftrace["entry_ip"], struct.pack("<Q", wanted + 64)
+            if entry and traced.memory.pointer(entry + traced.ftrace.entry_ip) == wanted:
+                change = entry + traced.ftrace.entry_ip, struct.pack("<Q", wanted + 64)
                 only(traced.findings(change), "ftrace", wanted)
                 return
     raise AssertionError("do_nanosleep is in no filter")
@@ -169,10 +169,10 @@ def test_a_trampoline_serves_whom_its_filter_names(traced: Traced) -> None:
 
 def test_every_byte_of_a_trampoline(traced: Traced) -> None:
     start = traced.trampoline(traced.site("vfs_read"))
-    size = traced.ftrace["templates"][0]["size"]
+    size = traced.ftrace.templates[0].size
     pointer = range(size + 5, size + 13)
     ret = [size, size + 1] if traced.memory.peek(start + size, 1) == b"\xc3" else list(range(size, size + 5))
-    template = traced.ftrace["templates"][0]
+    template = traced.ftrace.templates[0]
     for at in [
         0,
         1,
@@ -203,8 +203,8 @@ def test_a_writable_trampoline(traced: Traced) -> None:
 
 def test_who_is_registered_must_be_code(traced: Traced) -> None:
     start = traced.trampoline(traced.site("vfs_read"))
-    ops = next(o for o in traced.ops() if traced.memory.pointer(o + traced.ftrace["trampoline"]) == start)
-    where = ops + traced.ftrace["func"]
+    ops = next(o for o in traced.ops() if traced.memory.pointer(o + traced.ftrace.trampoline) == start)
+    where = ops + traced.ftrace.func
     for target, kinds in (
         (traced.va("vfs_write") + 5, {"ftrace"}),  # no function's entry
         (start, {"ftrace"}),  # no function of the kernel
@@ -220,7 +220,7 @@ def test_who_is_registered_must_be_code(traced: Traced) -> None:
 
 
 def test_ftrace_trace_function(traced: Traced) -> None:
-    where = traced.text + traced.ftrace["trace_function"]
+    where = traced.text + traced.ftrace.trace_function
     findings = traced.findings((where, struct.pack("<Q", traced.va("vfs_write"))))
     assert (findings[0]["kind"], findings[0]["symbol"]) == ("ftrace", "ftrace_trace_function")
     # One of the legitimate values, but not the one that the code calls.
@@ -235,19 +235,19 @@ def test_ftrace_trace_function(traced: Traced) -> None:
 def test_hostile_books_end(traced: Traced) -> None:
     """Lists that lead in circles, huge counts, wild pointers: the check ends, and accepts nothing for it."""
     ops = traced.ops()[0]
-    page = traced.memory.pointer(traced.text + traced.ftrace["pages"])
-    hashes = traced.memory.pointer(ops + traced.ftrace["hashes"])
-    table = traced.memory.pointer(hashes + traced.ftrace["filter"])
+    page = traced.memory.pointer(traced.text + traced.ftrace.pages)
+    hashes = traced.memory.pointer(ops + traced.ftrace.hashes)
+    table = traced.memory.pointer(hashes + traced.ftrace.filter)
     for name, where, value in (
-        ("ops in a circle", ops + traced.ftrace["next"], ops),
-        ("ops nowhere", traced.text + traced.ftrace["ops_list"], 0x1234),
-        ("pages in a circle", page + traced.ftrace["page_next"], page),
-        ("pages nowhere", traced.text + traced.ftrace["pages"], 1 << 63),
-        ("records nowhere", page + traced.ftrace["page_records"], 8),
-        ("a huge count", page + traced.ftrace["page_index"], 0x7FFFFFFF),
-        ("a hash with many bits", table + traced.ftrace["bits"], 64),
-        ("a hash nowhere", table + traced.ftrace["heads"], 0xFFFF),
-        ("direct calls nowhere", traced.text + traced.ftrace["direct"], 0xFFFFFFFFFFFFF000),
+        ("ops in a circle", ops + traced.ftrace.next, ops),
+        ("ops nowhere", traced.text + traced.ftrace.ops_list, 0x1234),
+        ("pages in a circle", page + traced.ftrace.page_next, page),
+        ("pages nowhere", traced.text + traced.ftrace.pages, 1 << 63),
+        ("records nowhere", page + traced.ftrace.page_records, 8),
+        ("a huge count", page + traced.ftrace.page_index, 0x7FFFFFFF),
+        ("a hash with many bits", table + traced.ftrace.bits, 64),
+        ("a hash nowhere", table + traced.ftrace.heads, 0xFFFF),
+        ("direct calls nowhere", traced.text + traced.ftrace.direct, 0xFFFFFFFFFFFFF000),
     ):
         begin = time.monotonic()
         with traced.changed((where, struct.pack("<Q", value))) as checked:
@@ -258,23 +258,19 @@ def test_hostile_books_end(traced: Traced) -> None:
 
 def test_a_poke_in_flight_explains_no_breakpoint(traced: Traced) -> None:
     """The kernel's account of its patching changes the words, and not the verdict."""
-    poke, site = traced.golden["poke"], traced.site("ksys_write")
+    poke, site = traced.golden.poke, traced.site("ksys_write")
     va = site.va + traced.memory.delta
     breakpoint = (va, b"\xcc")
     plain = only(traced.findings(breakpoint), "ftrace", va)
     assert "neither a kprobe nor" in str(plain["note"])
-    vector = (
-        traced.memory.pointer(traced.text + poke["vector"])
-        if poke["indirect"]
-        else traced.text + poke["vector"]
-    )
+    vector = traced.memory.pointer(traced.text + poke.vector) if poke.indirect else traced.text + poke.vector
     if not vector:
         vector = traced.va("tp_vec")
     account = [
-        (traced.text + poke["vector"], struct.pack("<Q", vector)),
-        (traced.text + poke["count"], struct.pack("<i", 1)),
-        (traced.text + poke["refs"], struct.pack("<i", 1)),
-        (vector + poke["address"], struct.pack("<i", site.va - traced.golden["va"] - poke["base"])),
+        (traced.text + poke.vector, struct.pack("<Q", vector)),
+        (traced.text + poke.count, struct.pack("<i", 1)),
+        (traced.text + poke.refs, struct.pack("<i", 1)),
+        (vector + poke.address, struct.pack("<i", site.va - traced.golden.va - poke.base)),
     ]
     told = only(traced.findings(breakpoint, *account), "ftrace", va)
     assert "patching this place" in str(told["note"])

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tinyvmi_build.checks.lib.insn import Insn
 from tinyvmi_build.checks.text.facts import Choices, Facts, Memory, pv_pointers
-from tinyvmi_build.checks.text.insn import Insn
 from tinyvmi_build.checks.text.patch import CALL, JMP8, JMP32, Patcher, branch
 from tinyvmi_build.checks.text.series import CALL_DEPTH, K8_NOP5_ATOMIC, NOPS, RETHUNK, series_of
 from tinyvmi_build.checks.text.sites import read_sites

@@ -13,8 +13,9 @@ from typing import Any, Protocol
 from tests.dump.circumstances import Circumstance
 from tests.dump.conftest import Checked, run_checker
 from tests.dump.text_oracle import Oracle
-from tinyvmi_build.checks.text.insn import decode
-from tinyvmi_build.checks.text.patch_sites import Places
+from tinyvmi_build.checks.lib.insn import decode
+from tinyvmi_build.checks.text.golden import TextGolden
+from tinyvmi_build.checks.text.patch_sites import PatchSites
 from tinyvmi_build.config.load import load
 from tinyvmi_build.image.build import build_host_checker
 from tinyvmi_build.kernel.image import KernelImage
@@ -66,7 +67,7 @@ class TextSubject:
         self.profile = self.profiles.kernels[0]
         self.memory_mib = 256 if "cloud" in metapackage else 512
         config = folder / "tinyvmi.toml"
-        others = [check for check in self.profile.golden if check not in ("kernel", "text", "identity")]
+        others = [check for check in self.profile.checks if check not in ("text", "identity")]
         off = "".join(f"{check} = false\n" for check in others)
         policy = "".join(f'{what} = "allow"\n' for what in allow)
         config.write_text(
@@ -74,7 +75,7 @@ class TextSubject:
             + (f"[checks.text]\n{policy}" if policy else "")
         )
         self.checker = build_host_checker(load(config, env={}), profiles=self.profiles)
-        self.places = Places(self.profile)
+        self.places = PatchSites(self.profile.golden(TextGolden))
 
     @cached_property
     def image(self) -> KernelImage:
@@ -105,15 +106,15 @@ class Dump:
         self.text_pa, self.delta = self._find()
 
     def _find(self) -> tuple[int, int]:
-        kernel = self.profile.golden["kernel"]
+        kernel = self.profile.discovery
         wanted = bytes.fromhex(self.profile.build_id)
-        offset = kernel["build_id_va"] - kernel["text_va"]
+        offset = kernel.build_id_va - kernel.text_va
         for pa in range(0, len(self.bytes) - offset - 20, 2 << 20):
             if self.bytes[pa + offset : pa + offset + 20] != wanted:
                 continue
-            at = pa + kernel["phys_base_va"] - kernel["text_va"]
+            at = pa + kernel.phys_base_va - kernel.text_va
             phys_base = struct.unpack("<Q", self.bytes[at : at + 8])[0]
-            delta = pa - kernel["physical_start"] - phys_base & (1 << 64) - 1
+            delta = pa - kernel.physical_start - phys_base & (1 << 64) - 1
             if delta < 1 << 30 and delta % (2 << 20) == 0:
                 return pa, delta
         raise AssertionError("no kernel in the dump")
@@ -133,7 +134,7 @@ class Dump:
 
     def entry(self, va: int) -> tuple[int, int]:
         """Physical address of the page-table entry that maps running address `va`, and its page's size."""
-        table = self.pa(self.profile.golden["kernel"]["root_va"])
+        table = self.pa(self.profile.discovery.root_va)
         for shift in (39, 30, 21, 12):
             entry = table + 8 * (va >> shift & 511)
             value = int.from_bytes(self.bytes[entry : entry + 8], "little")

@@ -92,7 +92,7 @@ def poked(target: Target) -> Iterator[Target]:
 
 def without_kaslr(kernel: KernelProfile) -> dict[str, object]:
     """What a monitor's `kernel` record says of a PVH guest that was started at its ELF entry."""
-    root = TEXT_PA + kernel.golden["kernel"]["root_va"] - kernel.text_va
+    root = TEXT_PA + kernel.discovery.root_va - kernel.text_va
     return {
         "build_id": kernel.build_id,
         "delta": "0x0",

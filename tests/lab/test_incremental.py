@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.lab.watching import CONSOLE_S, LEGITIMATE, TRACING, Watch
+from tinyvmi_build.checks.rodata.golden import RodataGolden
 from tinyvmi_build.lab.code_writes import write
 from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.lab.target import Target
@@ -35,8 +36,8 @@ def watch(lab: Lab, poked: Target, profiles: ProfileFile, request: pytest.Fixtur
 
 def test_it_says_that_writes_are_tracked(watch: Watch) -> None:
     """All of the kernel's code and constants: the frames from _text to the end of rodata."""
-    golden = watch.guest.profile.golden["rodata"]
-    pages = -(-(golden["va"] + golden["size"] - watch.guest.profile.text_va) // 4096)
+    golden = watch.guest.profile.golden(RodataGolden)
+    pages = -(-(golden.va + golden.size - watch.guest.profile.text_va) // 4096)
     assert watch.monitor.tracking == {"type": "tracking", "frames": pages}
 
 

@@ -10,18 +10,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinyvmi_build.checks.check import Check, FindingKind
-from tinyvmi_build.checks.lib.unknown import Unknown
+from tinyvmi_build.checks.lib.unsupported import UnsupportedError
+from tinyvmi_build.profile.encoding import Blob
+from tinyvmi_build.profile.golden import GoldenValues, Unsupported
 
 if TYPE_CHECKING:
     from tinyvmi_build.kernel.image import KernelImage
+    from tinyvmi_build.profile.profile import KernelProfile
 
 FOLDER = Path(__file__).parent
 
 
 @cache
-def checks() -> tuple[Check, ...]:
+def checks() -> tuple[Check[Any], ...]:
     """Every check, in the order of a scan."""
-    found: list[Check] = []
+    found: list[Check[Any]] = []
     for module in pkgutil.iter_modules([str(FOLDER)]):
         name = f"tinyvmi_build.checks.{module.name}.check"
         if module.ispkg and importlib.util.find_spec(name):  # a dom0 may have compiled files alone
@@ -36,12 +39,12 @@ def names() -> tuple[str, ...]:
     return tuple(check.name for check in checks())
 
 
-def find(name: str) -> Check | None:
+def find(name: str) -> Check[Any] | None:
     """The check called `name`; None if there is none."""
     return next((check for check in checks() if check.name == name), None)
 
 
-def incremental() -> tuple[Check, ...]:
+def incremental() -> tuple[Check[Any], ...]:
     """The checks that have a form that runs between two scans."""
     return tuple(check for check in checks() if check.incremental)
 
@@ -60,27 +63,44 @@ def finding_kinds() -> list[FindingKind]:
     return [found[name] for name in sorted(found)]
 
 
-def compute(image: KernelImage) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Golden values of `image` by check name, and their large tables by blob name.
-
-    `kernel` stands beside the checks: what discovery needs.  It has no
-    *unknown*: a kernel without it cannot be found, which raises UsageError.
-    """
-    from tinyvmi_build.checks.identity.golden import kernel
-
-    golden: dict[str, Any] = {"kernel": kernel(image)}
-    blobs: dict[str, bytes] = {}
-    for check in checks():
-        assert check.golden is not None
-        try:
-            golden[check.name] = check.golden(image)
-            blobs.update(check.blobs(image) if check.blobs else {})
-        except Unknown as why:
-            golden[check.name] = {"unknown": str(why)}
-    return golden, blobs
+def compute(image: KernelImage) -> dict[str, GoldenValues | Unsupported]:
+    """The golden values of `image` by check name, or why a check cannot verify it."""
+    return {check.name: _golden(check, image) for check in checks()}
 
 
-def template(check: Check, name: str) -> str | None:
+def _golden(check: Check[Any], image: KernelImage) -> GoldenValues | Unsupported:
+    for need in check.needs:
+        if missing := need.missing(image):
+            return Unsupported(missing)
+    try:
+        values: GoldenValues = check.compute(image)
+    except UnsupportedError as why:
+        return Unsupported(str(why))
+    return values
+
+
+def gap(check: Check[Any], kernel: KernelProfile) -> str:
+    """Why a check cannot verify a kernel, by its golden values and those it relies on; "" if it can."""
+    reasons = (kernel.unsupported(name) for name in (check.name, *check.relies_on))
+    return next(filter(None, reasons), "")
+
+
+def contents(kernel: KernelProfile) -> list[tuple[int, Blob]]:
+    """(link address, bytes) of each part of the kernel's file that the profile keeps."""
+    return [
+        check.content(values)
+        for check in checks()
+        if check.content and not isinstance(values := kernel.values(check.golden), Unsupported)
+    ]
+
+
+def finding_kind(check: str, kind: str) -> FindingKind:
+    """A kind of finding; one without any text if no check of that name reports it."""
+    known = find(check)
+    return (known and known.kind(kind)) or FindingKind(kind, "", "")
+
+
+def template(check: Check[Any], name: str) -> str | None:
     """The name by which the templates' environment finds a check's template `name`; None if it has none."""
     if not (FOLDER / check.identifier / name).exists():
         return None

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import textwrap
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tinyvmi_build import json_output
 from tinyvmi_build.cli.options import PATH, VerbGroup, strict_option
 from tinyvmi_build.progress import Progress
+
+if TYPE_CHECKING:
+    from tinyvmi_build.profile.profile import KernelProfile
 
 
 @click.group("profile", cls=VerbGroup)
@@ -186,7 +187,7 @@ def _chosen(profiles: Any, kernel: str | None) -> Any:
     return profiles.by_release(kernel)
 
 
-def _document(kernel: Any) -> dict[str, Any]:
+def _document(kernel: KernelProfile) -> dict[str, object]:
     return {
         "build_id": kernel.build_id,
         "release": kernel.release,
@@ -202,12 +203,14 @@ def _document(kernel: Any) -> dict[str, Any]:
             {"name": s.name, "addr": f"{s.addr:#018x}", "size": s.size, "sha256": s.sha256}
             for s in kernel.sections
         ],
-        "golden": kernel.golden,
+        "golden": {check: kernel.stored_golden(check) for check in kernel.checks},
         "blobs": {name: kernel.packed[f"blob/{name}"].size for name in kernel.blobs},
     }
 
 
-def _table(kernel: Any) -> list[str]:
+def _table(kernel: KernelProfile) -> list[str]:
+    from tinyvmi_build.checks import registry
+
     counts = kernel.counts
     relocs = counts["relocs64"] + counts["relocs32"] + counts["inverse32"]
     lines = [
@@ -220,38 +223,25 @@ def _table(kernel: Any) -> list[str]:
         f"relocations  {relocs:,} ({counts['relocs64']:,} 64-bit, {counts['relocs32']:,} 32-bit, "
         f"{counts['inverse32']:,} inverse 32-bit)",
         f"BTF types    {counts['btf_types']:,}",
-        *_modules(kernel),
+        *(line for check in registry.checks() for line in check.listing(kernel)),
         "",
         f"{'section':<24} {'address':<18} {'bytes':>12}  SHA-256",
     ]
     for s in kernel.sections:
         lines.append(f"{s.name:<24} {s.addr:#018x} {s.size:>12,}  {s.sha256 or '(zero)'}")
     lines += ["", f"{'golden':<24} {'bytes':>12}  values"]
-    for name, value in sorted(kernel.golden.items()):
-        lines.append(f"{name:<24} {len(json.dumps(value)):>12,}  {_summary(value)}")
+    for name in kernel.checks:
+        value = kernel.stored_golden(name)
+        lines.append(f"{name:<24} {kernel.golden_size(name):>12,}  {_summary(value)}")
     return [*lines, ""]
 
 
-def _modules(kernel: Any) -> list[str]:
-    """Which modules have tables, and why others that were wanted have none."""
-    golden = kernel.golden["modules"]
-    if not golden.get("list"):
-        return ["modules      none"]
-    names = ", ".join(golden["list"])
-    lines = textwrap.wrap(f"{len(golden['list'])} of {len(golden['available']):,}: {names}", 96)
-    rows = [f"{'modules' if i == 0 else '':<12} {line}" for i, line in enumerate(lines)]
-    return rows + [f"  without    {name}: {why}" for name, why in golden["unverifiable"].items()]
-
-
-def _summary(value: Any) -> str:
+def _summary(stored: dict[str, object]) -> str:
     """What a check's golden values consist of, in one line."""
-    if isinstance(value, dict):
-        if isinstance(value.get("unknown"), str):
-            return f"unknown: {value['unknown']}"
-        return ", ".join(
-            f"{key} [{len(v)}]" if isinstance(v, list | dict) else key for key, v in value.items()
-        )
-    return f"{len(value)} entries" if isinstance(value, list) else str(value)
+    values = stored.get("values")
+    if not isinstance(values, dict):
+        return f"unsupported: {stored.get('unsupported', '')}"
+    return ", ".join(f"{key} [{len(v)}]" if isinstance(v, list | dict) else key for key, v in values.items())
 
 
 def _show_symbol(profiles: Any, wanted: str, as_json: bool) -> None:

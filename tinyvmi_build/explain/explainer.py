@@ -1,33 +1,42 @@
-"""Names for addresses: what the profile knows about a finding.
+"""From a finding to words: what the profile knows about it.
 
-The monitor carries no symbol table; its findings name the object that a check
-covers.  The profile beside the image has every symbol, so the nearest one to
-an address, its section, the patched place there, the bytes that should be
-there, and the functions that pointers lead to, are worked out here.
+The monitor carries no symbol table; its findings name the object that a check covers.  The profile beside
+the image has every symbol: the nearest one to an address, its section, and the functions that pointers
+lead to are found here.  What only a check knows is its `evidence`: patch sites, the bytes that should be
+there, names in modules.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol, TypeVar
 
+from tinyvmi_build.checks import registry
+from tinyvmi_build.checks.check import FindingKind, pointer_in
+from tinyvmi_build.checks.lib.evidence import MASK, Changed, Evidence, Finding, data_span
 from tinyvmi_build.errors import TinyVMIError
 from tinyvmi_build.explain.disassemble import instructions
-from tinyvmi_build.explain.meanings import meaning
-from tinyvmi_build.explain.recover import Changed, code_change, data_span, wanted_data
+from tinyvmi_build.profile.golden import GoldenValues, Unsupported
 
-if TYPE_CHECKING:
-    from tinyvmi_build.checks.text.patch_sites import Place, Places
-    from tinyvmi_build.explain.recover_modules import LoadedModule
-
-_MASK = (1 << 64) - 1
-_MODULES = 16  # kept unpacked
 _NEAR = 1 << 20  # further from the symbol below than this is not inside it
+G = TypeVar("G", bound=GoldenValues)
+Naming = Callable[[int], str]
 
 
 class Symbols(Protocol):
     def nearest(self, va: int, /) -> tuple[str, int] | None: ...
+
+
+class Section(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def addr(self) -> int: ...
+
+    @property
+    def size(self) -> int: ...
 
 
 class Kernel(Protocol):
@@ -37,10 +46,9 @@ class Kernel(Protocol):
     def symbols(self) -> Symbols: ...
 
     @property
-    def golden(self) -> dict[str, Any]: ...
+    def sections(self) -> Sequence[Section]: ...
 
-    @property
-    def sections(self) -> list[Any]: ...
+    def values(self, kind: type[G], /) -> G | Unsupported: ...
 
     def blob(self, name: str, /) -> bytes: ...
 
@@ -57,7 +65,7 @@ class Explanation:
 
     symbol: str = ""  # "name+0x10" nearest to the finding's address; where none is near, in its section
     section: str = ""  # of the kernel's file
-    site: str = ""  # the kind of place that the kernel patches there, and its size
+    site: str = ""  # the kind of site that the kernel patches there, and its size
     expected: str = ""  # where a pointer should lead
     actual: str = ""  # where it leads
     target: str = ""  # the name of what the record's `target` is
@@ -65,7 +73,7 @@ class Explanation:
     address: str = ""
     expected_bytes: str = ""
     actual_bytes: str = ""
-    beside: tuple[str, ...] = ()  # patched places in that line: judged on their own
+    beside: tuple[str, ...] = ()  # patch sites in that line: they are compared on their own
     cut: bool = False  # they are a part of an instruction, the rest of which is not known
     # The bytes as instructions, if they are whole ones and capstone is there.
     expected_code: tuple[str, ...] = ()
@@ -81,11 +89,9 @@ class Explainer:
         self._profiles = profiles
         self._kernel: Kernel | None = None
         self._delta = 0
-        self._places_for: Kernel | None = None  # whose places are known
-        self._known_places: Places | None = None
-        self._modules: dict[tuple[str, int], LoadedModule] = {}  # by name and where its code begins
+        self._evidence: dict[str, Evidence] = {}  # by check, of the present kernel
 
-    def see(self, body: dict[str, Any]) -> None:
+    def see(self, body: Mapping[str, Any]) -> None:
         """Take note of a `kernel` record (its build-id and delta); other records are ignored."""
         if body.get("type") != "kernel" or self._profiles is None:
             return
@@ -94,7 +100,7 @@ class Explainer:
         except TinyVMIError:
             self._kernel = None
         self._delta = int(body["delta"], 16)
-        self._modules.clear()
+        self._evidence.clear()
 
     def name(self, address: int) -> str:
         """`symbol+0xOFFSET` for a run-time address; "" if it lies in no symbol that is known."""
@@ -106,165 +112,119 @@ class Explainer:
         name, offset = found
         return f"{name}+0x{offset:x}" if offset else name
 
-    def finding(self, body: dict[str, Any]) -> Explanation:
+    def finding(self, body: Mapping[str, Any]) -> Explanation:
         """What is known about a `finding` or `notice` record."""
-        known = self._place(body)
-        if module := self._module(body):
-            at = int(known.address or body["address"], 16)
-            known = replace(known, symbol=module.name(at) or known.symbol)
-        named = self._naming(module)
-        kind = meaning(body["check"], body["kind"])
-        known = replace(known, meaning=kind.meaning, attribution=kind.attribution)
-        if not kind.is_code or _is_pointer(body) or known.cut:
-            return known
-        address = int(known.address or body["address"], 16)
-        code = [
-            instructions(bytes.fromhex(own or body[side]), address, named)
-            for side, own in (("expected", known.expected_bytes), ("actual", known.actual_bytes))
-        ]
-        return replace(known, expected_code=code[0], actual_code=code[1])
+        finding = _finding(body)
+        kind = registry.finding_kind(finding.check, finding.kind)
+        evidence = self._evidence_of(finding.check)
 
-    def _link(self, address: int) -> int:
-        return (address - self._delta) & _MASK
+        def named(address: int) -> str:
+            return self.name(address) or (evidence.name(finding, address) if evidence else "")
 
-    def _module(self, body: dict[str, Any]) -> LoadedModule | None:
-        """The module that a finding of `modules` is about; None if the profile has no tables of it."""
-        name = body["symbol"]
-        if body["check"] != "modules" or self._kernel is None:
-            return None
-        if name not in self._kernel.golden.get("modules", {}).get("list", ()):
-            return None
-        from tinyvmi_build.explain.recover_modules import LoadedModule
-
-        text = int(body["address"], 16) - body["offset"] & _MASK  # offsets count from its code, all of them
-        if (name, text) not in self._modules:
-            if len(self._modules) >= _MODULES:
-                self._modules.clear()
-            self._modules[name, text] = LoadedModule(self._kernel, name, text, self._delta)
-        return self._modules[name, text]
-
-    def _naming(self, module: LoadedModule | None) -> Callable[[int], str]:
-        """Names of the kernel and of the module."""
-        return lambda va: self.name(va) or (module.name(va) if module else "")
-
-    def _place(self, body: dict[str, Any]) -> Explanation:
-        """Where it is, what should be there, and where pointers lead."""
-        address = int(body["address"], 16)
-        known = self._changed(body, address) or Explanation(self.name(address))
-        at = self._link(int(known.address or body["address"], 16))
-        site = self._site(body["check"], at)
-        section, offset = self._section(at)
-        known = replace(
-            known,
-            symbol=known.symbol or (f"{section}+0x{offset:x}" if section else ""),
-            section=section,
-            site=f"{site.name}, {site.size} bytes" if site else "",
-        )
-        if _is_pointer(body):
-            known = replace(
-                known, expected=self._pointer(body["expected"]), actual=self._pointer(body["actual"])
-            )
-        elif body["kind"] == "gate":
-            known = replace(known, expected=self._gate(body["expected"]), actual=self._gate(body["actual"]))
-        if body.get("target"):
-            known = replace(known, target=self.name(int(body["target"], 16)))
-        return known
-
-    def _section(self, link_va: int) -> tuple[str, int]:
-        for section in getattr(self._kernel, "sections", ()):
-            if section.addr <= link_va < section.addr + section.size:
-                return str(section.name), link_va - section.addr
-        return "", 0
-
-    def _places(self) -> Places | None:
-        if self._kernel is not self._places_for and self._kernel is not None:
-            self._places_for, self._known_places = self._kernel, _places_of(self._kernel)
-        return self._known_places
-
-    def _site(self, check: str, link_va: int) -> Place | None:
-        places = self._places() if check == "text" else None
-        return places.at(link_va) if places else None
-
-    def _changed(self, body: dict[str, Any], address: int) -> Explanation | None:
-        """What differs in a line that the monitor knows by its digest alone."""
-        if body["expected"] or self._kernel is None:
-            return None
-        module, actual = self._module(body), bytes.fromhex(body["actual"])
-        if body["kind"] == "bytes":
-            if module:
-                wanted = module.wanted_data(address, actual)
-            else:
-                wanted = wanted_data(self._kernel, self._link(address), actual, self._delta)
-            return self._data_told(address, wanted, actual, self._naming(module)) if wanted else None
-        if body["kind"] != "text-bytes":
-            return None
-        if module:
-            changed = module.code_change(address, actual)
-        elif places := self._places():
-            link_va = self._link(address)
-            near = places.within(link_va, link_va + len(actual))
-            changed = code_change(self._kernel, near, places.function_of, link_va, actual, self._delta)
-            changed = replace(changed, va=changed.va + self._delta & _MASK) if changed else None
-        else:
-            return None
-        return self._told(changed) if changed else None
-
-    def _data_told(
-        self, address: int, wanted: bytes, actual: bytes, named: Callable[[int], str]
-    ) -> Explanation | None:
-        """Of a line of data at `address`; a pointer is shown, and named, as a whole."""
-        changed = data_span(address, wanted, actual)
-        if changed is None:
-            return None
-        word = changed.va & ~7
-        found, pointer = actual[word - address :][:8], wanted[word - address :][:8]
-        if changed.va + len(changed.actual) <= word + 8 and (name := _pointed(pointer, named)):
-            return self._told(Changed(word, pointer, found), (name, _pointed(found, named)))
-        return self._told(changed)
-
-    def _told(self, changed: Changed, names: tuple[str, str] = ("", "")) -> Explanation:
-        return Explanation(
-            self.name(changed.va),
+        changed, names = self._changed(finding, kind, evidence, named)
+        address = changed.va if changed else finding.address
+        known = Explanation(
+            symbol=(evidence.name(finding, address) if evidence else "") or self.name(address),
+            section=self._section(address)[0],
+            site=evidence.site(finding, address) if evidence else "",
             expected=names[0],
             actual=names[1],
-            address=f"0x{changed.va:016x}",
-            expected_bytes=changed.expected.hex(),
-            actual_bytes=changed.actual.hex(),
-            beside=changed.places,
-            cut=changed.cut,
+            target=self.name(finding.target) if finding.target else "",
+            meaning=kind.meaning,
+            attribution=kind.attribution,
         )
+        if not known.symbol and known.section:
+            known = replace(known, symbol=f"{known.section}+0x{self._section(address)[1]:x}")
+        if changed:
+            known = replace(
+                known,
+                address=f"0x{changed.va:016x}",
+                expected_bytes=changed.expected.hex(),
+                actual_bytes=changed.actual.hex(),
+                beside=changed.sites,
+                cut=changed.cut,
+            )
+        if not kind.is_code or _holds_address(finding, kind) or known.cut:
+            return known
+        sides = (changed.expected, changed.actual) if changed else (finding.expected, finding.actual)
+        expected, actual = (instructions(code, address, named) for code in sides)
+        return replace(known, expected_code=expected, actual_code=actual)
 
-    def _pointer(self, text: str) -> str:
-        return _pointed(bytes.fromhex(text), self.name)
+    def _evidence_of(self, check: str) -> Evidence | None:
+        """What the check knows of the present kernel; None without one, or if this tool has no such check."""
+        if check not in self._evidence:
+            known = registry.find(check)
+            if known is None or self._kernel is None:
+                return None
+            self._evidence[check] = known.evidence(self._kernel, self._delta)
+        return self._evidence[check]
 
-    def _gate(self, text: str) -> str:
-        """The handler of a gate (struct gate_struct, asm/desc_defs.h)."""
-        raw = bytes.fromhex(text)
-        if len(raw) != 16:
-            return ""
-        return self.name(int.from_bytes(raw[:2] + raw[6:12], "little"))
+    def _link(self, address: int) -> int:
+        return (address - self._delta) & MASK
+
+    def _section(self, address: int) -> tuple[str, int]:
+        """The section that an address lies in, and how far into it; ("", 0): in none."""
+        link_va = self._link(address)
+        for section in self._kernel.sections if self._kernel else ():
+            if section.addr <= link_va < section.addr + section.size:
+                return section.name, link_va - section.addr
+        return "", 0
+
+    def _changed(
+        self, finding: Finding, kind: FindingKind, evidence: Evidence | None, named: Naming
+    ) -> tuple[Changed | None, tuple[str, str]]:
+        """What differs in a line that the monitor knows by its digest alone; where both sides lead."""
+        if _holds_address(finding, kind):
+            address_in = kind.address_in or pointer_in
+            sides = address_in(finding.expected), address_in(finding.actual)
+            return None, (self._named(sides[0]), self._named(sides[1]))
+        if not kind.by_digest or finding.expected or evidence is None:
+            return None, ("", "")
+        if kind.is_code:
+            return evidence.code_change(finding), ("", "")
+        wanted = evidence.wanted_data(finding)
+        return _data_change(finding, wanted, named) if wanted else (None, ("", ""))
+
+    def _named(self, address: int | None) -> str:
+        return "" if address is None else self.name(address)
 
 
-def _pointed(raw: bytes, named: Callable[[int], str]) -> str:
-    """What a pointer as in memory, little-endian, leads to."""
-    return named(int.from_bytes(raw, "little")) if len(raw) == 8 else ""
+def _data_change(finding: Finding, wanted: bytes, named: Naming) -> tuple[Changed | None, tuple[str, str]]:
+    """What differs in a line of data; a pointer is shown, and named, as a whole."""
+    at, actual = finding.address, finding.actual
+    changed = data_span(at, wanted, actual)
+    if changed is None:
+        return None, ("", "")
+    word = changed.va & ~7
+    found, pointer = actual[word - at :][:8], wanted[word - at :][:8]
+    if changed.va + len(changed.actual) <= word + 8 and (name := _pointed(pointer, named)):
+        return Changed(word, pointer, found), (name, _pointed(found, named))
+    return changed, ("", "")
 
 
-def _places_of(kernel: Kernel) -> Places | None:
-    if "va" not in getattr(kernel, "golden", {}).get("text", {}):
-        return None
-    from tinyvmi_build.checks.text.patch_sites import Places
-
-    return Places(kernel)
+def _pointed(raw: bytes, named: Naming) -> str:
+    """What a pointer as in memory leads to."""
+    address = pointer_in(raw)
+    return "" if address is None else named(address)
 
 
-def _is_pointer(body: dict[str, Any]) -> bool:
-    """Whether the bytes of a finding are an address: by its kind, or because it leads to its target."""
-    if body["kind"] == "pointer":
-        return True
-    raw = bytes.fromhex(body["actual"])
-    return (
-        len(raw) == 8
-        and body.get("target") == f"0x{int.from_bytes(raw, 'little') & ~1:016x}"
-        or (len(raw) == 8 and body.get("target") == f"0x{int.from_bytes(raw, 'little'):016x}")
+def _finding(body: Mapping[str, Any]) -> Finding:
+    """A record's fields."""
+    return Finding(
+        check=body["check"],
+        kind=body["kind"],
+        symbol=body["symbol"],
+        offset=body["offset"],
+        address=int(body["address"], 16),
+        expected=bytes.fromhex(body["expected"]),
+        actual=bytes.fromhex(body["actual"]),
+        target=int(body["target"], 16) if body.get("target") else None,
     )
+
+
+def _holds_address(finding: Finding, kind: FindingKind) -> bool:
+    """Whether the bytes of a finding are an address: by its kind, or because it leads to its target."""
+    if kind.address_in:
+        return True
+    found = pointer_in(finding.actual)
+    return found is not None and finding.target is not None and finding.target in (found, found & ~1)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import multiprocessing
 from array import array
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from tinyvmi_build.checks.modules.coverage import require_known_modules
+from tinyvmi_build.checks.modules.golden import ModulesGolden
 from tinyvmi_build.errors import UsageError
 from tinyvmi_build.kernel.archive import is_package, package_entries
 from tinyvmi_build.kernel.image import KernelImage
@@ -28,8 +29,10 @@ from tinyvmi_build.profile.cache import (
     save_profile,
 )
 from tinyvmi_build.profile.container import PackedSection
-from tinyvmi_build.profile.coverage import module_facts, require_known_modules
-from tinyvmi_build.profile.profile import KernelProfile, ProfileFile
+from tinyvmi_build.profile.discovery import discovery
+from tinyvmi_build.profile.encoding import encode
+from tinyvmi_build.profile.golden import Unsupported, as_json, golden_sections
+from tinyvmi_build.profile.profile import KernelFacts, KernelProfile, ProfileFile, SectionFacts
 from tinyvmi_build.progress import Progress
 
 if TYPE_CHECKING:
@@ -137,7 +140,8 @@ class _Source:
         return self._noted(profile)
 
     def _noted(self, profile: KernelProfile) -> KernelProfile:
-        modules = len(module_facts(profile).verified)
+        golden = profile.values(ModulesGolden)
+        modules = 0 if isinstance(golden, Unsupported) else len(golden.verified)
         more = f", {modules} modules" if modules else ""
         self.progress.note(f"{profile.release}, {profile.counts['symbols']:,} symbols{more}")
         return profile
@@ -181,14 +185,14 @@ def with_modules(
     image: KernelImage, wanted: Wanted, places: list[Path], bare: Callable[[], KernelProfile]
 ) -> KernelProfile:
     """The profile that `bare` makes, with the tables of the modules in `places` that are `wanted`."""
-    from tinyvmi_build.checks.lib.unknown import Unknown
-    from tinyvmi_build.checks.modules import collect
-    from tinyvmi_build.checks.modules import common as usual
+    from tinyvmi_build.checks.lib.unsupported import UnsupportedError
+    from tinyvmi_build.checks.modules import collect, common
+    from tinyvmi_build.checks.modules.golden import ModulesGolden
 
     files: dict[str, bytes] = {}
     for place in places:
         files.update(modules_in(place, image.release))
-    names = usual.wanted(files, wanted.include)
+    names = common.wanted(files, wanted.include)
     extra: set[str] = set()
     for place in wanted.extra:
         found_there = modules_in(place, image.release)
@@ -202,7 +206,7 @@ def with_modules(
     try:
         # Under way in other processes while this one makes the kernel's own.
         collection = collect.Collection(image, files, names, partial(module_tables, image.build_id))
-    except Unknown:
+    except UnsupportedError:
         return bare()  # whose golden values say why
     try:
         profile = bare()
@@ -210,19 +214,18 @@ def with_modules(
     except BaseException:
         collection.cancel()
         raise
-    values = dict(profile.golden)
-    if "unknown" not in values["modules"]:
-        values["modules"] = values["modules"] | {
-            "list": sorted(found.tables),
-            "extra": sorted(extra),
-            "unverifiable": dict(sorted(found.unknown.items())),
-            "available": sorted(files),
-        }
-    sections = dict(profile.packed)
-    sections["golden"] = PackedSection.pack(_json(values))
-    for name, tables in found.tables.items():
-        sections[f"blob/modules/{name}"] = PackedSection.pack(tables)
-    return KernelProfile(sections, image.name)
+    sections = {f"blob/modules/{name}": tables for name, tables in found.tables.items()}
+    golden = profile.values(ModulesGolden)
+    if not isinstance(golden, Unsupported):
+        golden = replace(
+            golden,
+            verified=tuple(sorted(found.tables)),
+            extra=tuple(sorted(extra)),
+            unverifiable=dict(sorted(found.unsupported.items())),
+            available=tuple(sorted(files)),
+        )
+        sections |= golden_sections(golden.CHECK, golden)
+    return profile.with_sections(sections)
 
 
 def profile_of(image: KernelImage) -> KernelProfile:
@@ -230,30 +233,33 @@ def profile_of(image: KernelImage) -> KernelProfile:
     # Here, so that a build that the cache answers loads none of it.
     from tinyvmi_build.checks import registry
 
-    values, blobs = registry.compute(image)
-    facts = {
-        "build_id": image.build_id,
-        "release": image.release,
-        "banner": image.banner,
-        "source": image.name,
-        "compression": image.compression,
-        "text_va": image.text_va,
-        "physical_start": image.physical_start,
-        "image_size": image.image_size,
-        "build_id_va": image.build_id_va,
-        "counts": {
+    found = discovery(image)
+    golden = registry.compute(image)
+    facts = KernelFacts(
+        build_id=image.build_id,
+        release=image.release,
+        banner=image.banner,
+        source=image.name,
+        compression=image.compression,
+        text_va=image.text_va,
+        physical_start=image.physical_start,
+        image_size=image.image_size,
+        build_id_va=image.build_id_va,
+        counts={
             "symbols": len(image.symbols),
             "relocs64": len(image.relocs64),
             "relocs32": len(image.relocs32),
             "inverse32": len(image.inverse32),
             "btf_types": len(image.btf),
         },
-        "sections": [
-            [s.name, s.addr, s.size, None if s.nobits else image.elf.digest(s)]
+        sections=tuple(
+            SectionFacts(s.name, s.addr, s.size, None if s.nobits else image.elf.digest(s))
             for s in image.elf.loaded_sections
-        ],
-    }
-    sections = {"kernel": _json(facts), "golden": _json(values)}
+        ),
+    )
+    sections = {"kernel": as_json(encode(facts)[0]), "discovery": as_json(encode(found)[0])}
+    for check, values in golden.items():
+        sections |= golden_sections(check, values)
     sections |= {f"symbols/{part}": data for part, data in image.symbols.packed().items()}
     own = {
         "btf": image.btf.data,
@@ -261,12 +267,8 @@ def profile_of(image: KernelImage) -> KernelProfile:
         "relocs32": _u64s(image.relocs32),
         "inverse32": _u64s(image.inverse32),
     }
-    sections |= {f"blob/{name}": data for name, data in (own | blobs).items()}
+    sections |= {f"blob/{name}": data for name, data in own.items()}
     return KernelProfile({name: PackedSection.pack(data) for name, data in sections.items()}, image.name)
-
-
-def _json(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode("ascii")
 
 
 def _u64s(values: array[int]) -> bytes:

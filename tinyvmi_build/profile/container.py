@@ -4,7 +4,7 @@ Little-endian:
 
     offset  size  what
     0       8     magic "TVMIPROF"
-    8       4     version (1)
+    8       4     version (2)
     12      4     size T of the table in bytes
     16      32    SHA-256 of the rest: the version and T as above, then everything from offset 48
     48      T     table: JSON, a list of [name, offset, stored, size], sorted by name
@@ -31,7 +31,7 @@ from tinyvmi_build.errors import UsageError
 from tinyvmi_build.files import PROFILE, cannot_read, open_regular, write_file
 
 MAGIC = b"TVMIPROF"
-VERSION = 1
+VERSION = 2
 _HEADER = struct.Struct("<8sII32s")
 _COUNTS = struct.Struct("<II")
 _LEVEL = 6

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import tinyvmi_build
+from tinyvmi_build.checks import registry
 from tinyvmi_build.files import write_file
 from tinyvmi_build.kernel.btf import Btf
 from tinyvmi_build.kernel.kallsyms import kallsyms_tables
@@ -70,10 +71,9 @@ def _room(kernel: KernelProfile, name: str) -> int:
 
 def _kallsyms(kernel: KernelProfile) -> dict[str, int]:
     """The addresses of the kallsyms tables, which are in .rodata, if the profile has its bytes."""
-    golden = kernel.golden.get("rodata", {})
-    if "va" not in golden or "rodata" not in kernel.blobs:
-        return {}
-    return kallsyms_tables(kernel.blob("rodata"), golden["va"])
+    start = kernel.section(".rodata").addr
+    content = next((blob.data for va, blob in registry.contents(kernel) if va == start), None)
+    return kallsyms_tables(content, start) if content else {}
 
 
 def save_isf(kernel: KernelProfile, path: Path) -> int:

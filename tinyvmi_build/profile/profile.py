@@ -10,12 +10,18 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
+from tinyvmi_build.checks.lib.unsupported import UnsupportedError
 from tinyvmi_build.errors import UsageError
 from tinyvmi_build.kernel.symbols import SymbolTable
 from tinyvmi_build.profile.container import PackedSection, read_container, write_container
+from tinyvmi_build.profile.discovery import Discovery
+from tinyvmi_build.profile.encoding import DecodeError, decode
+from tinyvmi_build.profile.golden import GoldenValues, Unsupported
 
+T = TypeVar("T")
+G = TypeVar("G", bound=GoldenValues)
 _SYMBOL_PARTS = ("addresses", "types", "names", "name_starts", "by_name")
 
 
@@ -29,7 +35,8 @@ class SectionFacts:
     sha256: str | None
 
 
-class KernelProfile:
+@dataclass(frozen=True)
+class KernelFacts:
     """What is known of one kernel.  Addresses are link addresses, sizes are in bytes.
 
     build_id        hex, the GNU build-id
@@ -44,26 +51,38 @@ class KernelProfile:
     counts          how many "symbols", "relocs64", "relocs32", "inverse32", "btf_types"
     """
 
+    build_id: str
+    release: str
+    banner: str
+    source: str
+    compression: str
+    text_va: int
+    physical_start: int
+    image_size: int
+    build_id_va: int
+    counts: dict[str, int]
+    sections: tuple[SectionFacts, ...]
+
+
+class KernelProfile:
+    """One kernel's facts and golden values; nothing is unpacked before it is asked for."""
+
     def __init__(self, sections: Mapping[str, PackedSection], where: str):
         self.packed = dict(sections)
         self.where = where
-        facts = self._json("kernel")
-        try:
-            self.build_id: str = str(facts["build_id"])
-            self.release: str = str(facts["release"])
-            self.banner: str = str(facts["banner"])
-            self.source: str = str(facts["source"])
-            self.compression: str = str(facts["compression"])
-            self.text_va = int(facts["text_va"])
-            self.physical_start = int(facts["physical_start"])
-            self.image_size = int(facts["image_size"])
-            self.build_id_va = int(facts["build_id_va"])
-            self.counts: dict[str, int] = dict(facts["counts"])
-            self.sections = [SectionFacts(*row) for row in facts["sections"]]
-        except (KeyError, TypeError, ValueError):
-            raise UsageError(
-                f"{where}: the profile lacks facts of its kernel", hint="build the profile again"
-            ) from None
+        self._golden: dict[str, GoldenValues | Unsupported] = {}
+        self.facts = self._decoded(KernelFacts, "kernel", self._json("kernel"))
+        self.build_id = self.facts.build_id
+        self.release = self.facts.release
+        self.banner = self.facts.banner
+        self.source = self.facts.source
+        self.compression = self.facts.compression
+        self.text_va = self.facts.text_va
+        self.physical_start = self.facts.physical_start
+        self.image_size = self.facts.image_size
+        self.build_id_va = self.facts.build_id_va
+        self.counts = self.facts.counts
+        self.sections = self.facts.sections
 
     def named(self, source: str) -> KernelProfile:
         """The same profile of a kernel whose file is called `source`."""
@@ -82,7 +101,7 @@ class KernelProfile:
             ) from None
         return section.unpack(self.where)
 
-    def _json(self, name: str) -> dict[str, Any]:
+    def _json(self, name: str) -> dict[str, object]:
         try:
             value = json.loads(self._bytes(name))
         except (ValueError, RecursionError):
@@ -91,6 +110,15 @@ class KernelProfile:
             raise UsageError(f"{self.where}: the profile's {name} is damaged", hint="build the profile again")
         return value
 
+    def _decoded(self, kind: type[T], name: str, stored: object) -> T:
+        """A dataclass from section `name`, with its blobs in the sections below that name."""
+        try:
+            return decode(kind, stored, lambda path: lambda: self._bytes(f"{name}/{path}"))
+        except DecodeError as error:
+            raise UsageError(
+                f"{self.where}: the profile's {name} is damaged: {error.message}", hint=error.hint
+            ) from None
+
     @cached_property
     def symbols(self) -> SymbolTable:
         """The kernel's symbols; they stay packed."""
@@ -98,17 +126,63 @@ class KernelProfile:
         return SymbolTable.from_packed(parts, self.where)
 
     @cached_property
-    def golden(self) -> dict[str, Any]:
-        """Golden values by check name, as `tinyvmi_build.checks` computed them."""
-        return self._json("golden")
+    def discovery(self) -> Discovery:
+        """By what the kernel is found in memory."""
+        return self._decoded(Discovery, "discovery", self._json("discovery"))
+
+    @property
+    def checks(self) -> list[str]:
+        """The names of the checks that the profile has an answer for."""
+        parts = (name.split("/") for name in self.packed)
+        return sorted(part[1] for part in parts if part[0] == "golden" and len(part) == 2)
+
+    def stored_golden(self, check: str) -> dict[str, object]:
+        """A check's golden values as they are stored: {"values": …} or {"unsupported": reason}."""
+        if f"golden/{check}" not in self.packed:
+            return {"unsupported": "the profile was made by a tool without this check"}
+        return self._json(f"golden/{check}")
+
+    def golden_size(self, check: str) -> int:
+        """Bytes of a check's golden values, its tables included, before they are packed."""
+        own = f"golden/{check}"
+        return sum(s.size for name, s in self.packed.items() if name == own or name.startswith(f"{own}/"))
+
+    def unsupported(self, check: str) -> str:
+        """Why the check cannot verify this kernel; "" if it can."""
+        return str(self.stored_golden(check).get("unsupported", ""))
+
+    def values(self, kind: type[G]) -> G | Unsupported:
+        """The golden values of the check whose dataclass is `kind`, or why there are none."""
+        known = self._golden.get(kind.CHECK)
+        if known is None:
+            stored = self.stored_golden(kind.CHECK)
+            if "values" in stored:
+                known = self._decoded(kind, f"golden/{kind.CHECK}", stored["values"])
+            else:
+                known = Unsupported(str(stored.get("unsupported", "")))
+            self._golden[kind.CHECK] = known
+        assert isinstance(known, kind | Unsupported)
+        return known
+
+    def golden(self, kind: type[G]) -> G:
+        """The golden values of the check whose dataclass is `kind`; UnsupportedError if there are none."""
+        found = self.values(kind)
+        if isinstance(found, Unsupported):
+            raise UnsupportedError(found.reason)
+        return found
+
+    def with_sections(self, sections: Mapping[str, bytes]) -> KernelProfile:
+        """This profile with some sections replaced or added."""
+        packed = {name: PackedSection.pack(data) for name, data in sections.items()}
+        return KernelProfile(self.packed | packed, self.where)
 
     @property
     def blobs(self) -> list[str]:
-        """Names of the binary sections."""
+        """Names of the binary sections that belong to no check."""
         return sorted(name.removeprefix("blob/") for name in self.packed if name.startswith("blob/"))
 
     def blob(self, name: str) -> bytes:
-        """A binary section: "btf"; "relocs64", "relocs32", "inverse32" (u64 each); and those of `golden`."""
+        """A binary section: "btf"; "relocs64", "relocs32", "inverse32" (u64 each); "modules/NAME"."""
         return self._bytes(f"blob/{name}")
 
     def section(self, name: str) -> SectionFacts:

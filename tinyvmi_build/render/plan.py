@@ -14,7 +14,7 @@ from tinyvmi_build.paths import data_dir
 from tinyvmi_build.render.descriptor import NOTE_OWNER, NOTE_TYPE, canonical, descriptor, image_id
 from tinyvmi_build.render.digest import digest_sources
 from tinyvmi_build.render.env import environment, render
-from tinyvmi_build.render.tables import kernel_context, table_contexts
+from tinyvmi_build.render.tables import kernel_context, tables
 
 if TYPE_CHECKING:
     from tinyvmi_build.profile.profile import KernelProfile
@@ -30,7 +30,7 @@ class Item:
 
     template: str
     output: str
-    context: dict[str, Any]
+    context: Mapping[str, object]
 
 
 def plan(config: Config, profiles: Any, toolchain: Mapping[str, str]) -> list[Item]:
@@ -142,11 +142,8 @@ def kernel_items(config: Config, kernels: Sequence[KernelProfile]) -> list[Item]
         Item("c/profiles.c.j2", "generated/profiles.c", context),
     ]
     for index, kernel in enumerate(kernels):
-        for check, values in table_contexts(config, kernel).items():
-            name = check.replace("-", "_")
-            items.append(
-                Item(f"checks/{name}/table.c.j2", f"generated/{name}_{index}.c", {"index": index, **values})
-            )
+        for name, template, values in tables(config, kernel):
+            items.append(Item(template, f"generated/{name}_{index}.c", {"index": index, **values}))
     return items
 
 
@@ -165,13 +162,19 @@ def artifact(config: Config) -> str:
     return f"tinyvmi-{config.monitor.name}"
 
 
+def _plain(item: Item) -> str:
+    lines = item.context["lines"]
+    assert isinstance(lines, list | tuple)
+    return "".join(f"{line}\n" for line in lines)
+
+
 def rendered(items: Sequence[Item]) -> dict[str, str]:
     """Path below the build folder → text; with generated/sources.txt, the C files for meson."""
     env = environment(data_dir("templates"))
     files = {
-        item.output: render(env, item.template, item.output, item.context)
-        if item.template != PLAIN
-        else "".join(f"{line}\n" for line in item.context["lines"])
+        item.output: _plain(item)
+        if item.template == PLAIN
+        else render(env, item.template, item.output, item.context)
         for item in items
     }
     assert len(files) == len(items), "two items have one output"

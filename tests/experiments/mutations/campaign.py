@@ -23,10 +23,14 @@ from tests.dump.test_text_changes import (
     _makeable,
     _relocations_across_lines,
 )
-from tinyvmi_build.checks.lib.loaded import LoadedModule
+from tinyvmi_build.checks.modules.golden import ModulesGolden
 from tinyvmi_build.checks.modules.layout import Area
-from tinyvmi_build.checks.ro_after_init.golden import EXACT
+from tinyvmi_build.checks.modules.loaded import LoadedModule
+from tinyvmi_build.checks.ro_after_init.golden import EXACT, RoAfterInitGolden
+from tinyvmi_build.checks.rodata.golden import RodataGolden
+from tinyvmi_build.checks.text.golden import TextGolden
 from tinyvmi_build.checks.text.regions import Kind
+from tinyvmi_build.profile.golden import Unsupported
 
 PAGE = 4096
 
@@ -65,32 +69,32 @@ class Range:
 
 def ranges(target: Target) -> list[Range]:
     """What is verified byte by byte, of the kernel and of the modules that are loaded."""
-    golden = target.subject.profile.golden
+    profile = target.subject.profile
     found = [
-        Range(check, golden[check]["va"], golden[check]["size"])
-        for check in ("rodata", "text")
-        if golden.get(check, {}).get("size")
+        Range(golden.CHECK, golden.va, golden.size)
+        for golden in (profile.values(RodataGolden), profile.values(TextGolden))
+        if not isinstance(golden, Unsupported)
     ]
     return [*found, *_after_init(target), *_modules(target)]
 
 
 def _after_init(target: Target) -> Iterator[Range]:
     """Of ro-after-init what its digests cover."""
-    profile = target.subject.profile
-    golden = profile.golden["ro-after-init"]
-    if golden.get("size"):
-        for run in re.finditer(b"%c+" % EXACT, profile.blob("ro-after-init.kinds")):
-            yield Range("ro-after-init", golden["va"] + run.start(), len(run[0]))
+    golden = target.subject.profile.values(RoAfterInitGolden)
+    if not isinstance(golden, Unsupported):
+        for run in re.finditer(b"%c+" % EXACT, golden.kinds.data):
+            yield Range(golden.CHECK, golden.va + run.start(), len(run[0]))
 
 
 def _modules(target: Target) -> Iterator[Range]:
-    for name in target.subject.profile.golden["modules"].get("list", ()):
+    golden = target.subject.profile.values(ModulesGolden)
+    for name in () if isinstance(golden, Unsupported) else golden.verified:
         try:
             module = LoadedModule(target.memory, name)
         except LookupError:
             continue
         for area in (Area.TEXT, Area.RODATA):
-            yield Range("modules", module.base[area], module.golden["sizes"][area.name])
+            yield Range("modules", module.base[area], module.golden.sizes[area])
 
 
 def random_changes(target: Target, number: int, rng: random.Random) -> list[Change]:

@@ -16,7 +16,8 @@ from tests.dump.module_subject import LOADED, loadable
 from tests.dump.test_text_changes import Target
 from tests.dump.text_subject import boot_of, opened
 from tests.experiments.matrix.cell import Kernel
-from tinyvmi_build.checks.text.patch_sites import Places
+from tinyvmi_build.checks.text.golden import TextGolden
+from tinyvmi_build.checks.text.patch_sites import PatchSites
 from tinyvmi_build.kernel.image import KernelImage
 from tinyvmi_build.lab.machine.direct import raw_dump
 from tinyvmi_build.progress import Progress
@@ -31,7 +32,7 @@ class Subject:
     def __init__(self, kernel: Kernel):
         self.kernel = kernel
         self.profile = kernel.profile
-        self.places = Places(kernel.profile)
+        self.places = PatchSites(kernel.profile.golden(TextGolden))
 
     @cached_property
     def image(self) -> KernelImage:

@@ -1,84 +1,108 @@
-"""Golden values of `text` for a kernel of one page with one place of each kind."""
+"""Golden values of `text` for a kernel of one page with one site of each kind."""
 
 from __future__ import annotations
 
+import dataclasses
 import struct
-from typing import Any
 
 from tests.unit.checks.fake import TEXT
+from tinyvmi_build.checks.lib.digest_range import DigestRange
+from tinyvmi_build.checks.text.golden import (
+    Caller,
+    CodeTables,
+    Features,
+    Ftrace,
+    Kprobes,
+    NativePatch,
+    NumberedShape,
+    Paravirt,
+    Poke,
+    Registries,
+    RuntimeConstant,
+    RuntimeConstants,
+    StaticCalls,
+    Template,
+    TextGolden,
+)
+from tinyvmi_build.profile.encoding import Blob, U8s, U16s, U32s
 
 SIZE = 4096
 
 
-def golden() -> dict[str, Any]:
-    return {
+def numbers(kind: type, value: int, **known: object) -> object:
+    """A dataclass of numbers: those that are not `known` are `value`, lists are empty."""
+    empty = {"int": value, "bool": False, "bytes": b""}
+    values = {f.name: empty.get(str(f.type), ()) for f in dataclasses.fields(kind)}
+    return kind(**(values | known))
+
+
+def code() -> CodeTables:
+    sites = [kind << 12 | 64 * kind for kind in range(12)]
+    return CodeTables(
+        site_index=U32s.of([0, len(sites)]),
+        sites=U16s.of(sites),
+        args=U16s.of([0, 0x13, 0x600, 0, 0, 0, 0]),
+        jumps=Blob(struct.pack("<IHBB", 200, 0, 5, 1)),
+        jump_keys=U32s.of([0x2020]),
+        call_keys=U32s.of([0x2030]),
+        call_index=U32s.of([0, 1]),
+        call_gaps=U8s(bytes([0x28])),
+        function_index=U32s.of([0, 2]),
+        functions=U16s.of([64, 80]),
+    )
+
+
+def golden() -> TextGolden:
+    known = {
         "symbol": "_text",
         "va": TEXT,
         "size": SIZE,
-        "features": {"retpoline": 364, "lfence": 365, "rethunk": 366, "its": 678, "call_depth": 371},
-        "return_thunks": [16, 32],
-        "paravirt": {
-            "pointers": [0x2000],
-            "functions": [64, 80],
-            "native": [{"pointer": 0, "code": "579d", "function": 64}],
-            "nop": 96, "bug": 0, "ident": 0, "iret": 0xFFFF, "patch": 0, "patch_default": 0,
-        },
-        "static_calls": {"ret0": 112, "warn": 0, "empty": 0},
-        "constants": {
-            "list": [{"symbol": "d_hash_shift", "kind": 1, "variable": 0x2010}],
-            "slab_caches": 0,
-            "slab_list": 0,
-        },
-        "ftrace": {
-            "ops_list": 1, "list_end": 2, "func": 0, "next": 8, "trampoline": 144,
-            "callers": [128, 256], "functions": [144], "graph": [],
-            "templates": [
-                {"start": 128, "size": 96, "op": 16, "call": 32, "jmp": 0},
-                {"start": 256, "size": 128, "op": 16, "call": 32, "jmp": 64},
-            ],
-        },
-        "kprobes": {"buckets": 64, "template": "549c0f1f009d"}
-        | dict.fromkeys(("table", "hlist", "addr", "opcode", "flags", "copied"), 3),
-        "registries": {"bpf_list": 4, "klp_list": 5},
-        "poke": {"vector": 6, "count": 7},
-        "shapes": [
-            {"size": 3, "conditions": [308], "templates": [0, 1]},
-            {"size": 5, "conditions": [], "templates": [2]},
-        ],
-        "templates": [
-            {"code": "0f1f00", "fixes": []},
-            {"code": "0f01ca", "fixes": []},
-            {"code": "e800000000", "fixes": [[1, 0, 4294967295]]},
-        ],
-        "call_pad": {"code": "6548c13d0000000005", "fixes": [[4, 0, 4096], [4, 5, 0]]},
-        "endbr_poison": "660f1f00",
-        "pads_jumps": False,
-        "int3_after_jump": True,
-    } | dict.fromkeys(
-        (
-            "capabilities", "capability_words", "x86_return_thunk", "its_return_thunk", "thunks",
-            "call_thunks", "jump_thunks", "its_thunks", "uniproc_patched", "ideal_nops", "k8_nops", "p6_nops",
+        "series": "6.1",
+        "features": Features(retpoline=364, lfence=365, rethunk=366, its=678, call_depth=371),
+        "return_thunks": (16, 32),
+        "paravirt": numbers(
+            Paravirt,
+            0,
+            pointers=(0x2000,),
+            functions=(64, 80),
+            native=(NativePatch(0, bytes.fromhex("579d"), 64),),
+            nop=96,
+            iret=0xFFFF,
         ),
-        24,
-    )  # fmt: skip
-
-
-def blobs() -> dict[str, bytes]:
-    sites = [kind << 12 | 64 * kind for kind in range(12)]
-    args = [0, 0x13, 0x600, 0, 0, 0, 0]
-    return {
-        "text.sha256": bytes(32),
-        "text.lines": bytes(128),
-        "text.reloc_index": struct.pack("<2I", 0, 1),
-        "text.relocs": struct.pack("<H", 1 << 14 | 40),
-        "text.site_index": struct.pack("<2I", 0, len(sites)),
-        "text.sites": struct.pack(f"<{len(sites)}H", *sites),
-        "text.args": struct.pack(f"<{len(args)}H", *args),
-        "text.jumps": struct.pack("<IHBB", 200, 0, 5, 1),
-        "text.jump_keys": struct.pack("<I", 0x2020),
-        "text.call_keys": struct.pack("<I", 0x2030),
-        "text.function_index": struct.pack("<2I", 0, 2),
-        "text.functions": struct.pack("<2H", 64, 80),
-        "text.call_index": struct.pack("<2I", 0, 1),
-        "text.call_gaps": bytes([0x28]),
+        "static_calls": StaticCalls(ret0=112, warn=0, empty=0),
+        "constants": RuntimeConstants((RuntimeConstant("d_hash_shift", 1, 0x2010),), 0, 0),
+        "ftrace": numbers(
+            Ftrace,
+            8,
+            ops_list=1,
+            list_end=2,
+            callers=(128, 256),
+            functions=(144,),
+            templates=(Caller(128, 96, 16, 32, 0), Caller(256, 128, 16, 32, 64)),
+        ),
+        "kprobes": numbers(Kprobes, 3, buckets=64, template=bytes.fromhex("549c0f1f009d")),
+        "registries": Registries(bpf_list=4, klp_list=5),
+        "poke": numbers(Poke, 0, vector=6, count=7),
+        "shapes": (NumberedShape(3, (308,), (0, 1)), NumberedShape(5, (), (2,))),
+        "templates": (
+            Template(bytes.fromhex("0f1f00"), ()),
+            Template(bytes.fromhex("0f01ca"), ()),
+            Template(bytes.fromhex("e800000000"), ((1, 0, 4294967295),)),
+        ),
+        "call_pad": Template(bytes.fromhex("6548c13d0000000005"), ((4, 0, 4096), (4, 5, 0))),
+        "endbr_poison": bytes.fromhex("660f1f00"),
+        "int3_after_jump": True,
+        "counts": {},
+        "content": Blob(b""),
+        "pages": DigestRange(
+            sha256=Blob(bytes(32)),
+            blake3=Blob(bytes(32)),
+            lines=U16s(bytes(128)),
+            reloc_index=U32s.of([0, 1]),
+            relocs=U16s.of([1 << 14 | 40]),
+        ),
+        "code": code(),
     }
+    made = numbers(TextGolden, 24, **known)
+    assert isinstance(made, TextGolden)
+    return made

@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.checks.fake import TEXT, FakeImage, FakeSymbols
 from tinyvmi_build.checks.idt import golden as idt
-from tinyvmi_build.checks.lib.unknown import Unknown
+from tinyvmi_build.checks.lib.unsupported import UnsupportedError
 
 EARLY, IRQ, SPURIOUS, DEF, APIC = (TEXT + offset for offset in (0x1000, 0x2000, 0x2660, 0x4000, 0x5000))
 
@@ -50,22 +50,25 @@ def image(**changed: Any) -> FakeImage:
 
 
 def test_every_vector_has_its_handler() -> None:
-    gates = idt.golden(image())["gates"]  # type: ignore[arg-type]
+    gates = idt.compute(image()).gates  # type: ignore[arg-type]
     assert len(gates) == 256
-    assert gates[2] == {"handlers": [TEXT + 0x100], "bits": 0x8E02}
-    assert gates[0x80] == {"handlers": [TEXT + 0x300], "bits": 0xEE00}
-    assert gates[15] == {"handlers": [EARLY + 9 * 15], "bits": 0x8E00}
-    assert gates[0x20]["handlers"] == [IRQ]
-    assert gates[0xEB]["handlers"] == [IRQ + 8 * (0xEB - 0x20)]
-    assert gates[0xEC]["handlers"] == [TEXT + 0x400]
-    assert gates[0xED]["handlers"] == [SPURIOUS + 8]
+    assert gates[2] == idt.Gate((TEXT + 0x100,), 0x8E02)
+    assert gates[0x80] == idt.Gate((TEXT + 0x300,), 0xEE00)
+    assert gates[15] == idt.Gate((EARLY + 9 * 15,), 0x8E00)
+    assert gates[0x20].handlers == (IRQ,)
+    assert gates[0xEB].handlers == (IRQ + 8 * (0xEB - 0x20),)
+    assert gates[0xEC].handlers == (TEXT + 0x400,)
+    assert gates[0xED].handlers == (SPURIOUS + 8,)
 
 
 def test_a_vector_of_guest_support_may_have_either_handler() -> None:
-    gates = idt.golden(image())["gates"]  # type: ignore[arg-type]
-    assert gates[0xF3]["handlers"] == [SPURIOUS + 8 * 7, TEXT + 0x7000]
-    bare = idt.golden(image(asm_sysvec_xen_hvm_callback=None))["gates"]  # type: ignore[arg-type]
-    assert bare[0xF3]["handlers"] == [SPURIOUS + 8 * 7]
+    gates = idt.compute(image()).gates  # type: ignore[arg-type]
+    assert gates[0xF3].handlers == (
+        SPURIOUS + 8 * 7,
+        TEXT + 0x7000,
+    )
+    bare = idt.compute(image(asm_sysvec_xen_hvm_callback=None)).gates  # type: ignore[arg-type]
+    assert bare[0xF3].handlers == (SPURIOUS + 8 * 7,)
 
 
 @pytest.mark.parametrize(
@@ -78,5 +81,5 @@ def test_a_vector_of_guest_support_may_have_either_handler() -> None:
     ],
 )
 def test_what_is_not_known_has_a_name(changed: dict[str, Any], reason: str) -> None:
-    with pytest.raises(Unknown, match=reason):
-        idt.golden(image(**changed))  # type: ignore[arg-type]
+    with pytest.raises(UnsupportedError, match=reason):
+        idt.compute(image(**changed))  # type: ignore[arg-type]

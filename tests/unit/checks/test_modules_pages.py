@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import random
-import struct
+from dataclasses import replace
 
 import pytest
 
-from tinyvmi_build.checks.lib.unknown import Unknown
+from tests.unit.checks import small_modules
+from tinyvmi_build.checks.lib.unsupported import UnsupportedError
 from tinyvmi_build.checks.modules.link import SIZES, Field, Record
-from tinyvmi_build.checks.modules.packed import nearest, packed, unpacked
+from tinyvmi_build.checks.modules.module import ModuleGolden
 from tinyvmi_build.checks.modules.pages import CLASSES_MAX, Classes, by_page, entries
+from tinyvmi_build.profile.encoding import Blob, U16s, U32s, unpack
 
 BIAS, PAGE, START = 8, 4096, 0xFFFFFFFFC0000000
 
@@ -44,22 +46,20 @@ def test_a_row_costs_six_bytes() -> None:
 
 def test_too_many_classes_are_named() -> None:
     records = [Record(START + 8 * n, Field.ABS64, n) for n in range(CLASSES_MAX + 1)]
-    with pytest.raises(Unknown, match="classes"):
+    with pytest.raises(UnsupportedError, match="classes"):
         by_page(records, START, 1, {})
 
 
-def test_packed_tables_come_back() -> None:
-    golden, tables = {"name": "m", "sizes": {"TEXT": 8192}}, {"b": b"12", "a": b"", "c": bytes(5)}
-    assert unpacked(packed(golden, tables)) == (golden, tables)
+def test_a_packed_module_comes_back() -> None:
+    module = small_modules.module()
+    assert unpack(ModuleGolden, module.packed()) == module
 
 
 def test_the_nearest_function() -> None:
-    tables = {
-        "text.function_index": struct.pack("<3I", 0, 2, 3),
-        "text.functions": struct.pack("<3H", 0x10, 0x40, 0x20),
-        "names": b"first\nsecond\nthird",
-    }
-    assert nearest(tables, 0xF) is None
-    assert nearest(tables, 0x10) == ("first", 0)
-    assert nearest(tables, 0x1000) == ("second", 0xFC0)
-    assert nearest(tables, 0x1020 + 7) == ("third", 7)
+    module = small_modules.module()
+    code = replace(module.code, function_index=U32s.of([0, 2, 3]), functions=U16s.of([0x10, 0x40, 0x20]))
+    module = replace(module, code=code, names=Blob(b"first\nsecond\nthird"))
+    assert module.function_at(0xF) is None
+    assert module.function_at(0x10) == ("first", 0)
+    assert module.function_at(0x1000) == ("second", 0xFC0)
+    assert module.function_at(0x1020 + 7) == ("third", 7)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.checks import test_idt
 from tests.unit.checks.fake import TEXT, FakeImage
-from tinyvmi_build.checks.lib.unknown import Unknown
+from tinyvmi_build.checks.lib.unsupported import UnsupportedError
 from tinyvmi_build.checks.registers import golden as registers
 
 TRAPS, XEN_EARLY = TEXT + 0x20000, TEXT + 0x21000
@@ -41,25 +41,28 @@ def image(**changed: Any) -> FakeImage:
 
 
 def test_entry_points() -> None:
-    golden = registers.golden(image())  # type: ignore[arg-type]
-    assert golden["lstar"] == [TEXT + 0x10000]
-    assert golden["cstar"] == [TEXT + 0x10100, TEXT + 0x10200]
-    assert golden["sysenter"] == [TEXT + 0x10300]
-    assert golden["capability_va"] == TEXT + 0x30000 + 40
-    assert golden["star"] == 0x0023_0010 << 32
+    golden = registers.compute(image())  # type: ignore[arg-type]
+    assert golden.lstar == (TEXT + 0x10000,)
+    assert golden.cstar == (
+        TEXT + 0x10100,
+        TEXT + 0x10200,
+    )
+    assert golden.sysenter == (TEXT + 0x10300,)
+    assert golden.capability_va == TEXT + 0x30000 + 40
+    assert golden.star == 0x0023_0010 << 32
 
 
 def test_a_kernel_without_32_bit_programs() -> None:
-    golden = registers.golden(image(entry_SYSCALL_compat=None, entry_SYSENTER_compat=None))  # type: ignore[arg-type]
-    assert (golden["cstar"], golden["sysenter"]) == ([TEXT + 0x10200], [])
+    golden = registers.compute(image(entry_SYSCALL_compat=None, entry_SYSENTER_compat=None))  # type: ignore[arg-type]
+    assert (golden.cstar, golden.sysenter) == ((TEXT + 0x10200,), ())
 
 
 def test_traps_of_a_pv_guest() -> None:
-    traps = registers.golden(image())["pv"]["traps"]  # type: ignore[arg-type]
-    assert traps[2] == {"handlers": [TEXT + 0x23100], "flags": 4}
-    assert traps[0x80] == {"handlers": [TEXT + 0x23300], "flags": 7}  # from user mode, too
-    assert traps[15]["handlers"] == [XEN_EARLY + 8 * 15, TEXT + 0x22000]
-    assert traps[0x20]["handlers"] == []
+    traps = registers.compute(image()).pv.traps  # type: ignore[arg-type]
+    assert traps[2] == registers.PvTrap((TEXT + 0x23100,), 4)
+    assert traps[0x80] == registers.PvTrap((TEXT + 0x23300,), 7)  # from user mode, too
+    assert traps[15].handlers == (XEN_EARLY + 8 * 15, TEXT + 0x22000)
+    assert traps[0x20].handlers == ()
 
 
 @pytest.mark.parametrize(
@@ -70,12 +73,12 @@ def test_traps_of_a_pv_guest() -> None:
         ({"behind_trap_array": TRAPS + 24 * 3}, "table of trap handlers is not where"),
     ],
 )
-def test_a_kernel_that_is_unknown_as_a_pv_guest(changed: dict[str, Any], reason: str) -> None:
-    golden = registers.golden(image(**changed))  # type: ignore[arg-type]
-    assert reason in golden["pv"]["unknown"]
-    assert golden["lstar"]
+def test_a_kernel_that_is_unsupported_as_a_pv_guest(changed: dict[str, Any], reason: str) -> None:
+    golden = registers.compute(image(**changed))  # type: ignore[arg-type]
+    assert reason in golden.pv_unsupported
+    assert golden.lstar
 
 
 def test_a_kernel_without_the_entry_point() -> None:
-    with pytest.raises(Unknown, match="no symbol entry_SYSCALL_64"):
-        registers.golden(image(entry_SYSCALL_64=None))  # type: ignore[arg-type]
+    with pytest.raises(UnsupportedError, match="no symbol entry_SYSCALL_64"):
+        registers.compute(image(entry_SYSCALL_64=None))  # type: ignore[arg-type]

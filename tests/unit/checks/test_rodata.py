@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import struct
 import zlib
 
 import pytest
 from blake3 import blake3
 
 from tests.unit.checks.fake import TEXT, FakeImage, FakeSymbols
-from tinyvmi_build.checks.lib.unknown import Unknown
+from tinyvmi_build.checks.lib.unsupported import UnsupportedError
 from tinyvmi_build.checks.rodata import golden as rodata
 from tinyvmi_build.kernel.relocs import RelocKind
 
@@ -25,12 +24,12 @@ def image(size: int, relocs: list[tuple[int, RelocKind]] | None = None, start: i
 
 def test_digests_and_lines_of_a_part_page() -> None:
     subject = image(4096 + 100)
-    tables = rodata.blobs(subject)
-    data = tables["rodata"]
+    golden = rodata.compute(subject)
+    data, pages = golden.content.data, golden.pages
     assert len(data) == 4196
     for name, digest in (("sha256", hashlib.sha256), ("blake3", blake3)):
-        assert tables[f"rodata.{name}"] == digest(data[:4096]).digest() + digest(data[4096:]).digest()
-    lines = struct.unpack("<128H", tables["rodata.lines"])
+        assert getattr(pages, name).data == digest(data[:4096]).digest() + digest(data[4096:]).digest()
+    lines = tuple(pages.lines)
     assert lines[1] == zlib.crc32(data[64:128]) & 0xFFFF
     assert lines[65] == zlib.crc32(data[4160:4196]) & 0xFFFF  # the last line is cut
     assert lines[66:] == (0,) * 62
@@ -44,9 +43,8 @@ def test_a_relocation_across_a_border_is_in_both_pages() -> None:
         (START - 4, RelocKind.R64),  # reaches into it
         (START - 8, RelocKind.R64),  # ends before it
     ]
-    tables = rodata.blobs(image(8192, kinds))
-    index = struct.unpack("<3I", tables["rodata.reloc_index"])
-    relocs = struct.unpack(f"<{index[-1]}H", tables["rodata.relocs"])
+    pages = rodata.compute(image(8192, kinds)).pages
+    index, relocs = list(pages.reloc_index), list(pages.relocs)
     first = [(r >> 14, (r & 0x3FFF) - 8) for r in relocs[: index[1]]]
     second = [(r >> 14, (r & 0x3FFF) - 8) for r in relocs[index[1] :]]
     assert first == [(0, -4), (1, 8), (0, 4092)]
@@ -54,8 +52,8 @@ def test_a_relocation_across_a_border_is_in_both_pages() -> None:
 
 
 def test_unaligned_bounds_are_not_guessed_at() -> None:
-    with pytest.raises(Unknown, match=r"bounds of \.rodata"):
-        rodata.golden(image(4096, start=START + 8))
+    with pytest.raises(UnsupportedError, match=r"bounds of \.rodata"):
+        rodata.compute(image(4096, start=START + 8))
 
 
 def test_strings_that_boot_code_cuts_are_found() -> None:
@@ -64,5 +62,5 @@ def test_strings_that_boot_code_cuts_are_found() -> None:
     data[100 : 100 + len(text)] = text  # ends with the NUL behind it
     data[200 : 200 + len(text) + 1] = text + b"!"  # the begin of a longer one is never given to strsep
     symbols = FakeSymbols({"__start_rodata": START, "__start_ro_after_init": START + 4096})
-    golden = rodata.golden(FakeImage(symbols, {START: bytes(data)}, []))
-    assert golden["cuts"] == [{"offset": 100, "text": text.decode()}]
+    golden = rodata.compute(FakeImage(symbols, {START: bytes(data)}, []))
+    assert golden.cuts == (rodata.CutString(100, text.decode()),)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyvmi_build.checks.text.insn import decode
+from tinyvmi_build.checks.lib.insn import decode
 
 LENGTHS = [
     ("90", 1),

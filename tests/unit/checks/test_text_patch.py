@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tinyvmi_build.checks.lib.unknown import Unknown
+from tinyvmi_build.checks.lib.unsupported import UnsupportedError
 from tinyvmi_build.checks.text.facts import Choices, Memory
 from tinyvmi_build.checks.text.patch import Patcher, branch
 from tinyvmi_build.checks.text.series import (
@@ -201,14 +201,14 @@ def image(release: str, **more: Any) -> Any:
 
 
 def test_an_unknown_series_is_named() -> None:
-    with pytest.raises(Unknown, match=r"Linux 6\.6\.30-test patches itself"):
+    with pytest.raises(UnsupportedError, match=r"Linux 6\.6\.30-test patches itself"):
         series_of(image("6.6.30-test"))
 
 
 def test_an_unknown_section_is_named() -> None:
     sections = [SimpleNamespace(name=name) for name in (".text", ".cfi_sites")]
     elf = SimpleNamespace(loaded_sections=sections)
-    with pytest.raises(Unknown, match=r"\.cfi_sites"):
+    with pytest.raises(UnsupportedError, match=r"\.cfi_sites"):
         read_sites(image("6.12.1", elf=elf), SERIES["6.12"])
 
 
@@ -220,5 +220,5 @@ def test_a_table_of_another_size_is_named() -> None:
     broken = image(
         "6.12.1", elf=elf, section=lambda name: sections[0], btf=SimpleNamespace(sizeof=lambda name: 16)
     )
-    with pytest.raises(Unknown, match="struct alt_instr has 16 bytes"):
+    with pytest.raises(UnsupportedError, match="struct alt_instr has 16 bytes"):
         read_sites(broken, SERIES["6.12"])

@@ -10,9 +10,9 @@ import pytest
 
 from tests.unit.records.stream import bye, finding, hello, kernel, lines
 from tests.unit.report.reporting import Profiles
+from tinyvmi_build.checks import registry
 from tinyvmi_build.explain.disassemble import instructions
 from tinyvmi_build.explain.explainer import Explainer
-from tinyvmi_build.explain.meanings import meaning
 from tinyvmi_build.records.collector import Collector
 from tinyvmi_build.report.json_lines import JsonLines
 from tinyvmi_build.report.terminal import Terminal
@@ -41,7 +41,7 @@ def test_without_capstone_the_bytes_stand_alone(monkeypatch: pytest.MonkeyPatch)
 
 def test_only_code_is_disassembled() -> None:
     def is_code(check: str, kind: str) -> bool:
-        return meaning(check, kind).is_code
+        return registry.finding_kind(check, kind).is_code
 
     assert is_code("text", "text-bytes") and is_code("modules", "return")
     assert not is_code("rodata", "bytes") and not is_code("text", "page-digest")

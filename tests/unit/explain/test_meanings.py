@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 from tinyvmi_build.checks import registry
-from tinyvmi_build.explain.meanings import meaning
 
 CHECKS = Path(__file__).parents[3] / "minios_app/checks"
 
@@ -42,11 +41,16 @@ def test_every_kind_of_the_monitor_has_a_meaning() -> None:
         ("rodata", "bytes"),
         ("idt", "gate"),
     } <= found
-    assert all(meaning(*pair).meaning and meaning(*pair).attribution for pair in found)
+    assert all(
+        registry.finding_kind(*pair).meaning and registry.finding_kind(*pair).attribution for pair in found
+    )
 
 
 def test_what_is_not_known_has_none() -> None:
-    assert not meaning("text", "anything").meaning and not meaning("unheard-of", "x").meaning
+    assert (
+        not registry.finding_kind("text", "anything").meaning
+        and not registry.finding_kind("unheard-of", "x").meaning
+    )
 
 
 def test_kinds_of_one_name_are_numbered_once() -> None:

@@ -6,6 +6,7 @@ import io
 import json
 import random
 import struct
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,22 +14,25 @@ import pytest
 from tests.unit.checks import small_modules, small_text
 from tests.unit.checks.fake import TEXT as KERNEL_TEXT
 from tests.unit.records.stream import BUILD_ID, bye, finding, hello, kernel, lines
-from tinyvmi_build.checks.modules import tables as maker
+from tinyvmi_build.checks.modules.evidence import LoadedModule
+from tinyvmi_build.checks.modules.golden import ModulesGolden
 from tinyvmi_build.checks.modules.layout import Area
 from tinyvmi_build.checks.modules.link import KERNEL, SIZES, Field, Linked, Record
-from tinyvmi_build.checks.modules.packed import packed, unpacked
+from tinyvmi_build.checks.modules.module import ModuleGolden, RegionRow
 from tinyvmi_build.checks.modules.pages import Classes
-from tinyvmi_build.checks.text.code import u16, u32
+from tinyvmi_build.checks.modules.tables import distinct_pages, page_tables, pages_of
+from tinyvmi_build.checks.text.golden import CodeTables, TextGolden
 from tinyvmi_build.checks.text.regions import Kind
 from tinyvmi_build.explain.explainer import Explainer
-from tinyvmi_build.explain.recover_modules import LoadedModule
+from tinyvmi_build.profile.encoding import Blob, U8s, U16s, U32s
 from tinyvmi_build.records.collector import Collector
 from tinyvmi_build.report.json_lines import JsonLines
 
 OFFSETS = {Area.TEXT: 0x3F000000, Area.RODATA: 0x3F010000, Area.DATA: 0x3F020000}
 LINK = {area: KERNEL_TEXT + offset for area, offset in OFFSETS.items()}
 #: By number, from 2 on: its code, read-only data and data, and the code of a module that it needs.
-REGIONS = [[offset, 0x2000, int(area), 0] for area, offset in OFFSETS.items()] + [[0x3F040000, 0x1000, 0, 1]]
+REGIONS = [RegionRow(offset, 0x2000, int(area), 0) for area, offset in OFFSETS.items()]
+REGIONS.append(RegionRow(0x3F040000, 0x1000, 0, 1))
 DELTA = 0x12400000
 RUNNING = {Area.TEXT: 0xFFFFFFFFC0A53000, Area.RODATA: 0xFFFFFFFFC0891000, Area.DATA: 0xFFFFFFFFC0C07000}
 OTHER = 0xFFFFFFFFC0700000
@@ -121,41 +125,58 @@ class Mod:
             data[at : at + size] = (value & (1 << 8 * size) - 1).to_bytes(size, "little")
         return data
 
-    def packed(self) -> bytes:
+    def golden(self) -> ModuleGolden:
         classes: Classes = {}
-        tables = {
-            "text.site_index": u32([0, 1]), "text.sites": u16([Kind.RETURN << 12 | 0xE0]),
-            "text.args": b"", "text.jumps": b"", "text.jump_keys": b"", "text.call_keys": b"",
-            "text.call_index": u32([0, 1]), "text.call_gaps": bytes([ENTRY + 16]),
-            "text.function_index": u32([0, 1]), "text.functions": u16([1 << 12 | ENTRY]),
-            "names": b"small_read", "text.code": self.text,
-        }  # fmt: skip
-        tables |= maker._pages("text", self.text, self.code, LINK[Area.TEXT], classes)
-        tables |= maker._rodata([Linked(*order) for order in self.orders], LINK[Area.RODATA], classes)
-        golden = {
-            "sizes": {a.name: {Area.TEXT: PAGE, Area.RODATA: 2 * PAGE}.get(a, 0) for a in Area},
-            "starts": {a.name: OFFSETS.get(a, 0) for a in Area},
-            "regions": REGIONS if self.split else [[OFFSETS[Area.TEXT], 0x22000, 0, 0], *REGIONS[1:]],
-            "classes": [[int(field), region] for field, region in classes],
-            "shapes": [],
-            "templates": [],
-        }
-        return packed(golden, tables)
+        text = page_tables(pages_of(self.text, self.code, LINK[Area.TEXT], classes))
+        orders = [Linked(*order) for order in self.orders]
+        rodata, order = distinct_pages(orders, LINK[Area.RODATA], classes)
+        regions = REGIONS if self.split else [RegionRow(OFFSETS[Area.TEXT], 0x22000, 0, 0), *REGIONS[1:]]
+        return replace(
+            small_modules.module(),
+            sizes=tuple({Area.TEXT: PAGE, Area.RODATA: 2 * PAGE}.get(a, 0) for a in Area),
+            starts=tuple(OFFSETS.get(a, 0) for a in Area),
+            regions=tuple(regions),
+            classes=tuple((int(field), region) for field, region in classes),
+            shapes=(),
+            templates=(),
+            code=CodeTables(
+                site_index=U32s.of([0, 1]),
+                sites=U16s.of([Kind.RETURN << 12 | 0xE0]),
+                args=U16s.of([]),
+                jumps=Blob(b""),
+                jump_keys=U32s.of([]),
+                call_keys=U32s.of([]),
+                call_index=U32s.of([0, 1]),
+                call_gaps=U8s(bytes([ENTRY + 16])),
+                function_index=U32s.of([0, 1]),
+                functions=U16s.of([1 << 12 | ENTRY]),
+            ),
+            text=text,
+            rodata=page_tables(rodata),
+            order=U16s.of(order),
+            content=Blob(self.text),
+            pages=Blob(b"".join(page.content for page in rodata)),
+            names=Blob(b"small_read"),
+        )
 
 
 class Profile:
     symbols: Any = None
+    sections = ()
 
     def __init__(self, mod: Mod):
-        self.golden: dict[str, Any] = {
-            "text": small_text.golden(),
-            "modules": small_modules.golden() | {"split": mod.split},
+        self._values = {
+            TextGolden: small_text.golden(),
+            ModulesGolden: small_modules.golden(mod.split),
         }
-        self._blob = mod.packed()
+        self.module = mod.golden()
+
+    def values(self, kind: type[Any]) -> Any:
+        return self._values[kind]
 
     def blob(self, name: str) -> bytes:
         assert name == "modules/small"
-        return self._blob
+        return self.module.packed()
 
     def by_build_id(self, build_id: str) -> Profile:
         assert build_id == BUILD_ID
@@ -208,12 +229,12 @@ def test_what_counts_from_unknown_memory_is_left_as_it_is(mod: Mod) -> None:
         assert own.expected == memory[LEA - 3 : LEA + 4]
 
 
-def test_a_patched_place_is_judged_on_its_own(mod: Mod) -> None:
+def test_a_patch_site_is_compared_on_its_own(mod: Mod) -> None:
     memory = mod.in_guest(Area.TEXT)
     memory[0xE0:0xE5] = b"\xe9abcd"
     changed = code(mod, memory, {MOV: 1})
     assert changed.expected == memory[MOV - 1 : MOV + 4]
-    assert changed.places == ("return at +0x60",)
+    assert changed.sites == ("return at +0x60",)
 
 
 def test_counted_calls_and_the_accounting(mod: Mod) -> None:
@@ -275,9 +296,7 @@ def test_records_that_lead_nowhere(mod: Mod) -> None:
 
 def test_a_profile_without_the_bytes_tells_nothing(mod: Mod) -> None:
     profile = Profile(mod)
-    golden, tables = unpacked(profile.blob("modules/small"))
-    less = {name: data for name, data in tables.items() if name not in ("text.code", "rodata.pages")}
-    profile._blob = packed(golden, less)
+    profile.module = replace(profile.module, content=Blob(b""), pages=Blob(b""))
     module = LoadedModule(profile, "small", RUNNING[Area.TEXT], DELTA)
     assert module.code_change(RUNNING[Area.TEXT], bytes(LINE)) is None
     assert module.wanted_data(RUNNING[Area.RODATA], bytes(LINE)) is None

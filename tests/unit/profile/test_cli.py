@@ -41,7 +41,7 @@ def test_show(built, capsys):
         "BTF types    16",
     ):
         assert line in out.splitlines()
-    assert "idt" in out and "unknown: " in out
+    assert "idt" in out and "unsupported: " in out
 
 
 def test_show_json(built, capsys):
@@ -52,7 +52,7 @@ def test_show_json(built, capsys):
     assert kernel["text_va"] == "0xffffffff81000000"
     assert kernel["counts"]["symbols"] == 620
     assert {s["name"] for s in kernel["sections"]} >= {".text", ".rodata", ".BTF"}
-    assert kernel["golden"]["identity"]["banner"].startswith("Linux version 9.9.9-test")
+    assert kernel["golden"]["identity"] == {"values": {}}
 
 
 def test_symbol(built, capsys):

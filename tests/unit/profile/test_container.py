@@ -1,5 +1,6 @@
 """The file form: what was written comes back, and nothing else is taken for it."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -9,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tinyvmi_build.checks import registry
 from tinyvmi_build.errors import Exit, MissingEnvironmentError, TinyVMIError, UsageError
-from tinyvmi_build.profile.container import MAGIC, PackedSection, read_container, write_container
+from tinyvmi_build.profile.container import MAGIC, VERSION, PackedSection, read_container, write_container
 from tinyvmi_build.profile.profile import ProfileFile
 
 PLAIN = {"b": b"", "a": bytes(1000), "c/d": os.urandom(100)}
@@ -73,8 +75,8 @@ def test_what_is_said(tmp_path):
     data = bytearray(path.read_bytes())
     data[8] = 9
     path.write_bytes(data)
-    assert "profile version 9, this tool reads 1" in complaint(path)
-    data[8] = 1
+    assert "profile version 9, this tool reads 2" in complaint(path)
+    data[8] = VERSION
     path.write_bytes(data[:-1])
     assert "damaged or truncated" in complaint(path)
     assert "is a folder" in complaint(tmp_path)
@@ -82,8 +84,8 @@ def test_what_is_said(tmp_path):
 
 def forge(path, table: bytes, body: bytes = b"") -> None:
     """A file whose hash is right and whose content may be anything."""
-    digest = hashlib.sha256(struct.pack("<II", 1, len(table)) + table + body).digest()
-    path.write_bytes(MAGIC + struct.pack("<II", 1, len(table)) + digest + table + body)
+    digest = hashlib.sha256(struct.pack("<II", VERSION, len(table)) + table + body).digest()
+    path.write_bytes(MAGIC + struct.pack("<II", VERSION, len(table)) + digest + table + body)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +143,9 @@ def test_hostile_contents(tmp_path_factory, profile, facts, golden, arrays):
     path = tmp_path_factory.mktemp("h") / "f"
     parts = dict(zip(("addresses", "types", "names", "name_starts", "by_name"), arrays, strict=True))
     sections = {f"symbols/{name}": data for name, data in parts.items()}
-    sections["golden"] = json.dumps(golden).encode()
+    for check in registry.names():
+        sections[f"golden/{check}"] = json.dumps({"values": golden}).encode()
+        sections[f"golden/{check}/content"] = arrays[0]
     good = json.loads(profile.packed["kernel"].unpack("p"))
     merged = good | facts if isinstance(facts, dict) else facts
     for kernel in (merged, good | dict.fromkeys(list(good)[:3], facts), good):
@@ -149,7 +153,9 @@ def test_hostile_contents(tmp_path_factory, profile, facts, golden, arrays):
         write(path, {f"{profile.build_id}/{name}": data for name, data in sections.items()})
         try:
             loaded = ProfileFile.load(path).by_build_id(profile.build_id)
-            assert isinstance(loaded.golden, dict)
+            for check in registry.checks():
+                with contextlib.suppress(TinyVMIError):
+                    loaded.values(check.golden)
             assert len(loaded.symbols) == len(list(loaded.symbols))
             loaded.symbols.nearest(0xFFFFFFFF81000000)
         except TinyVMIError as error:

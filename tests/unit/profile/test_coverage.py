@@ -1,14 +1,17 @@
 """What cannot be verified is named when the profile is built, and is an error on demand."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from tests.unit.checks import small_modules
 from tests.unit.kernel import writers
 from tinyvmi_build.checks import registry
+from tinyvmi_build.checks.modules.coverage import require_known_modules
 from tinyvmi_build.cli.main import run
 from tinyvmi_build.errors import Exit, UsageError
-from tinyvmi_build.profile.coverage import Coverage, coverage, reason, require_known_modules
+from tinyvmi_build.profile.coverage import Coverage, coverage
 
 
 @pytest.fixture
@@ -24,7 +27,7 @@ def test_each_check_is_verified_or_has_its_reason(profile):
     assert [row.check for row in rows] == list(registry.names())
     for row in rows:
         if row.check != "modules":
-            assert row.gaps == tuple(filter(None, [reason(profile, row.check)]))
+            assert row.gaps == tuple(filter(None, [profile.unsupported(row.check)]))
     assert any(row.gaps for row in rows) and any(not row.gaps for row in rows)
     assert [row.check for row in coverage(profile, ["identity"])] == ["identity"]
     assert Coverage("x", ("y",)).as_json() == {"check": "x", "verified": False, "gaps": ["y"]}
@@ -72,7 +75,11 @@ class Listed:
     """A profile that says which modules there are."""
 
     def __init__(self, *available):
-        self.golden = {"modules": {"list": [], "available": available}}
+        self._golden = replace(small_modules.golden(), available=available)
+
+    def values(self, kind):
+        assert kind is type(self._golden)
+        return self._golden
 
 
 def test_a_name_that_no_kernel_has_a_module_of():

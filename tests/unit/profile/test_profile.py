@@ -10,6 +10,9 @@ import tinyvmi_build
 from tests.unit.kernel import writers
 from tests.unit.kernel.writers import RODATA, TEXT
 from tinyvmi_build.checks import registry
+from tinyvmi_build.checks.lib.unsupported import UnsupportedError
+from tinyvmi_build.checks.rodata.golden import RodataGolden
+from tinyvmi_build.checks.text.golden import TextGolden
 from tinyvmi_build.errors import UsageError
 from tinyvmi_build.profile.profile import ProfileFile
 
@@ -54,15 +57,17 @@ def test_symbols(path, image):
 
 
 def test_golden_and_blobs(path, image):
-    values, blobs = registry.compute(image)
+    values = registry.compute(image)
     loaded = ProfileFile.load(path).by_release("9.9.9-test")
-    assert loaded.golden == values
-    assert values["identity"]["banner"].strip() == image.banner
-    for name, data in blobs.items():
-        assert loaded.blob(name) == data
+    assert {check.name: loaded.values(check.golden) for check in registry.checks()} == values
+    assert loaded.golden(RodataGolden).content.data == image.read(RODATA, loaded.golden(RodataGolden).size)
+    assert loaded.discovery.banner.strip() == image.banner
+    with pytest.raises(UnsupportedError) as why:
+        loaded.golden(TextGolden)
+    assert str(why.value) == loaded.unsupported("text")
     assert loaded.blob("btf") == image.btf.data
     assert loaded.blob("relocs64") == b"".join(v.to_bytes(8, "little") for v in image.relocs64)
-    assert set(loaded.blobs) >= {"btf", "relocs64", "relocs32", "inverse32", *blobs}
+    assert set(loaded.blobs) >= {"btf", "relocs64", "relocs32", "inverse32"}
     with pytest.raises(UsageError, match="no blob/none"):
         loaded.blob("none")
 
@@ -90,10 +95,10 @@ def test_read_under_plain_python(path):
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "sys.modules['lzma'] = sys.modules['_lzma'] = None\n"  # the lab's dom0 has none
         "from pathlib import Path\n"
-        "import tinyvmi_build.checks.modules.packed\n"
+        "import tinyvmi_build.checks.modules.evidence\n"
         "from tinyvmi_build.profile.profile import ProfileFile\n"
         "p = ProfileFile.load(Path(sys.argv[2])).by_release('9.9.9-test')\n"
-        "print(p.symbols.nearest(0xffffffff81000105), sorted(p.golden)[0])\n"
+        "print(p.symbols.nearest(0xffffffff81000105), p.checks[0])\n"
         "odd = {m.split('.')[0] for m in sys.modules} - set(sys.stdlib_module_names)\n"
         "print(sorted(odd - {'__main__', 'tinyvmi_build'}))\n"
     )

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from tests.unit.checks import small_boot, small_modules, small_text
 from tests.unit.checks.fake import TEXT, FakeImage, FakeSymbols
 from tests.unit.checks.test_idt import image as idt_image
 from tests.unit.checks.test_registers import image as registers_image
+from tinyvmi_build.checks.identity.golden import IdentityGolden
 from tinyvmi_build.checks.idt import golden as idt
+from tinyvmi_build.checks.policy_globals.golden import PolicyGlobalsGolden, PolicyString
 from tinyvmi_build.checks.registers import golden as registers
 from tinyvmi_build.checks.rodata import golden as rodata
+from tinyvmi_build.checks.syscall_table.golden import PointerTable, SyscallTableGolden
 from tinyvmi_build.config.model import Config
 from tinyvmi_build.kernel.relocs import RelocKind
+from tinyvmi_build.profile.discovery import Clock, Discovery
+from tinyvmi_build.profile.golden import GoldenValues, Unsupported
 from tinyvmi_build.profile.profile import SectionFacts
 from tinyvmi_build.render.plan import check_items, kernel_items, rendered
 
@@ -35,43 +39,50 @@ class SmallKernel:
     text_va = TEXT
     symbols = Nearest()
 
-    def __init__(self, **unknown: str):
+    def __init__(self, **unsupported: str):
         relocs = [(RODATA + 16, RelocKind.R64), (RODATA + 4094, RelocKind.R32)]
         symbols = FakeSymbols({"__start_rodata": RODATA, "__start_ro_after_init": RODATA + 4200})
         image = FakeImage(symbols, {RODATA: bytes(range(256))}, relocs)
-        self._blobs = rodata.blobs(image) | small_text.blobs() | small_boot.blobs()  # type: ignore[arg-type]
-        self._blobs |= small_modules.blobs()
-        self._blobs |= {  # one digest is as good as another here
-            name.replace(".sha256", ".blake3"): data
-            for name, data in self._blobs.items()
-            if name.endswith(".sha256")
-        } | self._blobs
-        facts = ("image_size", "build_id_va", "phys_base_va", "root_va", "la57_va", "system_state_va")
-        self.golden: dict[str, Any] = {
-            "kernel": dict.fromkeys(facts, TEXT)
-            | {"text_va": TEXT, "physical_start": 0x1000000, "system_running": 3, "system_suspend": 7}
-            | {"clock": {"va": TEXT, "clock": 0, "cycle_last": 16, "base_real": 48}},
-            "identity": {"banner_va": TEXT, "banner": 'Linux "quoted" \\ \n'},
-            "syscall-table": {
-                "tables": [
-                    {"symbol": "sys_call_table", "va": RODATA, "expected": [TEXT + 0x100, TEXT + 0x210]}
-                ]
-            },
-            "idt": idt.golden(idt_image()),  # type: ignore[arg-type]
-            "policy-globals": {
-                "strings": [{"symbol": "core_pattern", "va": TEXT, "size": 128, "compiled": "core"}]
-            },
-            "rodata": rodata.golden(image),  # type: ignore[arg-type]
-            "text": small_text.golden(),
-            **small_boot.golden(),
-            "modules": small_modules.golden(),
-            "registers": registers.golden(registers_image()),  # type: ignore[arg-type]
-        }
-        for check, reason in unknown.items():
-            self.golden[check.replace("_", "-")] = {"unknown": reason}
+        self.discovery = Discovery(
+            text_va=TEXT,
+            image_size=TEXT,
+            physical_start=0x1000000,
+            build_id_va=TEXT,
+            banner_va=TEXT,
+            banner='Linux "quoted" \\ \n',
+            phys_base_va=TEXT,
+            root_va=TEXT,
+            la57_va=TEXT,
+            system_state_va=TEXT,
+            system_running=3,
+            system_suspend=7,
+            clock=Clock(TEXT, 0, 16, 48),
+        )
+        values: list[GoldenValues] = [
+            IdentityGolden(),
+            SyscallTableGolden((PointerTable("sys_call_table", RODATA, (TEXT + 0x100, TEXT + 0x210)),)),
+            idt.compute(idt_image()),  # type: ignore[arg-type]
+            PolicyGlobalsGolden((PolicyString("core_pattern", TEXT, 128, "core"),)),
+            rodata.compute(image),  # type: ignore[arg-type]
+            small_text.golden(),
+            *small_boot.golden(),
+            small_modules.golden(),
+            registers.compute(registers_image()),  # type: ignore[arg-type]
+        ]
+        self._values: dict[str, GoldenValues | Unsupported] = {v.CHECK: v for v in values}
+        for check, reason in unsupported.items():
+            self._values[check.replace("_", "-")] = Unsupported(reason)
+
+    def values(self, kind: type[GoldenValues]) -> GoldenValues | Unsupported:
+        return self._values[kind.CHECK]
+
+    def unsupported(self, check: str) -> str:
+        values = self._values[check]
+        return values.reason if isinstance(values, Unsupported) else ""
 
     def blob(self, name: str) -> bytes:
-        return self._blobs[name]
+        assert name == "modules/small"
+        return small_modules.module().packed()
 
     def section(self, name: str) -> SectionFacts:
         return SectionFacts(name, RODATA, 4200, None)

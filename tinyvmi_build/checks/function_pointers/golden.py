@@ -14,17 +14,19 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
 from tinyvmi_build.checks.function_pointers.pointer_rules import APIC, RULES, Rule
 from tinyvmi_build.checks.lib.code_stores import Written, static_call_updates, stores
-from tinyvmi_build.checks.lib.unknown import Unknown, require
+from tinyvmi_build.checks.lib.digest_range import PAGE, index_of
+from tinyvmi_build.checks.lib.unsupported import UnsupportedError, require
 from tinyvmi_build.checks.ro_after_init.copied import copied
+from tinyvmi_build.profile.encoding import U16s, U32s
+from tinyvmi_build.profile.golden import GoldenValues
 
 if TYPE_CHECKING:
     from tinyvmi_build.kernel.image import KernelImage
 
-PAGE = 4096
 KEY = "__SCK__"
 #: A built-in function that registers with a tracepoint has its parameters, and a name like these.
 _PROBE = re.compile("probe|trace|filter|handle|callback|_hit|follow")
@@ -52,7 +54,7 @@ class Pointers:
         self.text, self.etext = require(image, "_text"), require(image, "_etext")
         self.rodata = require(image, "__start_rodata"), require(image, "__start_ro_after_init")
         if self.text % PAGE:
-            raise Unknown("_text is not at the beginning of a page")
+            raise UnsupportedError("_text is not at the beginning of a page")
         self.discarded = [
             (section.addr, section.addr + section.size)
             for section in image.elf.loaded_sections
@@ -78,7 +80,7 @@ class Pointers:
         """(slot → function, slot → table of functions), link addresses."""
         r64 = self.image.relocs64
         if not r64:
-            raise Unknown("the kernel carries no relocations, so its static pointers are not known")
+            raise UnsupportedError("the kernel carries no relocations, so its static pointers are not known")
         holders = [
             va for va in r64 if self.rodata[0] <= va < self.rodata[1] and self.is_function(self.image.u64(va))
         ]
@@ -95,7 +97,7 @@ class Pointers:
                     if known[target]:
                         tables[va] = target
         if any(va % 8 for va in (*functions, *tables)):
-            raise Unknown("a static pointer is not aligned to 8 bytes")
+            raise UnsupportedError("a static pointer is not aligned to 8 bytes")
         return functions, tables
 
     def _is_table(self, va: int, holders: list[int]) -> bool:
@@ -204,7 +206,7 @@ class Pointers:
             event_class = self.image.u64(event + btf.offset("struct trace_event_call", "class"))
             members = [btf.offset("struct trace_event_class", member) for member in ("probe", "perf_probe")]
         except KeyError as why:
-            raise Unknown(f"trace events are not described: {why}") from None
+            raise UnsupportedError(f"trace events are not described: {why}") from None
         allowed.values |= self._offsets(
             {va for m in members if self.is_function(va := self.image.u64(event_class + m))}
         )
@@ -293,63 +295,80 @@ class Pointers:
         return {va - self.text for va in values if va}
 
 
-_last: tuple[KernelImage, Pointers] | None = None  # golden() and blobs() of one kernel share the work
+@dataclass(frozen=True)
+class PointerRule:
+    """What may stand in a slot besides its compiled value.
 
-
-def _pointers(image: KernelImage) -> Pointers:
-    global _last
-    if _last is None or _last[0] is not image:
-        _last = image, Pointers(image)
-    return _last[1]
-
-
-def golden(image: KernelImage) -> dict[str, Any]:
-    """`{"va", "functions", "tables", "rules": [[number of a slot, of a set or -1, flags]], "sets"}`.
-
-    Flags: 1 nothing may stand there, 2 any function of the kernel, 4 code outside of it.
-    `sets` are sorted lists of offsets from _text, modulo 2^32.
+    `slot` is its number in address order, `set` the number of a set of values, or NO_SET;
+    flags: 1 nothing may stand there, 2 any function of the kernel, 4 code outside of it.
     """
-    pointers = _pointers(image)
-    order = {va: i for i, va in enumerate(sorted(pointers.functions | pointers.tables))}
+
+    slot: int
+    set: int
+    flags: int
+
+
+NO_SET = -1
+
+
+@dataclass(frozen=True)
+class FunctionPointersGolden(GoldenValues):
+    """Slots in address order; offsets are from _text (`va`).
+
+    functions, tables  how many of the slots lead to a function, and to a table of functions
+    rules              of the slots that may change
+    sets               sorted offsets, modulo 2^32
+    pages              the pages that hold slots, by number
+    index              of each of these its first slot; one more at the end
+    slots              offset in the page
+    targets            what was compiled in
+    """
+
+    CHECK: ClassVar[str] = "function-pointers"
+
+    va: int
+    functions: int
+    tables: int
+    rules: tuple[PointerRule, ...]
+    sets: tuple[tuple[int, ...], ...]
+    pages: U32s
+    index: U32s
+    slots: U16s
+    targets: U32s
+
+    def addresses(self) -> list[int]:
+        """The link address of each slot."""
+        index, slots = self.index.values, self.slots.values
+        return [
+            self.va + page * PAGE + slots[slot]
+            for number, page in enumerate(self.pages)
+            for slot in range(index[number], index[number + 1])
+        ]
+
+
+def compute(image: KernelImage) -> FunctionPointersGolden:
+    """Of a kernel with relocations: they say which words are pointers."""
+    pointers = Pointers(image)
+    every = pointers.functions | pointers.tables
+    order = {va: i for i, va in enumerate(sorted(every))}
     sets: dict[tuple[int, ...], int] = {}
     rules = []
     for va, allowed in sorted(pointers.rules().items()):
         values = tuple(sorted(allowed.values))
-        number = sets.setdefault(values, len(sets)) if values else -1
+        number = sets.setdefault(values, len(sets)) if values else NO_SET
         flags = allowed.null | allowed.any_function << 1 | allowed.foreign << 2
-        rules.append([order[va], number, flags])
-    return {
-        "va": pointers.text,
-        "functions": len(pointers.functions),
-        "tables": len(pointers.tables),
-        "rules": rules,
-        "sets": [list(values) for values in sets],
-    }
-
-
-def blobs(image: KernelImage) -> dict[str, bytes]:
-    """Tables by name, slots in address order.
-
-    `function-pointers.pages`: u32, the pages (4 KiB, from _text) that hold slots;
-    `.index`: u32, pages + 1, into the others; `.slots`: u16, offset in the page;
-    `.targets`: u32, what was compiled in, from _text.
-    """
-    global _last
-    pointers = _pointers(image)
-    _last = None
-    every = pointers.functions | pointers.tables
-    pages: list[int] = []
-    index, slots, targets = [0], list[int](), list[int]()
-    for va in sorted(every):
-        page, offset = divmod(va - pointers.text, PAGE)
-        if not pages or pages[-1] != page:
-            pages.append(page)
-            index.append(index[-1])
-        index[-1] += 1
-        slots.append(offset)
-        targets.append(every[va] - pointers.text)
-    tables = {"pages": ("I", pages), "index": ("I", index), "slots": ("H", slots), "targets": ("I", targets)}
-    return {
-        f"function-pointers.{name}": struct.pack(f"<{len(values)}{code}", *values)
-        for name, (code, values) in tables.items()
-    }
+        rules.append(PointerRule(order[va], number, flags))
+    by_page: dict[int, list[int]] = {}
+    for va in order:
+        by_page.setdefault((va - pointers.text) // PAGE, []).append(va)
+    return FunctionPointersGolden(
+        va=pointers.text,
+        functions=len(pointers.functions),
+        tables=len(pointers.tables),
+        rules=tuple(rules),
+        sets=tuple(sets),
+        pages=U32s.of(by_page),
+        index=index_of(list(by_page.values())),
+        slots=U16s.of((va - pointers.text) % PAGE for va in order),
+        targets=U32s.of(every[va] - pointers.text for va in order),
+    )

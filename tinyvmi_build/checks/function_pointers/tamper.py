@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 
+from tinyvmi_build.checks.function_pointers.golden import FunctionPointersGolden
 from tinyvmi_build.checks.tamper import Change, Guest
 
 
@@ -13,20 +14,13 @@ def _set(guest: Guest, va: int, function: str) -> list[tuple[int, bytes]]:
 
 def _slot(guest: Guest, symbol: str, function: str) -> int:
     """Link address of the pointer in `symbol` that was compiled to lead to `function`."""
-    golden = guest.profile.golden["function-pointers"]
+    golden = guest.profile.golden(FunctionPointersGolden)
     start = guest.profile.symbols.lookup(symbol)
     end = guest.profile.symbols.next_address(start)
-    blob = guest.profile.blob
-    pages = [page for (page,) in struct.iter_unpack("<I", blob("function-pointers.pages"))]
-    index = [at for (at,) in struct.iter_unpack("<I", blob("function-pointers.index"))]
-    slots = [at for (at,) in struct.iter_unpack("<H", blob("function-pointers.slots"))]
-    targets = [at for (at,) in struct.iter_unpack("<I", blob("function-pointers.targets"))]
-    wanted = guest.profile.symbols.lookup(function)
-    for number, page in enumerate(pages):
-        for slot in range(index[number], index[number + 1]):
-            va = golden["va"] + page * 4096 + slots[slot]
-            if start <= va < end and golden["va"] + targets[slot] == wanted:
-                return va
+    wanted = guest.profile.symbols.lookup(function) - golden.va
+    for va, target in zip(golden.addresses(), golden.targets, strict=True):
+        if start <= va < end and target == wanted:
+            return va
     raise LookupError(f"{symbol} has no pointer to {function}")
 
 

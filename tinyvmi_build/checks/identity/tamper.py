@@ -12,7 +12,7 @@ def _banner(guest: Guest) -> list[tuple[int, bytes]]:
 
 
 def _build_id(guest: Guest) -> list[tuple[int, bytes]]:
-    va = guest.profile.golden["kernel"]["build_id_va"] + 19
+    va = guest.profile.discovery.build_id_va + 19
     return [(va, bytes([guest.read(va, 1)[0] ^ 0xFF]))]
 
 

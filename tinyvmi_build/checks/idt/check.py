@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from tinyvmi_build.checks.check import ONLY_BOOT, Check, FindingKind
 from tinyvmi_build.checks.idt import golden, tamper
+from tinyvmi_build.checks.idt.golden import IdtGolden
+from tinyvmi_build.checks.idt.table import table
 
 
 def handler_in(raw: bytes) -> int | None:
@@ -14,6 +16,9 @@ def handler_in(raw: bytes) -> int | None:
 CHECK = Check(
     name="idt",
     summary="Every gate of the interrupt descriptor table.",
+    golden=IdtGolden,
+    compute=golden.compute,
+    table=table,
     order=30,
     kinds=(
         FindingKind(
@@ -25,5 +30,4 @@ CHECK = Check(
         FindingKind("mapping", "the CPUs see another frame as their IDT than the kernel's own", "nobody"),
     ),
     changes=tuple(tamper.CHANGES),
-    golden=golden.golden,
 )

@@ -8,9 +8,11 @@ what is left from the entry stubs.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
-from tinyvmi_build.checks.lib.unknown import Unknown, require
+from tinyvmi_build.checks.lib.unsupported import UnsupportedError, require
+from tinyvmi_build.profile.golden import GoldenValues
 
 if TYPE_CHECKING:
     from tinyvmi_build.kernel.image import KernelImage
@@ -30,6 +32,26 @@ OPTIONAL = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Gate:
+    """Link addresses of the handlers that may stand in a gate, the usual one first; struct idt_bits."""
+
+    handlers: tuple[int, ...]
+    bits: int
+
+
+@dataclass(frozen=True)
+class IdtGolden(GoldenValues):
+    """The gates by vector; `alias_va` is CPU_ENTRY_AREA_RO_IDT, which KASLR does not move."""
+
+    CHECK: ClassVar[str] = "idt"
+
+    table_va: int
+    alias_va: int
+    segment: int
+    gates: tuple[Gate, ...]
+
+
 def _table_gates(image: KernelImage) -> dict[int, tuple[int, int]]:
     """vector → (handler, bits) from the `struct idt_data` arrays in .init.rodata."""
     btf = image.btf
@@ -47,11 +69,11 @@ def _table_gates(image: KernelImage) -> dict[int, tuple[int, int]]:
                 break  # padding up to the next symbol
             vector, bits = image.u32(va + at["vector"]), image.u16(va + at["bits"])
             if vector >= VECTORS:
-                raise Unknown(f"{name} names vector {vector}")
+                raise UnsupportedError(f"{name} names vector {vector}")
             gates[vector] = (handler, bits)
             va += size
     if 14 not in gates or 2 not in gates:
-        raise Unknown("the kernel's IDT tables are not where this generator looks for them")
+        raise UnsupportedError("the kernel's IDT tables are not where this generator looks for them")
     return gates
 
 
@@ -62,20 +84,20 @@ def _stub_stride(image: KernelImage, va: int, first: int) -> int:
             pushes = [image.read(va + skip + stride * i, 2) for i in range(3)]
             if all(push == bytes([0x6A, first + i & 0xFF]) for i, push in enumerate(pushes)):
                 return stride
-    raise Unknown("the interrupt entry stubs do not have the form that this generator knows")
+    raise UnsupportedError("the interrupt entry stubs do not have the form that this generator knows")
 
 
-def _dense(image: KernelImage, gates: dict[int, tuple[int, int]]) -> list[dict[str, Any]]:
+def _dense(image: KernelImage, gates: dict[int, tuple[int, int]]) -> tuple[Gate, ...]:
     irq, spurious = require(image, "irq_entries_start"), require(image, "spurious_entries_start")
     stride = _stub_stride(image, irq, FIRST_EXTERNAL_VECTOR)
     first_system = FIRST_EXTERNAL_VECTOR + (spurious - irq) // stride
     if _stub_stride(image, spurious, first_system) != stride:
-        raise Unknown("the two kinds of entry stubs differ in size")
+        raise UnsupportedError("the two kinds of entry stubs differ in size")
 
     early = require(image, "early_idt_handler_array")
     early_stride = (image.symbols.next_address(early) - early) // FIRST_EXTERNAL_VECTOR
     if early_stride not in (9, 13):  # EARLY_IDT_HANDLER_SIZE without and with ENDBR, asm/segment.h
-        raise Unknown(f"the early exception handlers are {early_stride} bytes apart")
+        raise UnsupportedError(f"the early exception handlers are {early_stride} bytes apart")
 
     out = []
     for vector in range(VECTORS):
@@ -94,23 +116,19 @@ def _dense(image: KernelImage, gates: dict[int, tuple[int, int]]) -> list[dict[s
         for name in OPTIONAL.get(vector, ()) if vector not in gates else ():
             if (va := image.symbols.get(name)) is not None:
                 handlers.append(va)
-        out.append({"handlers": handlers[:4], "bits": bits})
-    return out
+        out.append(Gate(tuple(handlers[:4]), bits))
+    return tuple(out)
 
 
-def golden(image: KernelImage) -> dict[str, Any]:
-    """`{"table_va", "alias_va", "segment", "gates": [256 × {"handlers": [link addresses], "bits"}]}`.
-
-    The first handler is the usual one, the others may stand there too.  `alias_va` is
-    CPU_ENTRY_AREA_RO_IDT (asm/cpu_entry_area.h), which KASLR does not move.
-    """
+def compute(image: KernelImage) -> IdtGolden:
+    """Of a kernel; CPU_ENTRY_AREA_RO_IDT is from asm/cpu_entry_area.h."""
     try:
         gates = _table_gates(image)
     except KeyError as why:
-        raise Unknown(f"struct idt_data is not described: {why}") from None
-    return {
-        "table_va": require(image, "idt_table"),
-        "alias_va": 0xFFFFFE0000000000,
-        "segment": KERNEL_CS,
-        "gates": _dense(image, gates),
-    }
+        raise UnsupportedError(f"struct idt_data is not described: {why}") from None
+    return IdtGolden(
+        table_va=require(image, "idt_table"),
+        alias_va=0xFFFFFE0000000000,
+        segment=KERNEL_CS,
+        gates=_dense(image, gates),
+    )

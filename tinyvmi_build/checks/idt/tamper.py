@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 
+from tinyvmi_build.checks.idt.golden import IdtGolden
 from tinyvmi_build.checks.tamper import Change, Guest
 
 OVERFLOW = 4  # no running program of the target raises it
@@ -16,23 +17,23 @@ def _gate(handler: int, segment: int, bits: int) -> bytes:
 
 
 def _set(guest: Guest, vector: int, handler_va: int, bits: int) -> list[tuple[int, bytes]]:
-    golden = guest.profile.golden["idt"]
-    return [(golden["table_va"] + 16 * vector, _gate(handler_va + guest.delta, golden["segment"], bits))]
+    golden = guest.profile.golden(IdtGolden)
+    return [(golden.table_va + 16 * vector, _gate(handler_va + guest.delta, golden.segment, bits))]
 
 
 def _handler(guest: Guest) -> list[tuple[int, bytes]]:
-    bits = guest.profile.golden["idt"]["gates"][OVERFLOW]["bits"]
+    bits = guest.profile.golden(IdtGolden).gates[OVERFLOW].bits
     return _set(guest, OVERFLOW, guest.profile.symbols.lookup("asm_exc_bounds"), bits)
 
 
 def _privilege(guest: Guest) -> list[tuple[int, bytes]]:
-    gate = guest.profile.golden["idt"]["gates"][0x30]
-    return _set(guest, 0x30, gate["handlers"][0], gate["bits"] | 3 << 13)
+    gate = guest.profile.golden(IdtGolden).gates[0x30]
+    return _set(guest, 0x30, gate.handlers[0], gate.bits | 3 << 13)
 
 
 def _optional(guest: Guest) -> list[tuple[int, bytes]]:
-    gate = guest.profile.golden["idt"]["gates"][REENLIGHTENMENT]
-    return _set(guest, REENLIGHTENMENT, gate["handlers"][-1], gate["bits"])
+    gate = guest.profile.golden(IdtGolden).gates[REENLIGHTENMENT]
+    return _set(guest, REENLIGHTENMENT, gate.handlers[-1], gate.bits)
 
 
 CHANGES = [

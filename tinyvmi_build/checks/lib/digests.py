@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 
 def _sha256(data: bytes) -> bytes:
@@ -19,9 +19,3 @@ def _blake3(data: bytes) -> bytes:
 #: Name in the configuration → function from bytes to 32 bytes.
 ALGORITHMS: dict[str, Callable[[bytes], bytes]] = {"sha256": _sha256, "blake3": _blake3}
 SIZE = 32
-
-
-def tables(name: str, pages: Iterable[bytes]) -> dict[str, bytes]:
-    """`NAME.sha256` and `NAME.blake3`, 32 bytes a page."""
-    pages = list(pages)
-    return {f"{name}.{a}": b"".join(map(digest, pages)) for a, digest in ALGORITHMS.items()}

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from tinyvmi_build.checks.check import Check, FindingKind
 from tinyvmi_build.checks.modules import golden, tamper
+from tinyvmi_build.checks.modules.coverage import detail, listing
+from tinyvmi_build.checks.modules.evidence import ModulesEvidence
+from tinyvmi_build.checks.modules.golden import ModulesGolden
 from tinyvmi_build.checks.modules.settings import ModulesSettings
+from tinyvmi_build.checks.modules.table import table
+from tinyvmi_build.checks.needs import Needs
+from tinyvmi_build.checks.text.golden import TextGolden
 from tinyvmi_build.checks.text.kinds import MAPPING, SITES
 
 CHECK = Check(
     name="modules",
     summary="Every byte of the code and read-only data of loaded modules.",
+    golden=ModulesGolden,
+    compute=golden.compute,
+    needs=(Needs.RELOCATIONS,),
+    table=table,
+    relies_on=(TextGolden.CHECK,),
+    detail=detail,
+    listing=listing,
     order=110,
     kinds=(
         FindingKind(
@@ -23,8 +36,11 @@ CHECK = Check(
             "a module's code was changed where the kernel never patches it",
             "nobody: debuggers and rootkits do this",
             is_code=True,
+            by_digest=True,
         ),
-        FindingKind("bytes", "a module's constant data was changed", "nobody once it is loaded"),
+        FindingKind(
+            "bytes", "a module's constant data was changed", "nobody once it is loaded", by_digest=True
+        ),
         FindingKind(
             "page-digest",
             "a page of a module was changed so that its sums by lines are the same",
@@ -35,5 +51,5 @@ CHECK = Check(
     ),
     settings=ModulesSettings,
     changes=tuple(tamper.CHANGES),
-    golden=golden.golden,
+    evidence=ModulesEvidence,
 )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tinyvmi_build.checks.lib.unknown import Unknown
+from tinyvmi_build.checks.lib.unsupported import UnsupportedError
 from tinyvmi_build.checks.modules.golden import rules
 from tinyvmi_build.checks.modules.layout import Rules
 from tinyvmi_build.checks.modules.link import Module, Names
@@ -35,7 +35,7 @@ class Collected:
     """Packed tables by module, and why others have none."""
 
     tables: dict[str, bytes] = field(default_factory=dict)
-    unknown: dict[str, str] = field(default_factory=dict)
+    unsupported: dict[str, str] = field(default_factory=dict)
 
 
 class Loader:
@@ -53,10 +53,10 @@ class Loader:
     def ko(self, name: str) -> KoFile:
         if name not in self._kos:
             if name not in self.files:
-                raise Unknown(f"{name}, which it depends on, is not among the modules given")
+                raise UnsupportedError(f"{name}, which it depends on, is not among the modules given")
             ko = KoFile(unpacked(self.files[name], name), name)
             if ko.release != self.image.release:
-                raise Unknown(f"{name} is for Linux {ko.release or 'of no name'}")
+                raise UnsupportedError(f"{name} is for Linux {ko.release or 'of no name'}")
             self._kos[name] = ko
         return self._kos[name]
 
@@ -71,13 +71,13 @@ class Loader:
             found.add(name)
             try:
                 queue += self.ko(name).depends
-            except (Unknown, UsageError):
+            except (UnsupportedError, UsageError):
                 continue  # whoever computes it says why
         return sorted(found)
 
     def module(self, name: str, above: tuple[str, ...] = ()) -> Module:
         if name in above:
-            raise Unknown(f"{name} depends on itself")
+            raise UnsupportedError(f"{name} depends on itself")
         if name not in self._modules:
             ko = self.ko(name)
             needs = [self.module(other, (*above, name)) for other in ko.depends]
@@ -122,7 +122,7 @@ class Collection:
         for name in self._names:
             tables, why = self._futures[name].result()
             if why:
-                found.unknown[name] = why
+                found.unsupported[name] = why
             else:
                 found.tables[name] = tables
         self._pool.shutdown()
@@ -153,8 +153,8 @@ def _in_worker(name: str) -> tuple[bytes, str]:
 def _compute(loader: Loader, pointers: list[int], cache: Cache, name: str) -> tuple[bytes, str]:
     try:
         key = loader.key(name)
-        return cache(key, lambda: make(loader.module(name), loader.series, pointers)), ""
-    except Unknown as why:
+        return cache(key, lambda: make(loader.module(name), loader.series, pointers).packed()), ""
+    except UnsupportedError as why:
         return b"", str(why)
     except UsageError as error:
         return b"", error.message

@@ -15,7 +15,7 @@ from enum import IntEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from tinyvmi_build.checks.lib.unknown import Unknown
+from tinyvmi_build.checks.lib.unsupported import UnsupportedError
 from tinyvmi_build.checks.modules.layout import LIMIT, Area, Layout, Rules, lay_out
 from tinyvmi_build.elf.reader import SHN_ABS, SHN_LORESERVE, SHN_UNDEF, Section
 from tinyvmi_build.kernel.ko import KoFile
@@ -95,7 +95,7 @@ class Names:
         if not found:
             return None
         if len({s.address for s in found}) > 1:
-            raise Unknown(f"the kernel has several symbols {name}")
+            raise UnsupportedError(f"the kernel has several symbols {name}")
         return Target(found[0].address, ABSOLUTE if found[0].absolute else KERNEL)
 
 
@@ -118,7 +118,7 @@ class Module:
             self.regions += [Region(b.start, b.size, b.area, number) for b in layout.blocks]
             self._others[other.name] = layout, other.ko, other.exports
         if end > LIMIT:
-            raise Unknown("the module and what it depends on are too large")
+            raise UnsupportedError("the module and what it depends on are too large")
         self._starts = [region.start for region in self.regions]
 
     @cached_property
@@ -148,7 +148,7 @@ class Module:
         """The number of the region that holds `va`, or ends there."""
         i = bisect_right(self._starts, va) - 1
         if i < 0 or va > self.regions[i].start + self.regions[i].size:
-            raise Unknown(f"a symbol at {va:#x} is in no section that is kept")
+            raise UnsupportedError(f"a symbol at {va:#x} is in no section that is kept")
         return i + 2
 
     @cached_property
@@ -227,10 +227,10 @@ class Module:
             form = _TYPES.get(kind)
             target = targets[number]
             if form is None:
-                raise Unknown(f"a relocation of type {kind} in {section.name}")
+                raise UnsupportedError(f"a relocation of type {kind} in {section.name}")
             if target is None:
                 name = self.ko.symbols[number].name or "a section that is not kept"
-                raise Unknown(f"{section.name} needs {name}, which nothing has")
+                raise UnsupportedError(f"{section.name} needs {name}, which nothing has")
             if order:
                 size, places = order
                 offset = places[offset // size] * size + offset % size
@@ -259,7 +259,7 @@ class Module:
         if ip and orc:
             count = ip.size // 4
             if not count or orc.size % count:
-                raise Unknown("the tables for unwinding do not fit together")
+                raise UnsupportedError("the tables for unwinding do not fit together")
             size, content = orc.size // count, self.ko.bytes_of(orc)
             # Of two entries for one address the one that ends a section comes first (orc_sort_cmp).
             ends = [content[i * size : i * size + size] != bytes(size) for i in range(count)]
@@ -280,7 +280,7 @@ class Module:
                 continue
             target = self.targets[number]
             if target is None:
-                raise Unknown(f"{section.name} names a symbol that nothing has")
+                raise UnsupportedError(f"{section.name} names a symbol that nothing has")
             init = target.region > ABSOLUTE and self.regions[target.region - 2].area in (
                 Area.INIT_TEXT,
                 Area.INIT_RODATA,
@@ -288,7 +288,7 @@ class Module:
             )
             keys[offset // size] = target.address + addend + shift * init
         if any(key is None for key in keys) or section.size % size:
-            raise Unknown(f"{section.name} is not a table of entries of {size} bytes")
+            raise UnsupportedError(f"{section.name} is not a table of entries of {size} bytes")
         order = sorted(range(count), key=lambda i: (keys[i], second(i) if second else False))
         places = [0] * count
         for new, old in enumerate(order):

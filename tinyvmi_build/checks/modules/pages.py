@@ -12,9 +12,9 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator
 
-from tinyvmi_build.checks.lib.unknown import Unknown
+from tinyvmi_build.checks.lib.digest_range import BIAS, PAGE
+from tinyvmi_build.checks.lib.unsupported import UnsupportedError
 from tinyvmi_build.checks.modules.link import SIZES, Field, Record
-from tinyvmi_build.checks.rodata.golden import BIAS, PAGE
 
 #: Bytes of a line with a sum of its own.
 LINE = 128
@@ -43,7 +43,7 @@ def by_page(records: Iterable[Record], start: int, npages: int, classes: Classes
             if 0 <= page < npages:
                 pages[page].setdefault(number, []).append(va - start - page * PAGE + BIAS)
     if len(classes) > CLASSES_MAX:
-        raise Unknown(f"its relocations are of {len(classes)} classes")
+        raise UnsupportedError(f"its relocations are of {len(classes)} classes")
     return [b"".join(_group(number, offsets) for number, offsets in sorted(p.items())) for p in pages]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from tinyvmi_build.checks.lib.unknown import Unknown
+from tinyvmi_build.checks.lib.unsupported import UnsupportedError
 from tinyvmi_build.checks.text.facts import Facts
 from tinyvmi_build.checks.text.regions import Regions
 from tinyvmi_build.checks.text.series import Series
@@ -34,10 +34,10 @@ _KNOWN = re.compile(
 
 
 def known_sections(ko: KoFile) -> None:
-    """Unknown if the module has a section that this generator does not know."""
+    """UnsupportedError if the module has a section that this generator does not know."""
     for section in ko.sections:
         if section.flags & SHF_ALLOC and section.size and not _KNOWN.match(section.name):
-            raise Unknown(f"it has a section {section.name}, which this generator does not know")
+            raise UnsupportedError(f"it has a section {section.name}, which this generator does not know")
 
 
 def module_regions(image: ModuleImage, series: Series, pointers: list[int]) -> Regions:
@@ -70,7 +70,7 @@ def _key(image: ModuleImage, own: dict[str, int], trampoline: str) -> int:
     if va is None:
         va = image.symbols.get(name)
     if va is None:
-        raise Unknown(f"the static call {trampoline} has no key")
+        raise UnsupportedError(f"the static call {trampoline} has no key")
     return va
 
 

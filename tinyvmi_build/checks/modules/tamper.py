@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tinyvmi_build.checks.lib.loaded import LoadedModule
 from tinyvmi_build.checks.modules.layout import Area
+from tinyvmi_build.checks.modules.loaded import LoadedModule
 from tinyvmi_build.checks.tamper import Change, Guest
-from tinyvmi_build.checks.text.patch_sites import Place
+from tinyvmi_build.checks.text.patch_sites import PatchSite
 from tinyvmi_build.checks.text.regions import Kind
 from tinyvmi_build.checks.text.tamper import branch
 
@@ -14,21 +14,21 @@ _NEEDED = (MODULE,)
 Patches = list[tuple[int, bytes]]
 
 
-def _places(guest: Guest, kind: Kind) -> list[Place]:
-    return LoadedModule(guest, MODULE).places.of(kind)
+def _sites(guest: Guest, kind: Kind) -> list[PatchSite]:
+    return LoadedModule(guest, MODULE).sites.of(kind)
 
 
 def _hook(guest: Guest) -> Patches:
     """A function's ftrace site becomes a call of a function of the kernel, as rootkits hook."""
-    place = _places(guest, Kind.FTRACE)[5]
+    place = _sites(guest, Kind.FTRACE)[5]
     return [(place.va, branch(0xE8, place.va, guest.profile.symbols.lookup("vfs_write")))]
 
 
 def _plain(guest: Guest) -> Patches:
     """One bit of code between two places."""
     module = LoadedModule(guest, MODULE)
-    at = module.places.of(Kind.FTRACE)[9].va + 5
-    while module.places.at(at):
+    at = module.sites.of(Kind.FTRACE)[9].va + 5
+    while module.sites.at(at):
         at += 1
     return [(at, bytes([guest.read(at, 1)[0] ^ 0x10]))]
 
@@ -41,13 +41,13 @@ def _call(guest: Guest) -> Patches:
     symbols = guest.profile.symbols
     for at in range(len(code) - 5):
         target = start + at + 5 + int.from_bytes(code[at + 1 : at + 5], "little", signed=True)
-        if code[at] == 0xE8 and not module.places.at(start + at) and symbols.at(target):
+        if code[at] == 0xE8 and not module.sites.at(start + at) and symbols.at(target):
             return [(start + at, branch(0xE8, start + at, symbols.lookup("vfs_write")))]
     raise LookupError(f"the first page of {MODULE} calls no function of the kernel")
 
 
 def _return(guest: Guest) -> Patches:
-    place = _places(guest, Kind.RETURN)[3]
+    place = _sites(guest, Kind.RETURN)[3]
     if guest.read(place.va, 1) == b"\xe9":
         return [(place.va, bytes.fromhex("c3cccccccc"))]
     thunk = guest.profile.symbols.lookup("__x86_return_thunk")
@@ -56,7 +56,7 @@ def _return(guest: Guest) -> Patches:
 
 def _jump_label(guest: Guest) -> Patches:
     """One place of a static key that is off behaves as if it were on."""
-    for place in _places(guest, Kind.JUMP_LABEL):
+    for place in _sites(guest, Kind.JUMP_LABEL):
         if place.size == 5 and place.jump and guest.read(place.va, 1) != b"\xe9":
             return [(place.va, branch(0xE9, place.va, place.jump[0]))]
     raise LookupError(f"every static key of {MODULE} is on")
@@ -65,8 +65,8 @@ def _jump_label(guest: Guest) -> Patches:
 def _pointer(guest: Guest) -> Patches:
     """A pointer to a function in constant data leads to another function of the module."""
     module = LoadedModule(guest, MODULE)
-    start, size = module.base[Area.RODATA], module.golden["sizes"]["RODATA"]
-    text, code = module.base[Area.TEXT] + guest.delta, module.golden["sizes"]["TEXT"]
+    start, size = module.base[Area.RODATA], module.golden.sizes[Area.RODATA]
+    text, code = module.base[Area.TEXT] + guest.delta, module.golden.sizes[Area.TEXT]
     data = module.read(start, size)
     for at in range(0, size - 8, 8):
         value = int.from_bytes(data[at : at + 8], "little")
@@ -78,7 +78,7 @@ def _pointer(guest: Guest) -> Patches:
 def _data(guest: Guest) -> Patches:
     """Behind the module's variables in their last page lie its symbols, which nothing here reads."""
     module = LoadedModule(guest, MODULE)
-    at = module.base[Area.DATA] + module.golden["sizes"]["DATA"] - 1
+    at = module.base[Area.DATA] + module.golden.sizes[Area.DATA] - 1
     return [(at, bytes([guest.read(at, 1)[0] ^ 1]))]
 
 

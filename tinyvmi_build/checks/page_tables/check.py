@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from tinyvmi_build.checks.check import Check, FindingKind, pointer_in
 from tinyvmi_build.checks.page_tables import golden, tamper
+from tinyvmi_build.checks.page_tables.golden import PageTablesGolden
+from tinyvmi_build.checks.page_tables.table import table
 
 CHECK = Check(
     name="page-tables",
     summary="That every task sees the same kernel: the roots of page tables.",
+    golden=PageTablesGolden,
+    compute=golden.compute,
+    table=table,
     order=60,
     kinds=(
         FindingKind(
@@ -21,5 +26,4 @@ CHECK = Check(
         ),
     ),
     changes=tuple(tamper.CHANGES),
-    golden=golden.golden,
 )

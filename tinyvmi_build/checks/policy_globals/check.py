@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from tinyvmi_build.checks.check import Check, FindingKind
 from tinyvmi_build.checks.policy_globals import golden, tamper
+from tinyvmi_build.checks.policy_globals.golden import PolicyGlobalsGolden
 from tinyvmi_build.checks.policy_globals.settings import PolicyGlobalsSettings
+from tinyvmi_build.checks.policy_globals.table import table
 
 CHECK = Check(
     name="policy-globals",
     summary="Strings that decide which program the kernel starts as root.",
+    golden=PolicyGlobalsGolden,
+    compute=golden.compute,
+    table=table,
     order=40,
     kinds=(
         FindingKind(
@@ -20,5 +25,4 @@ CHECK = Check(
     settings=PolicyGlobalsSettings,
     changes=tuple(tamper.CHANGES),
     lab_settings={"core_pattern": ("core", tamper.ALLOWED_CORE_PATTERN)},
-    golden=golden.golden,
 )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
-from tinyvmi_build.checks.lib.unknown import Unknown
+from tinyvmi_build.checks.lib.unsupported import UnsupportedError
+from tinyvmi_build.profile.golden import GoldenValues
 
 if TYPE_CHECKING:
     from tinyvmi_build.kernel.image import KernelImage
@@ -13,13 +15,32 @@ if TYPE_CHECKING:
 STRINGS = {"modprobe_path": 256, "core_pattern": 128}
 
 
-def golden(image: KernelImage) -> dict[str, Any]:
-    """`{"strings": [{"symbol", "va", "size", "compiled"}]}`; `compiled` is the package's own value."""
-    strings = []
-    for name, size in STRINGS.items():
-        va = image.symbols.get(name)
-        if va is not None:
-            strings.append({"symbol": name, "va": va, "size": size, "compiled": image.cstr(va)})
+@dataclass(frozen=True)
+class PolicyString:
+    """A string: its symbol, the link address and size of its array, and what the package has there."""
+
+    symbol: str
+    va: int
+    size: int
+    compiled: str
+
+
+@dataclass(frozen=True)
+class PolicyGlobalsGolden(GoldenValues):
+    """The strings that this kernel has."""
+
+    CHECK: ClassVar[str] = "policy-globals"
+
+    strings: tuple[PolicyString, ...]
+
+
+def compute(image: KernelImage) -> PolicyGlobalsGolden:
+    """Of a kernel that has any of them."""
+    strings = [
+        PolicyString(name, va, size, image.cstr(va))
+        for name, size in STRINGS.items()
+        if (va := image.symbols.get(name)) is not None
+    ]
     if not strings:
-        raise Unknown("this kernel has none of the policy strings")
-    return {"strings": strings}
+        raise UnsupportedError("this kernel has none of the policy strings")
+    return PolicyGlobalsGolden(tuple(strings))

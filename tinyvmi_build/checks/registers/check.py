@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from tinyvmi_build.checks.check import ONLY_BOOT, Check, FindingKind
 from tinyvmi_build.checks.registers import golden, tamper
+from tinyvmi_build.checks.registers.golden import RegistersGolden
+from tinyvmi_build.checks.registers.table import table
 from tinyvmi_build.checks.tamper import RegisterChange
 
 
@@ -15,6 +17,9 @@ def register_changes(guest_kind: str) -> list[RegisterChange]:
 CHECK = Check(
     name="registers",
     summary="Entry points and protection in every processor's registers; with privilege.vcpu_context.",
+    golden=RegistersGolden,
+    compute=golden.compute,
+    table=table,
     order=70,
     kinds=(
         FindingKind(
@@ -28,5 +33,4 @@ CHECK = Check(
     ),
     possible=lambda config: config.privilege.vcpu_context,
     register_changes=register_changes,
-    golden=golden.golden,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tinyvmi_build.checks.idt.golden import IdtGolden
 from tinyvmi_build.checks.tamper import Guest, LiveRegisters, RegisterChange
 
 WP = 1 << 16
@@ -20,7 +21,7 @@ def _symbol(register: str, name: str) -> Callable[[LiveRegisters], list[tuple[st
 
 def _idt(guest: LiveRegisters) -> list[tuple[str, int]]:
     """The writable table instead of its read-only alias: the same gates, and yet not where they belong."""
-    return [("idt.base", guest.profile.golden["idt"]["table_va"] + guest.delta)]
+    return [("idt.base", guest.profile.golden(IdtGolden).table_va + guest.delta)]
 
 
 def _write_protect(guest: LiveRegisters) -> list[tuple[str, int]]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tinyvmi_build.checks.lib.code_stores import Written
-from tinyvmi_build.checks.lib.unknown import Unknown
+from tinyvmi_build.checks.lib.unsupported import UnsupportedError
 
 if TYPE_CHECKING:
     from tinyvmi_build.kernel.image import KernelImage
@@ -28,7 +28,7 @@ def copied(image: KernelImage) -> dict[int, Written]:
         _paravirt(image, found)
         _hypervisor(image, found)
     except KeyError as why:
-        raise Unknown(f"what the kernel copies at boot is not described: {why}") from None
+        raise UnsupportedError(f"what the kernel copies at boot is not described: {why}") from None
     return found
 
 

@@ -5,42 +5,40 @@ Every byte is one of these; where a byte falls follows from the package alone:
 - *exact*: the file's, relocated; nothing in the code writes it.  The jump table, too: it is sorted at boot,
   and a sorted table is known.
 - *static call sites*: sorted, equal ones in an order of the sort's own; compared as a set.
-- *pointers* to functions: `function-pointers` judges them.
+- *pointers* to functions: `function-pointers` checks them.
 - *constants*: what is written is a number in the instructions: one of those, or the file's.
 - *vDSO*: its own alternatives, one of their encodings.
 - *per-CPU offsets*: the file's value where there is no CPU, else the beginning of a page.
-- *boot values*: what depends on the machine.  Only where they lead is judged: see the check.
+- *boot values*: what depends on the machine.  Only where they lead is checked.
 """
 
 from __future__ import annotations
 
-import itertools
 import re
 import struct
-import zlib
 from bisect import bisect_right
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
 from tinyvmi_build.checks.function_pointers.golden import Pointers
 from tinyvmi_build.checks.lib import code_stores
-from tinyvmi_build.checks.lib.digests import tables
-from tinyvmi_build.checks.lib.unknown import Unknown, require
+from tinyvmi_build.checks.lib.digest_range import BIAS, PAGE, DigestRange, digest_range, index_of
+from tinyvmi_build.checks.lib.unsupported import UnsupportedError, require
 from tinyvmi_build.checks.ro_after_init import vdso
 from tinyvmi_build.checks.ro_after_init.boot_values import is_boot_value
 from tinyvmi_build.checks.ro_after_init.copied import copied
-from tinyvmi_build.checks.rodata.golden import BIAS, LINE, PAGE
 from tinyvmi_build.checks.text.series import series_of
 from tinyvmi_build.kernel.relocs import RelocKind
+from tinyvmi_build.profile.encoding import Blob, U16s, U32s
+from tinyvmi_build.profile.golden import GoldenValues
 
 if TYPE_CHECKING:
     from tinyvmi_build.kernel.image import KernelImage
 
 #: Kinds of places (enum tv_boot_kind).
 VALUE, CONSTANT, ENCODING = range(3)
-#: How a byte is judged; the places' kinds are among them.
+#: How a byte is compared; the places' kinds are among them.
 EXACT, SITES, POINTER, ARRAY = 3, 4, 5, 6
 KINDS = {
     EXACT: "exact",
@@ -75,29 +73,24 @@ class Section:
         self.start, self.end = require(image, "__start_ro_after_init"), require(image, "__end_ro_after_init")
         rodata = image.section(".rodata")
         if not rodata.addr <= self.start < self.end <= rodata.addr + rodata.size:
-            raise Unknown("ro_after_init does not lie in .rodata")
+            raise UnsupportedError("ro_after_init does not lie in .rodata")
         self.series = series_of(image)
         self.va = self.start // PAGE * PAGE
         self.npages = (self.end - self.va + PAGE - 1) // PAGE
         self.data = bytearray(self.end - self.va)
         self.data[self.start - self.va :] = image.read(self.start, self.end - self.start)
         self.discarded = require(image, "__init_begin"), require(image, "__init_end")
-        #: How each byte is judged.
+        #: How each byte is compared.
         self.map = bytearray([EXACT]) * (self.end - self.va)
         self.map[: self.start - self.va] = bytes([POINTER]) * (self.start - self.va)  # not this check's
         self.places: list[Place] = []
-        self.array = (
-            0,
-            0,
-            0,
-            False,
-        )  # __per_cpu_offset: offset, bytes, the file's value, whether it is an address
+        self.array = PerCpuArray(0, 0, BootNumber(0, False))
         self._sort_jump_table()
-        self._judge_boot_values()
-        self._judge_keys()
-        self._judge_copied()
-        self._judge_pointers()
-        self._judge_vdso()
+        self._place_boot_values()
+        self._place_keys()
+        self._place_copied()
+        self._place_pointers()
+        self._place_vdso()
         self.sites = self._static_call_sites()
         self._tidy()
 
@@ -106,7 +99,7 @@ class Section:
     def _sort_jump_table(self) -> None:
         start, end = require(self.image, "__start___jump_table"), require(self.image, "__stop___jump_table")
         if not self.start <= start <= end <= self.end or (end - start) % 16:
-            raise Unknown("the jump table does not lie in ro_after_init")
+            raise UnsupportedError("the jump table does not lie in ro_after_init")
         entries = []
         for va in range(start, end, 16):
             code, target, key = struct.unpack("<iiq", self.image.read(va, 16))
@@ -130,7 +123,7 @@ class Section:
             self.sites_at = 0
             return []
         if not self.start <= start <= end <= self.end or (end - start) % 8:
-            raise Unknown("the sites of static calls do not lie in ro_after_init")
+            raise UnsupportedError("the sites of static calls do not lie in ro_after_init")
         self.sites_at = start - self.va
         found = []
         for va in range(start, end, 8):
@@ -139,16 +132,17 @@ class Section:
             found.append((va + site - self.image.text_va, (key | self._init(va + site)) - self.image.text_va))
         self._mark(start, end - start, SITES)
         if len(set(found)) != len(found):
-            raise Unknown("two sites of static calls are the same")
+            raise UnsupportedError("two sites of static calls are the same")
         return sorted(found, key=lambda entry: (entry[1] & ~3, entry[0], entry[1]))
 
     # What boot code writes.
 
-    def _judge_boot_values(self) -> None:
+    def _place_boot_values(self) -> None:
         for start, size, name in self._objects:
             if name == PER_CPU and self._file(start, size) == self._file(start, 8) * (size // 8):
                 self._mark(start, size, ARRAY)
-                self.array = start - self.va, size, self.image.u64(start), start in self._relocated
+                value = BootNumber(self.image.u64(start), start in self._relocated)
+                self.array = PerCpuArray(start - self.va, size, value)
             elif is_boot_value(name):
                 self._mark_loose(start, size)
             elif start in self._taken and not any(self._file(start, size)):
@@ -173,13 +167,13 @@ class Section:
             if at not in self._relocated:
                 self._mark(at, min(8, start + size - at), VALUE)
 
-    def _judge_keys(self) -> None:
+    def _place_keys(self) -> None:
         """Static keys point to their entries of the sorted table, and count who enabled them."""
         for key in self.keys:
             if self.start <= key < self.end:
                 self._mark(key, min(KEY_SIZE, self.end - key), VALUE)
 
-    def _judge_copied(self) -> None:
+    def _place_copied(self) -> None:
         """Pointers that were empty in the file, and that a recognised hypervisor's description fills."""
         for va, written in copied(self.image).items():
             if self.start <= va <= self.end - 8 and va % 8 == 0 and va not in self._relocated:
@@ -188,16 +182,16 @@ class Section:
                 values = sorted({own, *((value, value != 0) for value in written.values)})
                 self.places.append(Place(va - self.va, 8, CONSTANT, values))
 
-    def _judge_pointers(self) -> None:
+    def _place_pointers(self) -> None:
         pointers = Pointers(self.image)
         for va in (*pointers.functions, *pointers.tables):
             if self.start <= va < self.end:
                 self._mark(va, 8, POINTER)
 
-    def _judge_vdso(self) -> None:
+    def _place_vdso(self) -> None:
         for (va, size), codes in sorted(vdso.encodings(self.image).items()):
             if not self.start <= va <= va + size <= self.end:
-                raise Unknown("the vDSO's images do not lie in ro_after_init")
+                raise UnsupportedError("the vDSO's images do not lie in ro_after_init")
             self._mark(va, size, ENCODING)
             self.places.append(Place(va - self.va, size, ENCODING, codes=codes))
 
@@ -226,7 +220,7 @@ class Section:
         found = set()
         for va, kind in self.image.relocs_in(self.start - 8, self.end):
             if kind != RelocKind.R64 or va < self.start or va % PAGE > PAGE - 8:
-                raise Unknown("a relocation in ro_after_init is not as this generator expects")
+                raise UnsupportedError("a relocation in ro_after_init is not as this generator expects")
             found.add(va)
         return found
 
@@ -255,7 +249,7 @@ class Section:
             word = self.map[va - self.va : va - self.va + 8]
             if EXACT in word and any(kind != EXACT for kind in word):
                 if set(word) != {EXACT, VALUE}:
-                    raise Unknown("a relocated word in ro_after_init is judged in two ways")
+                    raise UnsupportedError("a relocated word in ro_after_init is compared in two ways")
                 self._mark(va, 8, VALUE)
 
     def runs(self) -> list[list[tuple[int, int, int]]]:
@@ -272,86 +266,118 @@ class Section:
             )
         return found
 
+    def exact_relocations(self) -> list[list[int]]:
+        """For each page the relocations of what is exact, as a digest range has them."""
+        found: list[list[int]] = [[] for _ in range(self.npages)]
+        for va in sorted(self._relocated):
+            number, offset = divmod(va - self.va, PAGE)
+            if self.map[va - self.va] == EXACT:
+                found[number].append(offset + BIAS)
+        return found
+
     def blank(self) -> bytes:
-        """The expected bytes before relocation, zeros where the digest is not to look."""
+        """The expected bytes before relocation, zeros where the digest has a blank."""
         return bytes(byte if kind == EXACT else 0 for byte, kind in zip(self.data, self.map, strict=True))
 
 
 _RUN = re.compile(rb"(.)\1*", re.DOTALL)
-_last: tuple[KernelImage, Section] | None = None  # golden() and blobs() of one kernel share the work
 
 
-def _section(image: KernelImage) -> Section:
-    global _last
-    if _last is None or _last[0] is not image:
-        _last = image, Section(image)
-    return _last[1]
+@dataclass(frozen=True)
+class BootNumber:
+    """A number that may stand there; `moves`: it is a link address."""
+
+    value: int
+    moves: bool
 
 
-def golden(image: KernelImage) -> dict[str, Any]:
-    """`{"symbol", "start", "va", "size", "bytes", "sites_at", "array", "constants", "encodings"}`.
+@dataclass(frozen=True)
+class BootConstant:
+    """Bytes that hold one of some numbers."""
 
-    `va` is that of the first page, `size` counts from there; `bytes` says how many are judged in which way;
-    `constants` are `[offset, size, [[number, is a link address], …]]`, `encodings` `[offset, size, [hex]]`;
-    `sites_at` is the offset of the sites of static calls, 0 if there are none; `array` is `[offset, bytes,
-    the file's value, is a link address]` of __per_cpu_offset.
+    offset: int
+    size: int
+    values: tuple[BootNumber, ...]
+
+
+@dataclass(frozen=True)
+class BootEncoding:
+    """Bytes that hold one of some encodings."""
+
+    offset: int
+    size: int
+    codes: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class PerCpuArray:
+    """__per_cpu_offset: where it lies (no bytes: not in the range), and the file's value in each element."""
+
+    offset: int
+    size: int
+    value: BootNumber
+
+
+@dataclass(frozen=True)
+class RoAfterInitGolden(GoldenValues):
+    """Offsets are from the first page, `va`; the range begins at `start`, `size` counts from `va`.
+
+    counts     how many bytes are compared in which way (KINDS)
+    sites_at   the offset of the sites of static calls, 0 if there are none
+    content    the expected bytes before relocation
+    kinds      how each byte is compared, a byte each
+    pages      digests with zeros where a place is
+    run_index  of each page its first run; one more at the end
+    runs       pairs: offset in the page, kind << 13 | bytes
+    sites      pairs: site and key of each static call from _text, by key and site
     """
-    section = _section(image)
+
+    CHECK: ClassVar[str] = "ro-after-init"
+
+    symbol: str
+    start: int
+    va: int
+    size: int
+    counts: dict[str, int]
+    sites_at: int
+    array: PerCpuArray
+    nr_cpu_ids: int
+    constants: tuple[BootConstant, ...]
+    encodings: tuple[BootEncoding, ...]
+    content: Blob
+    kinds: Blob
+    pages: DigestRange
+    run_index: U32s
+    runs: U16s
+    sites: U32s
+
+
+def compute(image: KernelImage) -> RoAfterInitGolden:
+    """Of a kernel with relocations."""
+    section = Section(image)
     own = section.map[section.start - section.va :]
-    return {
-        "symbol": "__start_ro_after_init",
-        "start": section.start,
-        "va": section.va,
-        "size": len(section.map),
-        "bytes": {name: own.count(kind) for kind, name in KINDS.items()},
-        "sites_at": section.sites_at,
-        "array": section.array,
-        "nr_cpu_ids": require(image, "nr_cpu_ids"),
-        "constants": [[p.offset, p.size, p.values] for p in section.places if p.kind == CONSTANT],
-        "encodings": [
-            [p.offset, p.size, [c.hex() for c in p.codes]] for p in section.places if p.kind == ENCODING
-        ],
-    }
-
-
-def blobs(image: KernelImage) -> dict[str, bytes]:
-    """Tables by name: `ro-after-init` the expected bytes, `.kinds` how each is judged (a byte each);
-
-    `.sha256`, `.blake3`, `.lines`, `.reloc_index`, `.relocs` as those of `rodata`, with zeros
-    where a place is;
-    `.run_index` u32, pages + 1; `.runs` u16 pairs, offset in the page and kind << 13 | bytes;
-    `.sites` pairs of u32, site and key of each static call from _text, by key and site.
-    """
-    global _last
-    section = _section(image)
-    _last = None
-    data = section.blank()
-    pages = [data[at : at + PAGE] for at in range(0, len(data), PAGE)]
-    lines = bytearray()
-    for page in pages:
-        sums = [zlib.crc32(page[at : at + LINE]) & 0xFFFF for at in range(0, len(page), LINE)]
-        lines += struct.pack("<64H", *(sums + [0] * (64 - len(sums))))
-    relocs: list[list[int]] = [[] for _ in pages]
-    for va in sorted(section._relocated):
-        number, offset = divmod(va - section.va, PAGE)
-        if section.map[va - section.va] == EXACT:
-            relocs[number].append(offset + BIAS)
     runs = section.runs()
-    return {
-        "ro-after-init": bytes(section.data),
-        "ro-after-init.kinds": bytes(section.map),
-        **tables("ro-after-init", pages),
-        "ro-after-init.lines": bytes(lines),
-        "ro-after-init.reloc_index": _index(relocs),
-        "ro-after-init.relocs": b"".join(struct.pack("<H", r) for page in relocs for r in page),
-        "ro-after-init.run_index": _index(runs),
-        "ro-after-init.runs": b"".join(
-            struct.pack("<HH", at, kind << 13 | size) for page in runs for at, size, kind in page
+    return RoAfterInitGolden(
+        symbol="__start_ro_after_init",
+        start=section.start,
+        va=section.va,
+        size=len(section.map),
+        counts={name: own.count(kind) for kind, name in KINDS.items()},
+        sites_at=section.sites_at,
+        array=section.array,
+        nr_cpu_ids=require(image, "nr_cpu_ids"),
+        constants=tuple(
+            BootConstant(p.offset, p.size, tuple(BootNumber(*value) for value in p.values))
+            for p in section.places
+            if p.kind == CONSTANT
         ),
-        "ro-after-init.sites": b"".join(struct.pack("<II", site, key) for site, key in section.sites),
-    }
-
-
-def _index(pages: Sequence[Sequence[Any]]) -> bytes:
-    ends = list(itertools.accumulate((len(page) for page in pages), initial=0))
-    return struct.pack(f"<{len(ends)}I", *ends)
+        encodings=tuple(
+            BootEncoding(p.offset, p.size, tuple(p.codes)) for p in section.places if p.kind == ENCODING
+        ),
+        content=Blob(bytes(section.data)),
+        kinds=Blob(bytes(section.map)),
+        pages=digest_range(section.blank(), section.exact_relocations()),
+        run_index=index_of(runs),
+        runs=U16s.of(n for page in runs for at, size, kind in page for n in (at, kind << 13 | size)),
+        sites=U32s.of(n for site in section.sites for n in site),
+    )

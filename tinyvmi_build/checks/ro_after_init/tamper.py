@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import struct
 
+from tinyvmi_build.checks.lib.digest_range import PAGE
+from tinyvmi_build.checks.ro_after_init.golden import BootNumber, RoAfterInitGolden
 from tinyvmi_build.checks.tamper import Change, Guest
 
 
@@ -17,8 +19,8 @@ def _jump_table(guest: Guest) -> list[tuple[int, bytes]]:
 
 
 def _site(guest: Guest, number: int) -> int:
-    golden = guest.profile.golden["ro-after-init"]
-    return int(golden["va"]) + int(golden["sites_at"]) + 8 * number
+    golden = guest.profile.golden(RoAfterInitGolden)
+    return golden.va + golden.sites_at + 8 * number
 
 
 def _static_call_site(guest: Guest) -> list[tuple[int, bytes]]:
@@ -36,23 +38,22 @@ def _static_call_twice(guest: Guest) -> list[tuple[int, bytes]]:
 
 def _vdso(guest: Guest) -> list[tuple[int, bytes]]:
     """A place that is patched in the code which every program is given."""
-    golden = guest.profile.golden["ro-after-init"]
-    offset, size, codes = golden["encodings"][0]
-    return [(golden["va"] + offset, bytes.fromhex("cc" * size))]
+    golden = guest.profile.golden(RoAfterInitGolden)
+    place = golden.encodings[0]
+    return [(golden.va + place.offset, b"\xcc" * place.size)]
 
 
 def _vdso_code(guest: Guest) -> list[tuple[int, bytes]]:
     """The vDSO's ELF header: bytes that nothing patches."""
-    golden = guest.profile.golden["ro-after-init"]
-    offset = golden["encodings"][0][0]
-    return _flip(guest, golden["va"] + offset // 4096 * 4096 + 1)
+    golden = guest.profile.golden(RoAfterInitGolden)
+    return _flip(guest, golden.va + golden.encodings[0].offset // PAGE * PAGE + 1)
 
 
 def _constant(guest: Guest) -> list[tuple[int, bytes]]:
-    golden = guest.profile.golden["ro-after-init"]
-    offset, size, values = golden["constants"][0]
-    wrong = next(v for v in range(0x40, 0x80) if [v, False] not in values)
-    return [(golden["va"] + offset, wrong.to_bytes(size, "little"))]
+    golden = guest.profile.golden(RoAfterInitGolden)
+    place = golden.constants[0]
+    wrong = next(value for value in range(0x40, 0x80) if BootNumber(value, False) not in place.values)
+    return [(golden.va + place.offset, wrong.to_bytes(place.size, "little"))]
 
 
 def _leads_into_code(guest: Guest) -> list[tuple[int, bytes]]:

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tinyvmi_build.checks.lib.unknown import Unknown
+from tinyvmi_build.checks.lib.unsupported import UnsupportedError
 from tinyvmi_build.checks.text.facts import Choices, Facts, Memory
 from tinyvmi_build.checks.text.patch import Patcher
 from tinyvmi_build.checks.text.series import Series, series_of
@@ -40,10 +40,10 @@ def encodings(image: KernelImage) -> dict[tuple[int, int], list[bytes]]:
         try:
             at = {m: image.btf.offset("struct vdso_image", m) for m in ("data", "size", "alt", "alt_len")}
         except KeyError as why:
-            raise Unknown(f"the vDSO's images are not described: {why}") from None
+            raise UnsupportedError(f"the vDSO's images are not described: {why}") from None
         data, size, alt, alt_size = (image.u64(va + at[m]) for m in ("data", "size", "alt", "alt_len"))
         if not 0 <= alt <= alt + alt_size <= size <= 1 << 20:
-            raise Unknown(f"{name} is not as this generator expects")
+            raise UnsupportedError(f"{name} is not as this generator expects")
         memory = Memory(data, image.read(data, size))
         alternatives = list(_entries(data + alt, image.read(data + alt, alt_size), series))
         for start, group in itertools.groupby(alternatives, key=lambda entry: entry.instr):
@@ -54,7 +54,7 @@ def encodings(image: KernelImage) -> dict[tuple[int, int], list[bytes]]:
                 or length > _MAX_SIZE
                 or (start, length) in found
             ):
-                raise Unknown(f"an alternative of {name} is not as this generator expects")
+                raise UnsupportedError(f"an alternative of {name} is not as this generator expects")
             found[start, length] = _variants(facts, memory, start, length, entries)
     return found
 
@@ -63,7 +63,9 @@ def _entries(va: int, data: bytes, series: Series) -> Iterator[Alternative]:
     """struct alt_instr (asm/alternative.h): 12 bytes, 14 since 6.3 or so."""
     size = 14 if series.relocates else 12
     if len(data) % size:
-        raise Unknown(f"the alternatives of a vDSO have {len(data)} bytes, which are no entries of {size}")
+        raise UnsupportedError(
+            f"the alternatives of a vDSO have {len(data)} bytes, which are no entries of {size}"
+        )
     for at in range(0, len(data), size):
         instr, repl = struct.unpack_from("<ii", data, at)
         if series.relocates:
@@ -72,7 +74,7 @@ def _entries(va: int, data: bytes, series: Series) -> Iterator[Alternative]:
             feature, length, repl_length = struct.unpack_from("<HBB", data, at + 8)
             feature, flags = feature & 0x7FFF, feature >> 15
         if flags & ~1 or repl_length > length:
-            raise Unknown("an alternative of a vDSO is not as this generator expects")
+            raise UnsupportedError("an alternative of a vDSO is not as this generator expects")
         yield Alternative(
             instr=va + at + instr,
             repl=va + at + 4 + repl,
@@ -87,7 +89,7 @@ def _entries(va: int, data: bytes, series: Series) -> Iterator[Alternative]:
 def _variants(facts: Facts, memory: Memory, start: int, size: int, entries: list[Alternative]) -> list[bytes]:
     features = sorted({entry.feature for entry in entries})
     if len(features) > _MAX_FEATURES:
-        raise Unknown(f"{len(features)} capabilities decide about one place of the vDSO")
+        raise UnsupportedError(f"{len(features)} capabilities decide about one place of the vDSO")
     out = set()
     for chosen in range(1 << len(features)):
         for k8 in {False, bool(facts.series.k8_nops)}:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 
+from tinyvmi_build.checks.rodata.golden import RodataGolden
 from tinyvmi_build.checks.tamper import Change, Guest
 
 
@@ -19,12 +20,12 @@ def _function_pointer(guest: Guest) -> list[tuple[int, bytes]]:
 
 
 def _first(guest: Guest) -> list[tuple[int, bytes]]:
-    return _flip(guest, guest.profile.golden["rodata"]["va"])
+    return _flip(guest, guest.profile.golden(RodataGolden).va)
 
 
 def _last(guest: Guest) -> list[tuple[int, bytes]]:
-    golden = guest.profile.golden["rodata"]
-    return _flip(guest, golden["va"] + golden["size"] - 1)
+    golden = guest.profile.golden(RodataGolden)
+    return _flip(guest, golden.va + golden.size - 1)
 
 
 def _panic_timeout(guest: Guest) -> list[tuple[int, bytes]]:
@@ -33,9 +34,9 @@ def _panic_timeout(guest: Guest) -> list[tuple[int, bytes]]:
 
 def _commas(guest: Guest) -> list[int]:
     """Addresses of the commas in the option string that set_rdt_options() cuts."""
-    golden = guest.profile.golden["rodata"]
-    (cut,) = golden["cuts"]
-    return [golden["va"] + cut["offset"] + at for at, char in enumerate(cut["text"]) if char == ","]
+    golden = guest.profile.golden(RodataGolden)
+    (cut,) = golden.cuts
+    return [golden.va + cut.offset + at for at, char in enumerate(cut.text) if char == ","]
 
 
 def _half_cut(guest: Guest) -> list[tuple[int, bytes]]:

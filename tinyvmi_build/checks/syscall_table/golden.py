@@ -6,15 +6,35 @@ instead; the tables are still used for tracing, audit and 32-bit calls.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
-from tinyvmi_build.checks.lib.unknown import Unknown
+from tinyvmi_build.checks.lib.unsupported import UnsupportedError
 from tinyvmi_build.kernel.relocs import RelocKind
+from tinyvmi_build.profile.golden import GoldenValues
 
 if TYPE_CHECKING:
     from tinyvmi_build.kernel.image import KernelImage
 
 TABLES = ("sys_call_table", "ia32_sys_call_table", "x32_sys_call_table")
+
+
+@dataclass(frozen=True)
+class PointerTable:
+    """A table: its symbol, its link address, and the link addresses that stand in it."""
+
+    symbol: str
+    va: int
+    expected: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class SyscallTableGolden(GoldenValues):
+    """The tables that this kernel has."""
+
+    CHECK: ClassVar[str] = "syscall-table"
+
+    tables: tuple[PointerTable, ...]
 
 
 def _count(image: KernelImage, va: int) -> int:
@@ -27,15 +47,13 @@ def _count(image: KernelImage, va: int) -> int:
     return count
 
 
-def golden(image: KernelImage) -> dict[str, Any]:
-    """`{"tables": [{"symbol", "va", "expected": [link addresses]}]}`."""
+def compute(image: KernelImage) -> SyscallTableGolden:
+    """Of a kernel with relocations: they say how long a table is."""
     tables = []
     for name in TABLES:
         va = image.symbols.get(name)
         if va is not None and (count := _count(image, va)):
-            tables.append(
-                {"symbol": name, "va": va, "expected": [image.u64(va + 8 * i) for i in range(count)]}
-            )
+            tables.append(PointerTable(name, va, tuple(image.u64(va + 8 * i) for i in range(count))))
     if not tables:
-        raise Unknown("this kernel has no system-call table")
-    return {"tables": tables}
+        raise UnsupportedError("this kernel has no system-call table")
+    return SyscallTableGolden(tuple(tables))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 
+from tinyvmi_build.checks.syscall_table.golden import SyscallTableGolden
 from tinyvmi_build.checks.tamper import Change, Guest
 
 GETDENTS64 = 217  # the call that a rootkit hides files with
@@ -20,8 +21,8 @@ def _getdents64(guest: Guest) -> list[tuple[int, bytes]]:
 
 
 def _last(guest: Guest) -> list[tuple[int, bytes]]:
-    tables = guest.profile.golden["syscall-table"]["tables"]
-    return _redirect(guest, tables[-1]["symbol"], len(tables[-1]["expected"]) - 1, "__x64_sys_getpid")
+    last = guest.profile.golden(SyscallTableGolden).tables[-1]
+    return _redirect(guest, last.symbol, len(last.expected) - 1, "__x64_sys_getpid")
 
 
 def _loglevel(guest: Guest) -> list[tuple[int, bytes]]:

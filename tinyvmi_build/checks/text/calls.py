@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from array import array
 from bisect import bisect_left
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from tinyvmi_build.checks.lib.unknown import Unknown
-from tinyvmi_build.checks.rodata.golden import PAGE
-from tinyvmi_build.checks.text.code import Code, u32
+from tinyvmi_build.checks.lib.digest_range import PAGE, index_of
+from tinyvmi_build.checks.lib.unsupported import UnsupportedError
+from tinyvmi_build.checks.text.code import Code
+from tinyvmi_build.profile.encoding import U8s, U32s
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tinyvmi_build.checks.text.golden import CodeTables
 
 #: Calls are counted from this many bytes before a page.
 CALL_BIAS = 16
@@ -48,7 +49,7 @@ class Counted:
                 continue
             own = code.text <= target < code.etext
             if own and target not in self.pads:
-                raise Unknown(f"a call at {va:#x} leads to {target:#x}, which is no function")
+                raise UnsupportedError(f"a call at {va:#x} leads to {target:#x}, which is no function")
             if self._free(va, va + SIZE):
                 self.calls.append(va)
                 if own:
@@ -59,8 +60,8 @@ class Counted:
         i = bisect_left(self._starts, end) - 1
         return i < 0 or self._starts[i] + self.code.r.regions[i].size <= first
 
-    def tables(self) -> dict[str, bytes]:
-        """`call_index` (u32, pages + 1) counts bytes of `call_gaps`: each call's distance from the last.
+    def tables(self) -> tuple[U32s, U8s]:
+        """Of each page where its part of the gaps begins, one more for the end; the calls' distances.
 
         The first of a page counts from 16 bytes before the page; 255 stands for 255 more to come.
         A call over a border stands in both pages.
@@ -70,29 +71,29 @@ class Counted:
         for va in self.calls:
             for page in {(va - code.text) // PAGE, (va + SIZE - 1 - code.text) // PAGE}:
                 pages[page].append(va - code.text - page * PAGE + CALL_BIAS)
-        index, gaps = [0], bytearray()
+        gaps = []
         for offsets in pages:
-            at = 0
+            own, at = bytearray(), 0
             for offset in offsets:
                 more, last = divmod(offset - at, 255)
-                gaps += b"\xff" * more + bytes([last])
+                own += b"\xff" * more + bytes([last])
                 at = offset
-            index.append(len(gaps))
-        return {"call_index": u32(index), "call_gaps": bytes(gaps)}
+            gaps.append(own)
+        return index_of(gaps), U8s(b"".join(gaps))
 
 
-def calls_of(tables: Mapping[str, bytes], page: int) -> Iterator[int]:
+def calls_of(code: CodeTables, page: int) -> Iterator[int]:
     """Offsets in `page` of the calls that `Counted.tables` has written; the first may lie before it."""
-    index, at = array("I", tables["call_index"]), -CALL_BIAS
-    for gap in tables["call_gaps"][index[page] : index[page + 1]]:
+    index, at = code.call_index.values, -CALL_BIAS
+    for gap in code.call_gaps.data[index[page] : index[page + 1]]:
         at += gap
         if gap != 255:
             yield at
 
 
-def padded(tables: Mapping[str, bytes], page: int) -> Iterator[int]:
+def padded(code: CodeTables, page: int) -> Iterator[int]:
     """Offsets in `page` of entries that the accounting may stand in front of; the last may lie behind it."""
-    index, functions = array("I", tables["function_index"]), array("H", tables["functions"])
+    index, functions = code.function_index.values, code.functions.values
     for n in (page, page + 1):
         for entry in functions[index[n] : index[n + 1]] if n + 1 < len(index) else ():
             if entry >> 12 and (n == page or entry % PAGE < CALL_BIAS):

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from tinyvmi_build.checks.check import Check
+from tinyvmi_build.checks.needs import Needs
 from tinyvmi_build.checks.text import golden, tamper
+from tinyvmi_build.checks.text.evidence import TextEvidence
+from tinyvmi_build.checks.text.golden import TextGolden
 from tinyvmi_build.checks.text.kinds import KINDS
-from tinyvmi_build.checks.text.patch_sites import Places
+from tinyvmi_build.checks.text.patch_sites import PatchSites
 from tinyvmi_build.checks.text.regions import Kind
 from tinyvmi_build.checks.text.settings import TextSettings
+from tinyvmi_build.checks.text.table import table
 from tinyvmi_build.profile.profile import KernelProfile
 
 
 def unused_address(kernel: KernelProfile) -> int:
     """Plain code that the guest does not run, in machine_kexec()."""
     va = kernel.symbols.lookup("machine_kexec")
-    places = Places(kernel)
+    places = PatchSites(kernel.golden(TextGolden))
     at = next(p for p in places.of(Kind.FTRACE) if va <= p.va < va + 32).va + 5
     while any(places.at(at + n) for n in range(4)):
         at += 1
@@ -24,13 +28,18 @@ def unused_address(kernel: KernelProfile) -> int:
 CHECK = Check(
     name="text",
     summary="Every byte of the kernel's code, patch sites included.",
+    golden=TextGolden,
+    compute=golden.compute,
+    needs=(Needs.RELOCATIONS,),
+    table=table,
+    tracked_end=lambda golden: golden.tracked_end,
+    content=lambda golden: (golden.va, golden.content),
     order=100,
     kinds=KINDS,
     settings=TextSettings,
     incremental=True,
     covers="its code",
     changes=tuple(tamper.CHANGES),
+    evidence=TextEvidence,
     unused_address=unused_address,
-    golden=golden.golden,
-    blobs=golden.blobs,
 )

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from tinyvmi_build.checks.lib.unknown import Unknown, require
-from tinyvmi_build.checks.text.insn import Insn, decode
+from tinyvmi_build.checks.lib.insn import Insn, decode
+from tinyvmi_build.checks.lib.unsupported import UnsupportedError, require
 from tinyvmi_build.checks.text.series import Series
 from tinyvmi_build.checks.text.sites import Sites
 
@@ -109,7 +109,7 @@ class Facts:
         for member, (text, function) in code.items():
             slot = self._slot(member)
             if slot is None:
-                raise Unknown(f"struct paravirt_patch_template has no {member}")
+                raise UnsupportedError(f"struct paravirt_patch_template has no {member}")
             found[slot] = (bytes.fromhex(text), require(self.image, function) if function else None)
         return found
 
@@ -137,7 +137,7 @@ class Facts:
         start = require(self.image, "skl_call_thunk_template")
         end = require(self.image, "skl_call_thunk_tail")
         if not 0 < end - start <= 16:
-            raise Unknown(f"the call-depth accounting has {end - start} bytes")
+            raise UnsupportedError(f"the call-depth accounting has {end - start} bytes")
         return start, end - start
 
 
@@ -148,10 +148,10 @@ def pv_pointers(facts: Facts, sites: Sites) -> list[int]:
         if alt.direct_call:
             old = facts.image.read(alt.instr, 6)
             if old[:2] != b"\xff\x15":
-                raise Unknown(f"the paravirt call at {alt.instr:#x} has an unknown form")
+                raise UnsupportedError(f"the paravirt call at {alt.instr:#x} has an unknown form")
             found.add(alt.instr + 6 + int.from_bytes(old[2:], "little", signed=True))
     for pointer in found:
         name = facts.image.symbols.nearest(pointer)
         if name is None or not name[0].startswith("pv_ops"):
-            raise Unknown(f"a paravirt call goes through {name and name[0]}, not pv_ops")
+            raise UnsupportedError(f"a paravirt call goes through {name and name[0]}, not pv_ops")
     return sorted(found)

@@ -118,6 +118,7 @@ KINDS = (
         "code was changed where the kernel never patches itself",
         "nobody: debuggers and rootkits do this",
         is_code=True,
+        by_digest=True,
     ),
     FindingKind(
         "page-digest",

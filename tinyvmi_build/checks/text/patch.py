@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import struct
 
-from tinyvmi_build.checks.lib.unknown import Unknown, require
+from tinyvmi_build.checks.lib.insn import Insn, decode
+from tinyvmi_build.checks.lib.unsupported import UnsupportedError, require
 from tinyvmi_build.checks.text.facts import Choices, Facts, Memory
-from tinyvmi_build.checks.text.insn import Insn, decode
 from tinyvmi_build.checks.text.series import CALL_DEPTH, K8_NOPS, NOPS, RETHUNK, RETPOLINE, RETPOLINE_LFENCE
 from tinyvmi_build.checks.text.sites import Alternative, Sites
 
@@ -138,13 +138,13 @@ class Patcher:
     def patch_retpoline(self, va: int) -> None:
         insn = self.memory.insn(va)
         if insn is None:
-            raise Unknown(f"no instruction at the retpoline site {va:#x}")
+            raise UnsupportedError(f"no instruction at the retpoline site {va:#x}")
         size = insn.length
         code = self.memory.read(va, size)
         target = va + size + int.from_bytes(code[insn.imm_at : insn.imm_at + 4], "little", signed=True)
         register, rest = divmod(target - self.facts.thunks, _THUNK_SIZE)
         if insn.imm_size != 4 or rest or not 0 <= register < 16:
-            raise Unknown(f"the retpoline site {va:#x} does not lead to a thunk")
+            raise UnsupportedError(f"the retpoline site {va:#x} does not lead to a thunk")
         new = self.retpoline(va, code, insn, register)
         if new is not None and len(new) == size:
             out = bytearray(new)
@@ -198,7 +198,7 @@ class Patcher:
     def patch_return(self, va: int) -> None:
         """patch_return(), and __static_call_fixup() of static_call.c, which comes to the same."""
         if self.memory.read(va, 1)[0] != JMP32:
-            raise Unknown(f"the return site {va:#x} is no jmp")
+            raise UnsupportedError(f"the return site {va:#x} is no jmp")
         self.memory.write(va, self.ret(va))
 
     def ret(self, va: int) -> bytes:
@@ -272,7 +272,7 @@ class Patcher:
         """alt_replace_call(): a call of what pv_ops points to"""
         old = self.memory.read(alt.instr, 6)
         if len(code) != 5 or code[0] != CALL or old[:2] != b"\xff\x15":
-            raise Unknown(f"the paravirt call at {alt.instr:#x} has an unknown form")
+            raise UnsupportedError(f"the paravirt call at {alt.instr:#x} has an unknown form")
         pointer = alt.instr + 6 + int.from_bytes(old[2:], "little", signed=True)
         target = self.choices.pv[pointer] or self.facts.pv_bug
         if target == self.facts.pv_nop:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from tinyvmi_build.checks.lib.unknown import Unknown, require
+from tinyvmi_build.checks.lib.unsupported import UnsupportedError, require
 from tinyvmi_build.checks.text.facts import Facts, pv_pointers
+from tinyvmi_build.checks.text.golden import Template
 from tinyvmi_build.checks.text.patch import runs
 from tinyvmi_build.checks.text.series import Series, series_of
-from tinyvmi_build.checks.text.shapes import Index, Shape, ShapeMaker, Template, subset
+from tinyvmi_build.checks.text.shapes import Index, Shape, ShapeMaker, subset
 from tinyvmi_build.checks.text.sites import Alternative, Sites, read_sites
 
 if TYPE_CHECKING:
@@ -91,7 +92,9 @@ class Regions:
         for va, slot, size in sites.paravirt:
             pointer = index.get(self.facts.pv_ops + 8 * slot)
             if pointer is None:
-                raise Unknown("a paravirt call goes through a pointer that the kernel itself does not use")
+                raise UnsupportedError(
+                    "a paravirt call goes through a pointer that the kernel itself does not use"
+                )
             yield Region(va, size, Kind.PARAVIRT, (pointer | size << 8,))
         # A record may point at another prefix in front of the lock: such a place is never changed.
         yield from (
@@ -116,11 +119,11 @@ class Regions:
         code = self.image.read(va, 7)
         prefix = int(code[0] == 0x2E)
         if code[prefix] not in (0xE8, 0xE9):
-            raise Unknown(f"the retpoline site {va:#x} is neither call nor jmp")
+            raise UnsupportedError(f"the retpoline site {va:#x} is neither call nor jmp")
         target = va + prefix + 5 + int.from_bytes(code[prefix + 1 : prefix + 5], "little", signed=True)
         register, rest = divmod(target - self.facts.thunks, 32)
         if rest or not 0 <= register < 16:
-            raise Unknown(f"the retpoline site {va:#x} does not lead to a thunk")
+            raise UnsupportedError(f"the retpoline site {va:#x} does not lead to a thunk")
         argument = register | (code[prefix] & 1) << 4 | prefix << 5
         return Region(va, prefix + 5, Kind.RETPOLINE, (argument,))
 
@@ -130,12 +133,12 @@ class Regions:
                 yield Region(jump.code, jump.size, Kind.JUMP_LABEL)
         index = {key: i for i, key in enumerate(self.call_keys)}
         if len(index) > 0x7FFF:
-            raise Unknown(f"the kernel has {len(index)} static calls")
+            raise UnsupportedError(f"the kernel has {len(index)} static calls")
         for call in self.sites.static_calls:
             if not self._in_text(call.site):
                 continue
             if self.image.read(call.site, 1)[0] not in (0xE8, 0xE9):
-                raise Unknown(f"the static call at {call.site:#x} is neither call nor jmp")
+                raise UnsupportedError(f"the static call at {call.site:#x} is neither call nor jmp")
             yield Region(call.site, 5, Kind.STATIC_CALL, (index[call.key] | call.tail << 15,))
         for va, key in self.sites.trampolines:
             yield Region(va, 5, Kind.TRAMPOLINE, (index[key],))
@@ -185,7 +188,7 @@ class Regions:
             return next(region for region in cluster if region.kind == Kind.TRAMPOLINE)
         if not kinds <= {Kind.ALTERNATIVE, Kind.RETURN, Kind.PARAVIRT} or any(r.shape for r in cluster):
             names = ", ".join(sorted(kind.name.lower() for kind in kinds))
-            raise Unknown(f"at {start:#x} several kinds of patch sites overlap ({names})")
+            raise UnsupportedError(f"at {start:#x} several kinds of patch sites overlap ({names})")
         places = [region.va for region in cluster if region.kind == Kind.ALTERNATIVE]
         alternatives = [alt for va in places for alt in by_start[va]]
         inside = subset(self.sites, alternatives, start, end, index)

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tinyvmi_build.checks.lib.unknown import Unknown
+from tinyvmi_build.checks.lib.unsupported import UnsupportedError
 
 if TYPE_CHECKING:
     from tinyvmi_build.kernel.image import KernelImage
@@ -96,11 +96,11 @@ K8_NOP5_ATOMIC = b"\x66\x66\x66\x66\x90"
 
 
 def series_of(image: KernelImage) -> Series:
-    """The series of a kernel; Unknown if there is none for it."""
+    """The series of a kernel; UnsupportedError if there is none for it."""
     match = re.match(r"(\d+\.\d+)", image.release)
     if not match or match[1] not in SERIES:
         known = ", ".join(SERIES)
-        raise Unknown(f"how Linux {image.release} patches itself is not known (known are {known})")
+        raise UnsupportedError(f"how Linux {image.release} patches itself is not known (known are {known})")
     series = SERIES[match[1]]
     _verify(image, series)
     return series
@@ -111,12 +111,14 @@ def _verify(image: KernelImage, series: Series) -> None:
     try:
         words = image.btf.sizeof("struct cpuinfo_x86", "x86_capability") // 4
     except KeyError as why:
-        raise Unknown(f"the processor's capabilities are not described: {why}") from None
+        raise UnsupportedError(f"the processor's capabilities are not described: {why}") from None
     if words != series.capability_words:
-        raise Unknown(f"{words} words of processor capabilities, {series.capability_words} were expected")
+        raise UnsupportedError(
+            f"{words} words of processor capabilities, {series.capability_words} were expected"
+        )
     tables = {"p6nops": NOPS, "k8nops": K8_NOPS} if series.k8_nops else {"x86nops": NOPS}
     for symbol, nops in tables.items():
         va = image.symbols.get(symbol)
         expected = b"".join(nops[: series.nop_max + 1])
         if va is None or image.read(va, len(expected)) != expected:
-            raise Unknown(f"the table of NOPs ({symbol}) is not the one of Linux {series.name}")
+            raise UnsupportedError(f"the table of NOPs ({symbol}) is not the one of Linux {series.name}")

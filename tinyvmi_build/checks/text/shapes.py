@@ -11,9 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tinyvmi_build.checks.lib.unknown import Unknown
+from tinyvmi_build.checks.lib.insn import decode
+from tinyvmi_build.checks.lib.unsupported import UnsupportedError
 from tinyvmi_build.checks.text.facts import Choices, Facts, Memory
-from tinyvmi_build.checks.text.insn import decode
+from tinyvmi_build.checks.text.golden import Template
 from tinyvmi_build.checks.text.patch import CALL, Patcher
 from tinyvmi_build.checks.text.series import CALL_DEPTH, RETHUNK
 from tinyvmi_build.checks.text.sites import Alternative, Sites
@@ -34,14 +35,6 @@ REL, REL_RETURN, REL_PV, REL_PV_COUNTED, ADD32, SUB32, ADD64, ADDR32, ADDR64 = r
 
 _DELTA = 0x15400000  # of the second run
 _FIELDS = {RelocKind.R32: (4, ADD32), RelocKind.INVERSE32: (4, SUB32), RelocKind.R64: (8, ADD64)}
-
-
-@dataclass(frozen=True)
-class Template:
-    """Bytes of one encoding; `fixes` are (offset, kind, argument)."""
-
-    code: bytes
-    fixes: tuple[tuple[int, int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -98,7 +91,9 @@ class ShapeMaker:
         """The shape of start <= address < end; `inside` are the sites in it and in its replacements."""
         conditions = self._conditions(inside)
         if len(conditions) > _MAX_CONDITIONS:
-            raise Unknown(f"{len(conditions)} conditions decide about the alternatives at {start:#x}")
+            raise UnsupportedError(
+                f"{len(conditions)} conditions decide about the alternatives at {start:#x}"
+            )
         templates = [
             self._template(start, end, inside, frozenset(c for i, c in enumerate(conditions) if n >> i & 1))
             for n in range(1 << len(conditions))
@@ -156,7 +151,9 @@ class ShapeMaker:
             template = Template(template.code, template.fixes + tuple(relocations))
             made = self._proof(template, start)
         if made != proof:
-            raise Unknown(f"the alternatives at {start:#x} have a form that this generator does not know")
+            raise UnsupportedError(
+                f"the alternatives at {start:#x} have a form that this generator does not know"
+            )
         return template
 
     def _proof(self, template: Template, start: int) -> bytes:

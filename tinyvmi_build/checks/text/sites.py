@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tinyvmi_build.checks.lib.unknown import Unknown, require
+from tinyvmi_build.checks.lib.unsupported import UnsupportedError, require
 from tinyvmi_build.checks.text.series import Series
 
 if TYPE_CHECKING:
@@ -98,14 +98,16 @@ class Sites:
 
 
 def read_sites(image: KernelImage, series: Series) -> Sites:
-    """Every site whose instruction lies in the file; Unknown if a table is not as expected."""
+    """Every site whose instruction lies in the file; UnsupportedError if a table is not as expected."""
     for section in image.elf.loaded_sections:
         known = section.name in _PASSIVE or section.name in _ACTIVE or section.name.startswith("runtime_")
         if not known:
-            raise Unknown(f"the kernel has a section {section.name}, which this generator does not know")
+            raise UnsupportedError(
+                f"the kernel has a section {section.name}, which this generator does not know"
+            )
     sites = collect(image, series, lambda name: _table(image, name), _trampolines(image))
     if bool(sites.calls) != bool(series.call_thunks):
-        raise Unknown("whether this kernel counts its calls (.call_sites) is not as in its series")
+        raise UnsupportedError("whether this kernel counts its calls (.call_sites) is not as in its series")
     sites.runtime = list(_runtime(image))
     return sites
 
@@ -125,7 +127,7 @@ def collect(image: CodeImage, series: Series, table: Table, trampolines: Iterabl
     sites.trampolines = list(trampolines)
     for va, _ in sites.trampolines:
         if image.read(va, 1)[0] not in (0xC3, 0xE9):
-            raise Unknown(f"the static call trampoline at {va:#x} has an unknown form")
+            raise UnsupportedError(f"the static call trampoline at {va:#x} has an unknown form")
     sites.mcount = _mcount(table)
     return sites
 
@@ -150,7 +152,7 @@ def _table(image: KernelImage, name: str) -> tuple[int, bytes]:
             return 0, b""
         first, end = require(image, bounds[0]), require(image, bounds[1])
         if first > end:
-            raise Unknown(f"the table at {bounds[0]} ends before it begins")
+            raise UnsupportedError(f"the table at {bounds[0]} ends before it begins")
         return first, image.read(first, end - first)
     if not image.elf.has_section(name):
         return 0, b""
@@ -161,7 +163,7 @@ def _table(image: KernelImage, name: str) -> tuple[int, bytes]:
 def _entries(table: Table, name: str, size: int) -> tuple[int, bytes]:
     va, data = table(name)
     if len(data) % size:
-        raise Unknown(f"{name} has {len(data)} bytes, which are no entries of {size}")
+        raise UnsupportedError(f"{name} has {len(data)} bytes, which are no entries of {size}")
     return va, data
 
 
@@ -169,9 +171,9 @@ def _size(image: CodeImage, struct_name: str, expected: int) -> int:
     try:
         size = image.btf.sizeof(f"struct {struct_name}")
     except KeyError as why:
-        raise Unknown(f"struct {struct_name} is not described: {why}") from None
+        raise UnsupportedError(f"struct {struct_name} is not described: {why}") from None
     if size != expected:
-        raise Unknown(f"struct {struct_name} has {size} bytes, {expected} were expected")
+        raise UnsupportedError(f"struct {struct_name} has {size} bytes, {expected} were expected")
     return size
 
 
@@ -191,12 +193,12 @@ def _alternatives(image: CodeImage, series: Series, table: Table) -> Iterator[Al
         if wide:
             feature, flags, length, repl_length = struct.unpack_from("<HHBB", data, at + 8)
             if flags & ~3:
-                raise Unknown(f"an alternative has flags {flags:#x}")
+                raise UnsupportedError(f"an alternative has flags {flags:#x}")
         else:
             cpuid, length, repl_length = struct.unpack_from("<HBB", data, at + 8)
             feature, flags = cpuid & 0x7FFF, cpuid >> 15
         if feature >= 32 * series.capability_words or (not wide and repl_length > length):
-            raise Unknown("an alternative is not as this generator expects")
+            raise UnsupportedError("an alternative is not as this generator expects")
         yield Alternative(
             instr=va + at + instr,
             repl=va + at + 4 + repl,
@@ -213,7 +215,7 @@ def _paravirt(image: CodeImage, series: Series, table: Table) -> Iterator[tuple[
     if not data:
         return
     if series.paravirt == "alternatives":
-        raise Unknown("the kernel has .parainstructions, unlike others of its series")
+        raise UnsupportedError("the kernel has .parainstructions, unlike others of its series")
     size = _size(image, "paravirt_patch_site", 16)
     # The linker ends the section behind the last entry's fields, not behind its padding.
     for at in range(0, len(data) - 9, size):
@@ -258,6 +260,6 @@ def _runtime(image: KernelImage) -> Iterator[Runtime]:
             continue
         kind, _, symbol = section.name.removeprefix("runtime_").partition("_")
         if kind not in ("ptr", "shift"):
-            raise Unknown(f"the kernel has run-time constants of an unknown kind ({section.name})")
+            raise UnsupportedError(f"the kernel has run-time constants of an unknown kind ({section.name})")
         for where in _relative(section_table, section.name):
             yield Runtime(where, 8 if kind == "ptr" else 1, symbol)

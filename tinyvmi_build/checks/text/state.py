@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tinyvmi_build.checks.lib.unknown import Unknown, require
+from tinyvmi_build.checks.lib.unsupported import UnsupportedError, require
+from tinyvmi_build.checks.text.golden import Poke, RuntimeConstant, RuntimeConstants
 
 if TYPE_CHECKING:
     from tinyvmi_build.kernel.image import KernelImage
@@ -24,38 +25,36 @@ _KINDS = {
 
 
 def offset(image: KernelImage, type_name: str, member: str) -> int:
-    """Of a structure's member; Unknown if BTF does not have it."""
+    """Of a structure's member; UnsupportedError if BTF does not have it."""
     try:
         return image.btf.offset(f"struct {type_name}", member)
     except KeyError as why:
-        raise Unknown(f"struct {type_name} is not described: {why}") from None
+        raise UnsupportedError(f"struct {type_name} is not described: {why}") from None
 
 
-def constants(image: KernelImage, symbols: Sequence[str], text: int) -> dict[str, Any]:
-    """`list`: what is put into instructions at boot; `variable` is 0 where the compiler kept none."""
+def constants(image: KernelImage, symbols: Sequence[str], text: int) -> RuntimeConstants:
+    """Of `symbols`; `variable` is 0 where the compiler kept none."""
     found = []
     for symbol in symbols:
         if symbol not in _KINDS:
-            raise Unknown(f"the kernel has a run-time constant {symbol}, which this generator does not know")
+            raise UnsupportedError(
+                f"the kernel has a run-time constant {symbol}, which this generator does not know"
+            )
         kind = _KINDS[symbol]
         variable = image.symbols.get(symbol)
         if variable is None and kind != SLAB:
-            raise Unknown(f"the variable of the run-time constant {symbol} is not known")
-        found.append({"symbol": symbol, "kind": kind, "variable": variable - text if variable else 0})
-    slabs = any(c["kind"] == SLAB for c in found)
-    return {
-        "list": found,
-        "slab_caches": require(image, "slab_caches") - text if slabs else 0,
-        "slab_list": offset(image, "kmem_cache", "list") if slabs else 0,
-    }
+            raise UnsupportedError(f"the variable of the run-time constant {symbol} is not known")
+        found.append(RuntimeConstant(symbol, kind, variable - text if variable else 0))
+    slabs = any(constant.kind == SLAB for constant in found)
+    return RuntimeConstants(
+        list=tuple(found),
+        slab_caches=require(image, "slab_caches") - text if slabs else 0,
+        slab_list=offset(image, "kmem_cache", "list") if slabs else 0,
+    )
 
 
-def poke(image: KernelImage, text: int) -> dict[str, int]:
-    """The text poke in flight (arch/x86/kernel/alternative.c): which places it names.
-
-    `vector` is where struct text_poke_loc begin (`indirect`: a pointer to them), `count` their number; their
-    addresses count from _stext.
-    """
+def poke(image: KernelImage, text: int) -> Poke:
+    """Of a kernel of any series."""
     loc, array = "text_poke_loc", image.symbols.get("text_poke_array")
     if array is not None:
         loc = "smp_text_poke_loc"
@@ -65,12 +64,12 @@ def poke(image: KernelImage, text: int) -> dict[str, int]:
         desc = require(image, "bp_desc")
         where = desc + offset(image, "bp_patching_desc", "vec")
         count = desc + offset(image, "bp_patching_desc", "nr_entries")
-    return {
-        "vector": where - text,
-        "indirect": int(array is None),
-        "count": count - text,
-        "refs": 0 if array is not None else desc + offset(image, "bp_patching_desc", "refs") - text,
-        "size": image.btf.sizeof(f"struct {loc}"),
-        "address": offset(image, loc, "rel_addr"),
-        "base": require(image, "_stext") - text,
-    }
+    return Poke(
+        vector=where - text,
+        indirect=int(array is None),
+        count=count - text,
+        refs=0 if array is not None else desc + offset(image, "bp_patching_desc", "refs") - text,
+        size=image.btf.sizeof(f"struct {loc}"),
+        address=offset(image, loc, "rel_addr"),
+        base=require(image, "_stext") - text,
+    )

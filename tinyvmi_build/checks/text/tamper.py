@@ -5,13 +5,14 @@ from __future__ import annotations
 import struct
 
 from tinyvmi_build.checks.tamper import Change, Guest
-from tinyvmi_build.checks.text.patch_sites import Place, Places
+from tinyvmi_build.checks.text.golden import TextGolden
+from tinyvmi_build.checks.text.patch_sites import PatchSite, PatchSites
 from tinyvmi_build.checks.text.regions import Kind
 
 
-def _first(guest: Guest, kind: Kind, start: bytes | None = None) -> Place:
+def _first(guest: Guest, kind: Kind, start: bytes | None = None) -> PatchSite:
     """The first place of a kind whose bytes begin with `start` now, past the early boot code."""
-    for place in Places(guest.profile).of(kind):
+    for place in PatchSites(guest.profile.golden(TextGolden)).of(kind):
         if start is None or guest.read(place.va, len(start)) == start:
             return place
     raise LookupError(f"this kernel has no {kind.name.lower()} of that form")
@@ -25,14 +26,16 @@ def branch(opcode: int, at: int, target: int) -> bytes:
 def _inline_hook(guest: Guest) -> list[tuple[int, bytes]]:
     """A function's ftrace site becomes a call of another real function, as rootkits hook."""
     va = guest.profile.symbols.lookup("vfs_read")
-    place = next(p for p in Places(guest.profile).of(Kind.FTRACE) if va <= p.va < va + 32)
+    place = next(
+        p for p in PatchSites(guest.profile.golden(TextGolden)).of(Kind.FTRACE) if va <= p.va < va + 32
+    )
     return [(place.va, branch(0xE8, place.va, guest.profile.symbols.lookup("vfs_write")))]
 
 
 def _plain(guest: Guest) -> list[tuple[int, bytes]]:
     """The first byte of code behind a function's ftrace site."""
     va = guest.profile.symbols.lookup("security_file_permission")
-    places = Places(guest.profile)
+    places = PatchSites(guest.profile.golden(TextGolden))
     place = next(p for p in places.of(Kind.FTRACE) if va <= p.va < va + 32)
     at = place.va + place.size
     while places.at(at):
@@ -47,7 +50,7 @@ def _static_call(guest: Guest) -> list[tuple[int, bytes]]:
 
 def _jump_label(guest: Guest) -> list[tuple[int, bytes]]:
     """One place of a static key that is off behaves as if it were on."""
-    for place in Places(guest.profile).of(Kind.JUMP_LABEL):
+    for place in PatchSites(guest.profile.golden(TextGolden)).of(Kind.JUMP_LABEL):
         if place.size == 5 and place.jump and guest.read(place.va, 1) != b"\xe9":
             return [(place.va, branch(0xE9, place.va, place.jump[0]))]
     raise LookupError("every static key of this kernel is on")
@@ -72,7 +75,7 @@ def _key(guest: Guest) -> list[tuple[int, bytes]]:
     key = guest.profile.symbols.lookup("sched_schedstats")
     on = guest.read(key, 4) == bytes(4)
     patches = [(key, struct.pack("<I", int(on)))]
-    for place in Places(guest.profile).of(Kind.JUMP_LABEL):
+    for place in PatchSites(guest.profile.golden(TextGolden)).of(Kind.JUMP_LABEL):
         if place.jump and place.jump[1] == key:
             target, _, branches = place.jump
             jumps = on != bool(branches)
@@ -86,10 +89,10 @@ def _key(guest: Guest) -> list[tuple[int, bytes]]:
 
 def _nop5(guest: Guest) -> bytes:
     """The NOP that this kernel patches with: before 5.13 the processor's vendor decides."""
-    golden = guest.profile.golden["text"]
-    if golden["ideal_nops"]:
-        pointer = struct.unpack("<Q", guest.read(golden["va"] + golden["ideal_nops"], 8))[0]
-        if pointer == golden["va"] + golden["k8_nops"] + guest.delta:
+    golden = guest.profile.golden(TextGolden)
+    if golden.ideal_nops:
+        pointer = struct.unpack("<Q", guest.read(golden.va + golden.ideal_nops, 8))[0]
+        if pointer == golden.va + golden.k8_nops + guest.delta:
             return bytes.fromhex("6666666690")
     return bytes.fromhex("0f1f440000")
 

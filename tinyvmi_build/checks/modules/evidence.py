@@ -7,22 +7,33 @@ counts from memory of which no record tells where it is, is taken as it stands, 
 
 from __future__ import annotations
 
-import struct
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+from tinyvmi_build.checks.lib.digest_range import BIAS, PAGE
+from tinyvmi_build.checks.lib.evidence import (
+    MASK,
+    Changed,
+    Evidence,
+    Finding,
+    Line,
+    Profile,
+    in_instructions,
+    without_sites,
+)
+from tinyvmi_build.checks.modules.golden import ModulesGolden
 from tinyvmi_build.checks.modules.layout import Area
 from tinyvmi_build.checks.modules.link import ABSOLUTE, KERNEL, SIZES, Field
-from tinyvmi_build.checks.modules.packed import AsText, nearest, unpacked
-from tinyvmi_build.checks.modules.pages import BIAS, PAGE, entries
+from tinyvmi_build.checks.modules.module import load_module
+from tinyvmi_build.checks.modules.pages import entries
 from tinyvmi_build.checks.text.calls import calls_of, padded
-from tinyvmi_build.checks.text.patch_sites import Places
+from tinyvmi_build.checks.text.golden import TextGolden
+from tinyvmi_build.checks.text.patch_sites import PatchSites
 from tinyvmi_build.checks.text.shapes import ADD32, REL, SUB32
-from tinyvmi_build.explain.recover import Changed, Golden, in_instructions
+from tinyvmi_build.profile.golden import Unsupported
 
-_MASK = (1 << 64) - 1
 _TOP = 0xFFFFFFFF80000000  # kernel and modules lie above
 _CALL = 5  # bytes
 
@@ -64,45 +75,48 @@ class LoadedModule:
     Addresses are running ones.
     """
 
-    def __init__(self, kernel: Golden, name: str, text: int, delta: int):
-        self._module, self._tables = unpacked(kernel.blob(f"modules/{name}"))
+    def __init__(self, kernel: Profile, name: str, text: int, delta: int):
+        kernel_text, modules = kernel.values(TextGolden), kernel.values(ModulesGolden)
+        assert not isinstance(kernel_text, Unsupported) and not isinstance(modules, Unsupported)
+        self._module = load_module(kernel, name)
         self._name, self._text, self._delta = name, text, delta
-        self._kernel_text = kernel.golden["text"]
-        self._split = bool(kernel.golden["modules"]["split"])
-        self._size: int = self._module["sizes"]["TEXT"]
+        self._kernel_text = kernel_text
+        self._split = modules.split is not None
+        self._size = self._module.sizes[Area.TEXT]
 
     def name(self, address: int) -> str:
         """`module:function+0xOFFSET`; "" outside of its code."""
         offset = address - self._text
-        found = nearest(self._tables, offset) if 0 <= offset < self._size else None
+        found = self._module.function_at(offset) if 0 <= offset < self._size else None
         return f"{self._name}:{found[0]}+0x{found[1]:x}" if found else ""
 
     # What both areas have in common
 
     def _link(self, area: Area) -> int:
-        return int(self._kernel_text["va"] + self._module["starts"][area.name])
+        return self._kernel_text.va + self._module.starts[area]
 
     def _moved(self, field: Field, region: int, own: int, rodata: int | None) -> int | None:
         """What is added to a link value; None: not known.  `own`: how far what holds it moved."""
         back = own if field in (Field.PC32, Field.PC64) else 0
         if region in (KERNEL, ABSOLUTE):
             return (self._delta if region == KERNEL else 0) - back
-        start, _, area, module = self._module["regions"][region - 2]
-        base = {Area.TEXT: self._text, Area.RODATA: rodata}.get(area) if module == 0 else None
-        return None if base is None else base - (self._kernel_text["va"] + start) - back
+        where = self._module.regions[region - 2]
+        bases = {Area.TEXT: self._text, Area.RODATA: rodata}
+        base = bases.get(Area(where.area)) if where.module == 0 else None
+        return None if base is None else base - (self._kernel_text.va + where.start) - back
 
     def _window(self, area: Area, base: int, page: int, entry: int, content: bytes) -> Window:
         """Page `page` of `area`, which begins at `base` and has `content`; its values are number `entry`."""
-        name = area.name.lower()
-        index = struct.unpack_from("<2I", self._tables[f"{name}.reloc_index"], 4 * entry)
+        tables = self._module.text if area == Area.TEXT else self._module.rodata
+        first_group, last_group = tables.reloc_index.values[entry : entry + 2]
         first = page * PAGE - BIAS
         data = bytearray(max(-first, 0)) + content[max(first, 0) : first + PAGE + 2 * BIAS]
         data += bytes(PAGE + 2 * BIAS - len(data))
         own = base - self._link(area)
         window = Window(base + page * PAGE, data, [], own)
         rodata = base if area == Area.RODATA else None
-        for number, at in entries(self._tables[f"{name}.relocs"][index[0] : index[1]]):
-            field, region = Field(self._module["classes"][number][0]), self._module["classes"][number][1]
+        for number, at in entries(tables.relocs.data[first_group:last_group]):
+            field, region = Field(self._module.classes[number][0]), self._module.classes[number][1]
             size = SIZES[field]
             value = int.from_bytes(data[at : at + size], "little")
             moved = self._moved(field, region, own, rodata)
@@ -117,11 +131,11 @@ class LoadedModule:
     def code_change(self, va: int, actual: bytes) -> Changed | None:
         """What differs in a line of code, in whole instructions; None if that cannot be told."""
         at = va - self._text
-        if "text.code" not in self._tables or not 0 <= at <= at + len(actual) <= self._size:
+        if not self._module.content.data or not 0 <= at <= at + len(actual) <= self._size:
             return None
         if at // PAGE != (at + len(actual) - 1) // PAGE:
             return None
-        places = self._places.within(va, va + len(actual))
+        sites = self._sites.within(va, va + len(actual))
         plain = self._page(at // PAGE)
         # Call depth tracking is in all of the code or nowhere: what fits better.
         found = []
@@ -129,9 +143,7 @@ class LoadedModule:
             made = window.line(va, len(actual))
             line = bytearray(made)
             _as_it_is(window, line, va, actual)
-            for place in places:
-                first, end = max(place.va - va, 0), min(place.va + place.size - va, len(actual))
-                line[first:end] = actual[first:end]
+            line = without_sites(va, line, actual, sites)
             found.append((line, made))
         wanted, made = min(found, key=lambda both: _differing(both[0], actual))
 
@@ -142,53 +154,46 @@ class LoadedModule:
                 data[i - at] = made[i - va]
             return bytes(data)
 
-        return in_instructions(
-            va, bytes(wanted), actual, places, self._places.function_of, code, self._beside
-        )
+        changed = Line(va, bytes(wanted), actual, sites)
+        return in_instructions(changed, self._sites.function_of, code, self._beside)
 
     @cached_property
-    def _places(self) -> Places:
-        return Places(AsText(self._kernel_text, self._module, self._tables, self._text))
+    def _sites(self) -> PatchSites:
+        return PatchSites(self._module.as_text(self._kernel_text, self._text))
 
     def _page(self, page: int) -> Window:
-        return self._window(Area.TEXT, self._text, page, page, self._tables["text.code"])
+        return self._window(Area.TEXT, self._text, page, page, self._module.content.data)
 
     def _in_file(self, va: int, size: int) -> bytes:
         at = max(va - self._text, 0)
-        return self._tables["text.code"][at : at + size]
+        return self._module.content.data[at : at + size]
 
     def _beside(self, va: int, size: int) -> bytes | None:
         """What must stand at `va`; None where a part of it can be one thing or another."""
         at = va - self._text
-        if not 0 <= at <= at + size <= self._size or self._places.within(va, va + size):
+        if not 0 <= at <= at + size <= self._size or self._sites.within(va, va + size):
             return None
         window = self._page(at // PAGE)
         first = va - window.va + BIAS
         open_ends = [(value.at, SIZES[value.field]) for value in window.unknown]
-        open_ends += [(call + BIAS, _CALL) for call in calls_of(self._counted, at // PAGE)]
+        open_ends += [(call + BIAS, _CALL) for call in calls_of(self._module.code, at // PAGE)]
         if any(a < first + size and a + n > first for a, n in open_ends) or first + size > PAGE + BIAS:
             return None
         return bytes(window.line(va, size))
-
-    @cached_property
-    def _counted(self) -> dict[str, bytes]:
-        """The tables that tell what call depth tracking changes (`golden.text.calls`)."""
-        names = ("call_index", "call_gaps", "function_index", "functions")
-        return {name: self._tables[f"text.{name}"] for name in names}
 
     def _tracked(self, plain: Window, va: int, actual: bytes) -> Window:
         """`plain` as call depth tracking makes it; before a function what fits `actual` at `va` better."""
         window = Window(plain.va, bytearray(plain.data), plain.unknown, plain.own)
         data = window.data
-        size = len(self._kernel_text.get("call_pad", {}).get("code", "")) // 2
+        size = len(self._kernel_text.call_pad.code)
         if not size:
             return window
         page, unknown = (plain.va - self._text) // PAGE, {value.at for value in plain.unknown}
-        for at in (offset + BIAS for offset in calls_of(self._counted, page)):
+        for at in (offset + BIAS for offset in calls_of(self._module.code, page)):
             if at >= 0 and at + _CALL <= len(data) and at + 1 not in unknown:
                 old = int.from_bytes(data[at + 1 : at + _CALL], "little")
                 data[at + 1 : at + _CALL] = (old - size & 0xFFFFFFFF).to_bytes(4, "little")
-        for at in (offset - size + BIAS for offset in padded(self._counted, page)):
+        for at in (offset - size + BIAS for offset in padded(self._module.code, page)):
             if at < 0 or at + size > len(data):
                 continue
             before = _differing(window.line(va, len(actual)), actual)
@@ -200,10 +205,9 @@ class LoadedModule:
 
     def _accounting(self, va: int) -> bytes:
         """What the kernel puts at `va`, before a function (`fix()` of minios_app/checks/text/sites.c)."""
-        pad = self._kernel_text["call_pad"]
-        code = bytearray.fromhex(pad["code"])
-        here = va - (self._kernel_text["va"] + self._delta)
-        for offset, kind, argument in pad["fixes"]:
+        code = bytearray(self._kernel_text.call_pad.code)
+        here = va - (self._kernel_text.va + self._delta)
+        for offset, kind, argument in self._kernel_text.call_pad.fixes:
             value = int.from_bytes(code[offset : offset + 4], "little")
             moved = {REL: argument - here - offset, ADD32: value + self._delta, SUB32: value - self._delta}
             code[offset : offset + 4] = (moved[kind] & 0xFFFFFFFF).to_bytes(4, "little")
@@ -217,9 +221,9 @@ class LoadedModule:
         Sorted tables stand in one of two orders, and since Linux 6.4 no record tells where the module's
         read-only data begins: the order, and the page, are those that fit clearly best.
         """
-        if "rodata.pages" not in self._tables or va % PAGE + len(actual) > PAGE:
+        if not self._module.pages.data or va % PAGE + len(actual) > PAGE:
             return None
-        count = self._module["sizes"]["RODATA"] // PAGE
+        count = self._module.sizes[Area.RODATA] // PAGE
         base = self._text + self._link(Area.RODATA) - self._link(Area.TEXT)
         pages = range(count) if self._split else [(va - base) // PAGE]
         fits: dict[bytes, int] = {}
@@ -235,8 +239,7 @@ class LoadedModule:
     @cached_property
     def _orders(self) -> list[tuple[list[int], bytes]]:
         """Of each order of the sorted tables: the numbers of its pages, and all of its bytes."""
-        numbers = [n for (n,) in struct.iter_unpack("<H", self._tables["rodata.order"])]
-        pages = self._tables["rodata.pages"]
+        numbers, pages = list(self._module.order), self._module.pages.data
         orders = numbers[: len(numbers) // 2], numbers[len(numbers) // 2 :]
         return [(order, b"".join(pages[n * PAGE : (n + 1) * PAGE] for n in order)) for order in orders]
 
@@ -255,21 +258,21 @@ class LoadedModule:
         for value in window.unknown:
             size = SIZES[value.field]
             at = value.at - BIAS - (va - window.va)
-            start, _, area, _ = self._module["regions"][value.region - 2]
-            if not 0 <= at <= at + size <= len(actual) or area == Area.PERCPU:
+            where = self._module.regions[value.region - 2]
+            if not 0 <= at <= at + size <= len(actual) or where.area == Area.PERCPU:
                 continue
             bits = 8 * size
             now = int.from_bytes(actual[at : at + size], "little")
             moved = (now - value.linked + (1 << bits - 1)) % (1 << bits) - (1 << bits - 1)
             if value.field in (Field.PC32, Field.PC64):
                 moved += window.own
-            base = self._kernel_text["va"] + start + moved & _MASK
+            base = self._kernel_text.va + where.start + moved & MASK
             bases.setdefault(value.region, Counter())[base] += size
             sizes[value.region] += size
         agreed = 0
         for found in bases.values():
-            sound = [n for base, n in found.items() if base % PAGE == 0 and base >= _TOP]
-            agreed += max(sound, default=0)
+            possible = [n for base, n in found.items() if base % PAGE == 0 and base >= _TOP]
+            agreed += max(possible, default=0)
         return sizes.total() - agreed
 
 
@@ -280,3 +283,42 @@ def _as_it_is(window: Window, line: bytearray, va: int, actual: bytes) -> None:
         first, end = max(at, 0), min(at + SIZES[value.field], len(line))
         if first < end:
             line[first:end] = actual[first:end]
+
+
+_MODULES = 16  # kept unpacked
+
+
+class ModulesEvidence(Evidence):
+    """Of a module that the profile has tables of: its functions, and the bytes of its code and constants."""
+
+    def __init__(self, kernel: Profile, delta: int):
+        super().__init__(kernel, delta)
+        self._loaded: dict[tuple[str, int], LoadedModule] = {}  # by name and where its code begins
+
+    def _module(self, finding: Finding) -> LoadedModule | None:
+        golden, text = self.kernel.values(ModulesGolden), self.kernel.values(TextGolden)
+        if isinstance(golden, Unsupported) or isinstance(text, Unsupported):
+            return None
+        if finding.symbol not in golden.verified:
+            return None
+        key = (
+            finding.symbol,
+            finding.address - finding.offset & MASK,
+        )  # offsets count from its code, all of them
+        if key not in self._loaded:
+            if len(self._loaded) >= _MODULES:
+                self._loaded.clear()
+            self._loaded[key] = LoadedModule(self.kernel, *key, self.delta)
+        return self._loaded[key]
+
+    def name(self, finding: Finding, address: int) -> str:
+        module = self._module(finding)
+        return module.name(address) if module else ""
+
+    def wanted_data(self, finding: Finding) -> bytes | None:
+        module = self._module(finding)
+        return module.wanted_data(finding.address, finding.actual) if module else None
+
+    def code_change(self, finding: Finding) -> Changed | None:
+        module = self._module(finding)
+        return module.code_change(finding.address, finding.actual) if module else None

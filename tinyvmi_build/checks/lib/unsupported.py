@@ -1,4 +1,4 @@
-"""The answer of a golden-value module that does not know a kernel's mechanism."""
+"""The answer of a check that cannot verify a kernel: the mechanism, or the input, is not what it knows."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from tinyvmi_build.kernel.symbols import SymbolTable
 
 
-class Unknown(Exception):
-    """Why this kernel cannot be judged by a check (shown as the reason of `unverifiable`)."""
+class UnsupportedError(Exception):
+    """Why a check cannot verify this kernel (shown as the reason of `unverifiable`)."""
 
 
 class Named(Protocol):
@@ -20,8 +20,8 @@ class Named(Protocol):
 
 
 def require(image: Named, name: str) -> int:
-    """Link address of symbol `name`; Unknown if the kernel has none."""
+    """Link address of symbol `name`; UnsupportedError if the kernel has none."""
     try:
         return image.symbols.lookup(name)
     except KeyError:
-        raise Unknown(f"this kernel has no symbol {name}") from None
+        raise UnsupportedError(f"this kernel has no symbol {name}") from None
