@@ -10,7 +10,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.build.conftest import ROOT, workshop_of
+from tests.build.conftest import ROOT, directory_of
 from tinyvmi_build.image.build import BuildResult
 
 TIDY = Path(sys.executable).with_name("clang-tidy")
@@ -22,7 +22,7 @@ _GCC_ONLY = re.compile(
 
 def commands(built: BuildResult, folder: Path) -> list[Path]:
     """Write the compile commands of `built`'s image, for clang, into `folder`; the files they compile."""
-    build_directory = workshop_of(built)
+    build_directory = directory_of(built)
     made = json.loads((build_directory / "meson" / "compile_commands.json").read_text())
     kept = {}
     for command in made:

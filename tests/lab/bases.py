@@ -64,9 +64,9 @@ def both_in_a_lab(built: dict[str, BuildResult]) -> Iterator[tuple[Lab, Target]]
 def launch(lab: Lab, base: str, *options: str) -> tuple[int, list[dict[str, Any]]]:
     """(exit status, records) of a whole run; AssertionError if the stream was broken."""
     result = lab.run(["tinyvmi-build", "launch", f"/lab/{base}", "--json", *options], 300)
-    told = [json.loads(line) for line in result.out.splitlines()]
-    assert not [t for t in told if t["event"] in ("broken", "lost")], result
-    records = [t for t in told if t["event"] == "record"]
+    reported = [json.loads(line) for line in result.out.splitlines()]
+    assert not [t for t in reported if t["event"] in ("broken", "lost")], result
+    records = [t for t in reported if t["event"] == "record"]
     assert [r["seq"] for r in records] == list(range(len(records))), result
     return result.status, [r["record"] for r in records]
 

@@ -68,9 +68,9 @@ def lab(
     monitors = poking.MONITORS if long else poking.USUAL
     memory = (2560, 1024) if long else None  # so many monitors with their profiles are some 150 MB
     files |= poking.files(tmp_path_factory.mktemp("poking"), monitors)
-    inside = {MODULE: poking.module()}
+    target_files = {MODULE: poking.module()}
     where = tmp_path_factory.mktemp("lab")
-    options = MachineOptions(target_files=inside, folder=where, grub=True, memory_mib=memory)
+    options = MachineOptions(target_files=target_files, folder=where, grub=True, memory_mib=memory)
     with Lab(files, options) as running:
         running.run(["chmod", "+x", DOM0]).check()
         yield running

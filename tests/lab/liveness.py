@@ -43,7 +43,7 @@ def files(scratch: Path) -> dict[str, Path | bytes]:
         f"[kernel]\npackages = {json.dumps(packages)}\n"
     )
     built = build_monitor(load(project, env={}), folder=scratch / "build")
-    inside: dict[str, bytes | Path] = {
+    target_files: dict[str, bytes | Path] = {
         "kexec": build_kexec(scratch),
         "vmlinuz": vmlinuz,
         "initramfs": guest.initramfs(),
@@ -51,7 +51,7 @@ def files(scratch: Path) -> dict[str, Path | bytes]:
     return {
         **monitor_files(built, MONITOR),
         f"{FOLDER}/vmlinuz": vmlinuz,
-        f"{FOLDER}/initramfs": guest.initramfs(files=inside),
+        f"{FOLDER}/initramfs": guest.initramfs(files=target_files),
     }
 
 
@@ -161,8 +161,8 @@ class Follower:
     def intact(self, number: int) -> None:
         """The next `number` scans have to find nothing."""
         verdicts = self.scans(number)
-        told = [e["record"] for e in self.events if e["event"] == "record"][-40:]
-        bad = [r for r in told if r["type"] == "finding" or r.get("verdict") not in (None, "intact")]
+        reported = [e["record"] for e in self.events if e["event"] == "record"][-40:]
+        bad = [r for r in reported if r["type"] == "finding" or r.get("verdict") not in (None, "intact")]
         assert verdicts == ["intact"] * number, bad
 
     def settled(self, seconds: float = 120) -> None:

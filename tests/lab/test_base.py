@@ -58,10 +58,10 @@ def test_a_monitor_without_privilege_sees_nothing(lab: Lab, target: Target) -> N
         )
     finally:
         lab.run(["sh", "-c", f"xl destroy {name} 2>/dev/null; true"])
-    told = text[text.rindex('"nonce":"without"') :]
+    reported = text[text.rindex('"nonce":"without"') :]
     assert (
         '"type":"error","where":"target","what":"the hypervisor does not let this domain read the target"'
-        in told
+        in reported
     )
-    assert '"verdict":"error","reason":"no-privilege"' in told
-    assert '"type":"kernel"' not in told
+    assert '"verdict":"error","reason":"no-privilege"' in reported
+    assert '"type":"kernel"' not in reported

@@ -44,11 +44,11 @@ def by_the_monitor(lab: Lab, target: Target) -> tuple[int, list[dict[str, Any]]]
     done = lab.run(
         ["tinyvmi-build", "launch", "/lab/monitor", "--target", target.name, "--scans", "1", "--json"], 120
     )
-    told = [json.loads(line) for line in done.out.splitlines()]
-    return done.status, comparable([t["record"] for t in told if t["event"] == "record"])
+    reported = [json.loads(line) for line in done.out.splitlines()]
+    return done.status, comparable([t["record"] for t in reported if t["event"] == "record"])
 
 
-def judged(lab: Lab, target: Target, ways: Sequence[str]) -> Said:
+def checked(lab: Lab, target: Target, ways: Sequence[str]) -> Said:
     """Who judged → what was said of one and the same target.
 
     It is not paused: what is wrong in memory that stands still could be on its way from a migration, and
@@ -59,7 +59,7 @@ def judged(lab: Lab, target: Target, ways: Sequence[str]) -> Said:
 
 @pytest.fixture(scope="module")
 def clean(lab: Lab, target: Target) -> Said:
-    return judged(lab, target, WAYS)
+    return checked(lab, target, WAYS)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -72,7 +72,7 @@ def test_a_tampered_target(lab: Lab, target: Target, profiles: ProfileFile, clea
     kernel = next(record for record in clean["monitor"][1] if record["type"] == "kernel")
     undo = change(TAMPER).apply(LiveGuest(target, kernel, profiles))
     try:
-        said = judged(lab, target, ["--batched"])
+        said = checked(lab, target, ["--batched"])
     finally:
         undo()
     assert said["monitor"][0] == 5, said

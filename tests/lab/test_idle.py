@@ -38,7 +38,7 @@ def share(lab: Lab, watch: Watch, seconds: float) -> float:
 def test_without_looks(lab: Lab, poked: Target, profiles: ProfileFile) -> None:
     """A monitor that sleeps uses no processor time, and knows nothing until its next scan."""
     watch = Watch(lab, poked, profiles, "blind", f"{PERIOD_S}s")
-    at = watch.place("text")
+    at = watch.site("text")
     try:
         assert watch.monitor.tracking is None
         write(poked, "wp", at, at.bad)

@@ -12,7 +12,7 @@ from tinyvmi_build.checks.tamper import Change, changes
 from tinyvmi_build.explain.explainer import Explainer
 from tinyvmi_build.lab.monitor import LiveGuest, Monitor
 from tinyvmi_build.lab.options import TargetOptions
-from tinyvmi_build.lab.scenario import Stage, exit_status
+from tinyvmi_build.lab.scenario import ScenarioRunner, exit_status
 from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.lab.target import Target
 from tinyvmi_build.profile.profile import ProfileFile
@@ -27,12 +27,12 @@ def moved(lab: Lab) -> Iterator[Target]:
 
 
 @pytest.fixture(scope="module")
-def stage(lab: Lab, moved: Target, profiles: ProfileFile) -> Iterator[Stage]:
+def runner(lab: Lab, moved: Target, profiles: ProfileFile) -> Iterator[ScenarioRunner]:
     terminal = Terminal(sys.stdout, Explainer(profiles))
     monitor = Monitor(lab, moved, terminal, period="200ms")
     monitor.wait_kernel()
     assert monitor.kernel is not None
-    yield Stage(moved, monitor, LiveGuest(moved, monitor.kernel, profiles), lambda what, text: None)
+    yield ScenarioRunner(moved, monitor, LiveGuest(moved, monitor.kernel, profiles), lambda what, text: None)
     monitor.stop()
 
 
@@ -48,8 +48,10 @@ def _one_of_each_check() -> list[Any]:
     ]
 
 
-def test_it_is_found_where_it_says_it_is(stage: Stage, moved: Target, profiles: ProfileFile) -> None:
-    kernel = stage.monitor.kernel
+def test_it_is_found_where_it_says_it_is(
+    runner: ScenarioRunner, moved: Target, profiles: ProfileFile
+) -> None:
+    kernel = runner.monitor.kernel
     assert kernel is not None
     said = int(moved.run("sed -n 's/ T _text$//p' /proc/kallsyms").check().out, 16)
     assert int(kernel["text_va"], 16) == said
@@ -58,13 +60,13 @@ def test_it_is_found_where_it_says_it_is(stage: Stage, moved: Target, profiles: 
     assert (int(kernel["delta"], 16), int(kernel["text_pa"], 16)) != (0, 0x1000000)
 
 
-def test_it_is_intact(stage: Stage) -> None:
-    stage.intact("as it booted", scans=20)
-    assert exit_status(stage.steps) == 0, stage.steps
+def test_it_is_intact(runner: ScenarioRunner) -> None:
+    runner.intact("as it booted", scans=20)
+    assert exit_status(runner.steps) == 0, runner.steps
 
 
 @pytest.mark.parametrize("tamper", _one_of_each_check())
-def test_one_tamper_of_each_check_is_caught(stage: Stage, tamper: Change) -> None:
-    undo = stage.tampered(tamper)
-    stage.restored(undo)
-    assert exit_status(stage.steps) == 0, stage.steps
+def test_one_tamper_of_each_check_is_caught(runner: ScenarioRunner, tamper: Change) -> None:
+    undo = runner.tampered(tamper)
+    runner.restored(undo)
+    assert exit_status(runner.steps) == 0, runner.steps

@@ -34,7 +34,7 @@ def scanned(lab: Lab, target: Target, name: str, scans: int = 2) -> tuple[int, l
     return done.status, [json.loads(line) for line in done.out.splitlines()]
 
 
-def told(events: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+def reported(events: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
     records = [event["record"] for event in events if event["event"] == "record"]
     return [record for record in records if record["type"] == kind]
 
@@ -46,7 +46,7 @@ def test_too_little_memory_is_told(lab: Lab, poked: Target) -> None:
         status, events = scanned(lab, poked, "bytes")
     finally:
         give(lab, "bytes", usual)
-    (memory,) = told(events, "memory")
+    (memory,) = reported(events, "memory")
     print(f"in {LITTLE_MIB} MiB: {memory}")
     assert memory["digested"] > 0
     assert events[-1]["digested"] == memory["digested"]
@@ -63,7 +63,7 @@ def _least(lab: Lab, target: Target, name: str, most: int) -> int:
             middle = (low + high) // 2
             give(lab, name, middle)
             status, events = scanned(lab, target, name)
-            low, high = (low, middle) if status == 0 and not told(events, "memory") else (middle, high)
+            low, high = (low, middle) if status == 0 and not reported(events, "memory") else (middle, high)
     finally:
         give(lab, name, most)
     return high
@@ -83,8 +83,8 @@ def test_one_kernel_by_digests_in_16_mib(lab: Lab, poked: Target, profiles: Prof
 @pytest.mark.long
 def test_three_kernels_by_bytes_in_32_mib(lab: Lab, poked: Target, profiles: ProfileFile) -> None:
     status, events = scanned(lab, poked, "many")
-    assert (status, events[-1]["scans"], told(events, "memory")) == (0, 2, [])
-    (hello,) = told(events, "hello")
+    assert (status, events[-1]["scans"], reported(events, "memory")) == (0, 2, [])
+    (hello,) = reported(events, "hello")
     assert len({kernel["release"] for kernel in hello["profiles"]}) == 1 + len(ALSO["many"])
     watch = Watch(lab, poked, profiles, "many")
     try:
@@ -97,5 +97,5 @@ def test_three_kernels_by_bytes_in_32_mib(lab: Lab, poked: Target, profiles: Pro
 def _finds_a_tamper(watch: Watch) -> None:
     """The first scan was intact; now what the target writes is told, and undone it is intact again."""
     for check in ("text", "rodata"):
-        watch.drive("wp", watch.place(check), 1)
+        watch.drive("wp", watch.site(check), 1)
     watch.until(Verdict.INTACT, 60)

@@ -33,7 +33,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, BuildResult]:
 
 
 @pytest.fixture(scope="module")
-def stage(built: dict[str, BuildResult]) -> Iterator[tuple[Lab, Target]]:
+def running(built: dict[str, BuildResult]) -> Iterator[tuple[Lab, Target]]:
     with bases.both_in_a_lab(built) as both:
         yield both
 
@@ -46,15 +46,15 @@ def first_of_each_check() -> list[Change]:
     return list(found.values())
 
 
-def test_each_says_what_it_is(stage: tuple[Lab, Target], built: dict[str, BuildResult]) -> None:
-    lab, _ = stage
+def test_each_says_what_it_is(running: tuple[Lab, Target], built: dict[str, BuildResult]) -> None:
+    lab, _ = running
     for base in bases.BASES:
         _, records = bases.launch(lab, base, "--scans", "1")
         assert (records[0]["base"], records[0]["image"]) == (base, built[base].image_id)
 
 
-def test_a_clean_target(stage: tuple[Lab, Target]) -> None:
-    lab, _ = stage
+def test_a_clean_target(running: tuple[Lab, Target]) -> None:
+    lab, _ = running
     runs = [bases.launch(lab, base, "--scans", "3", "--period", "100ms") for base in bases.BASES]
     assert [status for status, _ in runs] == [0, 0]
     ours, theirs = (bases.comparable(records) for _, records in runs)
@@ -67,8 +67,10 @@ def test_a_clean_target(stage: tuple[Lab, Target]) -> None:
 
 
 @pytest.mark.parametrize("tamper", first_of_each_check(), ids=lambda change: change.name)
-def test_the_same_findings(stage: tuple[Lab, Target], built: dict[str, BuildResult], tamper: Change) -> None:
-    lab, target = stage
+def test_the_same_findings(
+    running: tuple[Lab, Target], built: dict[str, BuildResult], tamper: Change
+) -> None:
+    lab, target = running
     _, clean = bases.launch(lab, "built-in", "--scans", "1")
     kernel = next(r for r in clean if r["type"] == "kernel")
     guest = LiveGuest(target, kernel, ProfileFile.load(built["built-in"].profile))
@@ -93,9 +95,9 @@ def heartbeat(remote: Remote, seconds: float = 120) -> None:
     raise AssertionError(f"launch ended with {remote.status} before the first heartbeat")
 
 
-def test_the_console_may_be_typed_at(stage: tuple[Lab, Target]) -> None:
+def test_the_console_may_be_typed_at(running: tuple[Lab, Target]) -> None:
     """What comes in on the console is not echoed into a record."""
-    lab, _ = stage
+    lab, _ = running
     remote = lab.spawn(["tinyvmi-build", "launch", "/lab/mini-os", "--json", "--period", "10ms"])
     heartbeat(remote)
     domid = domid_of(lab, "tinyvmi-lab")
@@ -103,17 +105,17 @@ def test_the_console_may_be_typed_at(stage: tuple[Lab, Target]) -> None:
     before = len(monitor_log(lab))
     lab.run(["sh", "-c", f"for i in $(seq 40); do echo abcabcabc > {where}; sleep 0.1; done"]).check()
     heartbeat(remote)
-    told = monitor_log(lab)[before:]
+    reported = monitor_log(lab)[before:]
     lab.run(["xl", "destroy", "tinyvmi-lab"]).check()
     lines = [line for _, line in remote.messages(60)]
-    assert "heartbeat" in told
-    assert "abc" not in told
+    assert "heartbeat" in reported
+    assert "abc" not in reported
     assert not [line for line in lines if '"event": "broken"' in line], lines
 
 
-def test_xl_shutdown_ends_it(stage: tuple[Lab, Target]) -> None:
+def test_xl_shutdown_ends_it(running: tuple[Lab, Target]) -> None:
     """The tree's own shutdown thread works beside the monitor, and launch says that the monitor went."""
-    lab, _ = stage
+    lab, _ = running
     remote = lab.spawn(["tinyvmi-build", "launch", "/lab/mini-os", "--json"])
     heartbeat(remote)
     lab.run(["xl", "shutdown", "tinyvmi-lab"]).check()
@@ -121,9 +123,9 @@ def test_xl_shutdown_ends_it(stage: tuple[Lab, Target]) -> None:
     assert domid_of(lab, "tinyvmi-lab") == -1
 
 
-def test_the_target_goes(stage: tuple[Lab, Target]) -> None:
+def test_the_target_goes(running: tuple[Lab, Target]) -> None:
     """The last test: it takes the target away."""
-    lab, target = stage
+    lab, target = running
     remote = lab.spawn(["tinyvmi-build", "launch", "/lab/mini-os", "--period", "50ms", "--json"])
     heartbeat(remote)
     lab.run(["xl", "destroy", target.name]).check()

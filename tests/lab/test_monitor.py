@@ -10,7 +10,7 @@ import pytest
 from tinyvmi_build.checks.tamper import Change, changes
 from tinyvmi_build.explain.explainer import Explainer
 from tinyvmi_build.lab.monitor import LiveGuest, Monitor
-from tinyvmi_build.lab.scenario import Stage, exit_status
+from tinyvmi_build.lab.scenario import ScenarioRunner, exit_status
 from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.lab.target import Target, domid_of
 from tinyvmi_build.profile.profile import ProfileFile
@@ -28,39 +28,41 @@ def watching(lab: Lab, target: Target, profiles: ProfileFile) -> Iterator[Monito
 
 
 @pytest.fixture
-def stage(target: Target, watching: Monitor, profiles: ProfileFile) -> Stage:
+def runner(target: Target, watching: Monitor, profiles: ProfileFile) -> ScenarioRunner:
     assert watching.kernel is not None
-    return Stage(target, watching, LiveGuest(target, watching.kernel, profiles), lambda what, text: None)
+    return ScenarioRunner(
+        target, watching, LiveGuest(target, watching.kernel, profiles), lambda what, text: None
+    )
 
 
-def test_the_clean_target_is_intact_100_times(stage: Stage) -> None:
-    stage.intact("clean", scans=100)
-    assert exit_status(stage.steps) == 0, stage.steps
+def test_the_clean_target_is_intact_100_times(runner: ScenarioRunner) -> None:
+    runner.intact("clean", scans=100)
+    assert exit_status(runner.steps) == 0, runner.steps
 
 
 @pytest.mark.parametrize("tamper", [c for c in changes() if c.caught_by], ids=lambda c: c.name)
-def test_tampers_are_caught_by_their_check(stage: Stage, tamper: Change) -> None:
-    undo = stage.tampered(tamper)
-    stage.restored(undo)
-    assert exit_status(stage.steps) == 0, stage.steps
+def test_tampers_are_caught_by_their_check(runner: ScenarioRunner, tamper: Change) -> None:
+    undo = runner.tampered(tamper)
+    runner.restored(undo)
+    assert exit_status(runner.steps) == 0, runner.steps
 
 
 @pytest.mark.parametrize("legitimate", [c for c in changes() if not c.caught_by], ids=lambda c: c.name)
-def test_legitimate_changes_are_not(stage: Stage, legitimate: Change) -> None:
-    stage.benign(legitimate)
-    assert exit_status(stage.steps) == 0, stage.steps
+def test_legitimate_changes_are_not(runner: ScenarioRunner, legitimate: Change) -> None:
+    runner.benign(legitimate)
+    assert exit_status(runner.steps) == 0, runner.steps
 
 
-def test_what_the_guest_changes_itself(stage: Stage) -> None:
+def test_what_the_guest_changes_itself(runner: ScenarioRunner) -> None:
     """Through its own sysctl: first to a value that the configuration allows, then to one it does not."""
-    assert stage.target.run("sysctl -w kernel.core_pattern=core.%p").status == 0
-    assert stage.monitor.steady(Verdict.INTACT)[0] is Verdict.INTACT
-    stage.monitor.begin()
-    assert stage.target.run("sysctl -w kernel.core_pattern='|/tmp/x'").status == 0
-    assert stage.monitor.expect(Verdict.TAMPERED)[0] is Verdict.TAMPERED
-    assert {finding["check"] for finding in stage.monitor.findings} == {"policy-globals"}
-    assert stage.target.run("sysctl -w kernel.core_pattern=core").status == 0
-    assert stage.monitor.expect(Verdict.INTACT)[0] is Verdict.INTACT
+    assert runner.target.run("sysctl -w kernel.core_pattern=core.%p").status == 0
+    assert runner.monitor.steady(Verdict.INTACT)[0] is Verdict.INTACT
+    runner.monitor.begin()
+    assert runner.target.run("sysctl -w kernel.core_pattern='|/tmp/x'").status == 0
+    assert runner.monitor.expect(Verdict.TAMPERED)[0] is Verdict.TAMPERED
+    assert {finding["check"] for finding in runner.monitor.findings} == {"policy-globals"}
+    assert runner.target.run("sysctl -w kernel.core_pattern=core").status == 0
+    assert runner.monitor.expect(Verdict.INTACT)[0] is Verdict.INTACT
 
 
 TRACING = "cd /sys/kernel/tracing; "
@@ -81,8 +83,8 @@ ACTIONS = {
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_what_an_administrator_does_is_let_pass(stage: Stage, action: str) -> None:
-    stage.target.run("grep -q tracefs /proc/mounts || mount -t tracefs tracefs /sys/kernel/tracing").check()
+def test_what_an_administrator_does_is_let_pass(runner: ScenarioRunner, action: str) -> None:
+    runner.target.run("grep -q tracefs /proc/mounts || mount -t tracefs tracefs /sys/kernel/tracing").check()
     for command in ACTIONS[action]:
-        stage.target.run(command).check()
-        assert stage.monitor.steady(Verdict.INTACT)[0] is Verdict.INTACT, command
+        runner.target.run(command).check()
+        assert runner.monitor.steady(Verdict.INTACT)[0] is Verdict.INTACT, command

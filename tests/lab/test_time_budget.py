@@ -45,7 +45,7 @@ def _in_scan(watch: Watch, number: int) -> None:
     watch.monitor.listen(max(0.0, begins + random.uniform(0, PERIOD_S / 8) - time.monotonic()))
 
 
-def _rests(watch: Watch, finding: dict[str, Any]) -> bool:
+def _in_mid_scan(watch: Watch, finding: dict[str, Any]) -> bool:
     """Was it told while a scan rested?  Then the heartbeat behind it does not count one more."""
     said = watch.lab.guest_console(domain_of(watch.name)).splitlines()
     records = [item.body for line in said for item in parse_line(line) if isinstance(item, Record)]
@@ -85,18 +85,18 @@ def test_legitimate_changes_in_the_middle_of_scans(lab: Lab, poked: Target, prof
 @pytest.mark.parametrize("check", ["text", "rodata"])
 def test_writes_while_a_scan_rests(sliced: Watch, check: str) -> None:
     """Under load, each is told within the bound; the verdict changes, and the count of scans does not."""
-    at = sliced.place(check)
-    told = []
+    at = sliced.site(check)
+    reported = []
     for number in range(3, 3 + WRITES):  # scans whose work the one before foretells
         _in_scan(sliced, number)
         sliced.target.run("(while :; do :; done) > /dev/null 2>&1 & echo $! > /tmp/busy").check()
         try:
-            told += sliced.drive("wp", at, 1)
+            reported += sliced.drive("wp", at, 1)
         finally:
             sliced.target.run("kill $(cat /tmp/busy)").check()
     bound = sliced.worst(BY_TARGET)
-    took = [round(each["told"], 3) for each in told]
-    resting = [_rests(sliced, each["finding"]) for each in told]
+    took = [round(each["reported"], 3) for each in reported]
+    resting = [_in_mid_scan(sliced, each["finding"]) for each in reported]
     print(f"{check}: told after {took} s, in a scan: {resting}; at the latest {bound:.3f} s were said")
     assert any(resting)  # not all: a scan is shorter if the machine gives more to it than to the one before
     assert max(took) < bound + timeout(CONSOLE_S)

@@ -75,7 +75,7 @@ def _keep(lab: Lab, name: str, pattern: str) -> None:
     _by_xl(lab, "vcpu-pin", name, "all", "1")
 
 
-def _kept(lab: Lab, name: str) -> tuple[str, int, int]:
+def _registers_intact(lab: Lab, name: str) -> tuple[str, int, int]:
     """(unit, rounds, of them lost), once there were enough."""
     deadline = time.monotonic() + timeout(120)
     while True:
@@ -120,12 +120,12 @@ def test_registers_of_domains_on_one_processor(
             _keep(lab, f"keeper{number}", number)
         assert monitor.hello is not None and monitor.hello["digest"] == variant
         seen = monitor.steady(Verdict.INTACT, SCANS)
-        kept = {name: _kept(lab, name) for name in ("keeper1", "keeper3")}
+        intact = {name: _registers_intact(lab, name) for name in ("keeper1", "keeper3")}
         pinned = lab.run(["xl", "vcpu-list"]).out
-        print(f"{switching}: monitor {seen}, {kept}\n{pinned}")
+        print(f"{switching}: monitor {seen}, {intact}\n{pinned}")
         monitor.stop()
     assert seen == (Verdict.INTACT, SCANS)
-    assert {name: (said[0], said[2]) for name, said in kept.items()} == {
+    assert {name: (said[0], said[2]) for name, said in intact.items()} == {
         "keeper1": (unit, 0),
         "keeper3": (unit, 0),
     }

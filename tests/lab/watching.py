@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.lab.code_writes import domain_of, folder_of
 from tinyvmi_build.explain.explainer import Explainer
-from tinyvmi_build.lab.code_writes import Place, drive, place
+from tinyvmi_build.lab.code_writes import Site, drive, site
 from tinyvmi_build.lab.monitor import LiveGuest, Monitor
 from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.lab.target import Target
@@ -48,18 +48,18 @@ class Watch:
         self.scanned_at = time.monotonic()
         self.guest = LiveGuest(target, kernel, profiles)
 
-    def place(self, check: str) -> Place:
-        return place(self.guest, check)
+    def site(self, check: str) -> Site:
+        return site(self.guest, check)
 
-    def drive(self, how: str, at: Place, count: int) -> list[dict[str, Any]]:
+    def drive(self, how: str, at: Site, count: int) -> list[dict[str, Any]]:
         """`count` writes by the target, each told by a look, and undone."""
-        told = drive(self.lab, self.target, domain_of(self.name), how, at, count)
-        assert len(told) == count
-        for each in told:
+        reported = drive(self.lab, self.target, domain_of(self.name), how, at, count)
+        assert len(reported) == count
+        for each in reported:
             found = each["finding"]
             bytes_there = bytes.fromhex(found["actual"])[at.address - int(found["address"], 16) :]
             assert (found["check"], bytes_there[: len(at.bad)]) == (at.check, at.bad), found
-        return told
+        return reported
 
     def until(self, verdict: Verdict, seconds: float) -> float:
         """Wait for it; how long it took, s."""

@@ -13,7 +13,7 @@ from tinyvmi_build.bench.statistics import spread
 from tinyvmi_build.checks import registry
 from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.image.build import BuildResult, build_monitor
-from tinyvmi_build.lab.code_writes import MODULE, drive, place, poke_module
+from tinyvmi_build.lab.code_writes import MODULE, drive, poke_module, site
 from tinyvmi_build.lab.monitor import LiveGuest, Monitor
 from tinyvmi_build.lab.project import kernel_to_boot, loaded_project
 from tinyvmi_build.lab.runner import monitor_files
@@ -72,9 +72,9 @@ def write_latency(writing: Writing, times: int, progress: Progress) -> LabMeasur
             guest = LiveGuest(target, kernel, ProfileFile.load(writing.built.profile))
             for check in (check.name for check in registry.incremental()):
                 with progress.step(f"time {times} writes by the target, {check}"):
-                    reports = drive(lab, target, writing.domain, "wp", place(guest, check), times)
+                    reports = drive(lab, target, writing.domain, "wp", site(guest, check), times)
                 wrong = {one["finding"]["check"] for one in reports} - {check}
-                summary = spread(1000 * one["told"] for one in reports)
+                summary = spread(1000 * one["reported"] for one in reports)
                 if wrong or summary is None or summary.n != times:
                     others = f"; findings of {', '.join(sorted(wrong))}" if wrong else ""
                     raise MissingEnvironmentError(

@@ -87,11 +87,11 @@ class Remote:
 
     def wait(self, seconds: float) -> Result:
         """Wait for the end, gathering what is still unread; TimeoutError if it does not come."""
-        kept: dict[str, list[str]] = {"out": [], "err": [], "data": []}
+        gathered: dict[str, list[str]] = {"out": [], "err": [], "data": []}
         for kind, line in self.messages(seconds):
-            kept[kind].append(line + "\n")
+            gathered[kind].append(line + "\n")
         assert self.status is not None
-        return Result(self.argv, self.status, "".join(kept["out"]), "".join(kept["err"]))
+        return Result(self.argv, self.status, "".join(gathered["out"]), "".join(gathered["err"]))
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         """Send a signal to the process and its children."""

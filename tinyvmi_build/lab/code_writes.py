@@ -24,7 +24,7 @@ def poke_module(kernel_deb: Path, suite: str = SUITE) -> Path:
 
 
 @dataclass(frozen=True)
-class Place:
+class Site:
     """Where the target writes: running address, what stands there, what is put there."""
 
     check: str
@@ -33,21 +33,21 @@ class Place:
     bad: bytes
 
 
-def place(guest: LiveGuest, check: str) -> Place:
+def site(guest: LiveGuest, check: str) -> Site:
     """A place that `check`, which has an incremental form, compares."""
     found = registry.find(check)
     assert found is not None and found.unused_address is not None, check
     at = found.unused_address(guest.profile)
     good = guest.read(at, 4)
-    return Place(check, at + guest.delta, good, bytes(byte ^ 0x11 for byte in good))
+    return Site(check, at + guest.delta, good, bytes(byte ^ 0x11 for byte in good))
 
 
-def write(target: Target, how: str, at: Place, data: bytes) -> None:
+def write(target: Target, how: str, at: Site, data: bytes) -> None:
     """Have the target write `data` there now; `how`: see poke.c."""
     target.run(f"echo {how} {at.address:x} {data.hex()} > /proc/poke").check()
 
 
-def drive(lab: Lab, target: Target, domain: str, how: str, at: Place, count: int) -> list[dict[str, Any]]:
+def drive(lab: Lab, target: Target, domain: str, how: str, at: Site, count: int) -> list[dict[str, Any]]:
     """What dom0/drive.py says of `count` writes that the monitor in `domain` has to tell of."""
     logs = [f"/var/log/xen/console/guest-{name}.log" for name in (target.name, domain)]
     argv = [str(target.domid), *logs, str(count), how, f"{at.address:x}", at.bad.hex(), at.good.hex()]

@@ -194,26 +194,26 @@ class Monitor:
 def event_of(line: str) -> list[Event]:
     """The event that a line of `launch --json` tells; none for the closing `result`."""
     try:
-        told = json.loads(line)
-        kind = told["event"]
+        reported = json.loads(line)
+        kind = reported["event"]
     except (ValueError, KeyError, TypeError):
         return [Text(line)]
     if kind == "record":
-        return [Received(Record(told["seq"], told["record"]))]
+        return [Received(Record(reported["seq"], reported["record"]))]
     if kind == "text":
-        return [Text(told["text"])]
+        return [Text(reported["text"])]
     if kind == "broken":
-        return [Broken(told["reason"], told["line"])]
+        return [Broken(reported["reason"], reported["line"])]
     if kind == "scan":
-        return [ScanDone(told["scan"], Verdict(told["verdict"]))]
+        return [ScanDone(reported["scan"], Verdict(reported["verdict"]))]
     if kind == "worst-times":
-        return [WorstTimes(told["scan_s"], tuple(Worst(**row) for row in told["rows"]))]
+        return [WorstTimes(reported["scan_s"], tuple(Worst(**row) for row in reported["rows"]))]
     if kind == "lost":
-        return [Lost(told["reason"])]
+        return [Lost(reported["reason"])]
     if kind == "stopped":
-        return [Stopped(told["reason"])]
+        return [Stopped(reported["reason"])]
     if kind == "finished":
-        return [Finished(told["reason"], Verdict(told["verdict"]) if told["verdict"] else None)]
+        return [Finished(reported["reason"], Verdict(reported["verdict"]) if reported["verdict"] else None)]
     return []
 
 

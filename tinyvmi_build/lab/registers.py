@@ -49,13 +49,13 @@ class Registers:
             self._ask(self._xc.xc_domain_hvm_getcontext(self._handle, domid, self._context, size))
 
     def get(self, name: str) -> int:
-        at, size = self._place(name)
+        at, size = self._location(name)
         return int.from_bytes(self._context.raw[at : at + size], "little")
 
     def set(self, name: str, value: int) -> int:
         """What it was."""
         before = self.get(name)
-        at, size = self._place(name)
+        at, size = self._location(name)
         ctypes.memmove(ctypes.addressof(self._context) + at, value.to_bytes(size, "little"), size)
         if self.pv:
             done = self._xc.xc_vcpu_setcontext(self._handle, self._domid, self._vcpu, self._context)
@@ -65,7 +65,7 @@ class Registers:
         self._ask(done)
         return before
 
-    def _place(self, name: str) -> tuple[int, int]:
+    def _location(self, name: str) -> tuple[int, int]:
         if self.pv:
             if name not in PV:
                 raise UsageError(f"no register '{name}' of a PV guest", hint=f"there are {', '.join(PV)}")

@@ -1,4 +1,4 @@
-"""A whole run of the lab: build the monitor, boot, play scenarios, tell how they came out."""
+"""A run of the lab: build the monitor, boot, run scenarios, report how they came out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tinyvmi_build.lab import monitor
 from tinyvmi_build.lab.monitor import LiveGuest, Monitor
 from tinyvmi_build.lab.options import MachineOptions, TargetOptions
 from tinyvmi_build.lab.project import kernel_to_boot
-from tinyvmi_build.lab.scenario import Scenario, Stage, Step, exit_status, play
+from tinyvmi_build.lab.scenario import Scenario, ScenarioRunner, Step, exit_status, run_scenario
 from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.profile.profile import ProfileFile
 from tinyvmi_build.progress import Progress
@@ -29,8 +29,8 @@ from tinyvmi_build.report.stamp import Stamp
 from tinyvmi_build.report.terminal import Terminal
 
 
-class Teller:
-    """Tells a run as it goes: the monitor's events and the scenario's steps, as text or JSON Lines."""
+class LabReporter:
+    """Reports a run as it goes: the monitor's events and the scenario's steps, as text or JSON Lines."""
 
     def __init__(self, stream: TextIO, as_json: bool, profiles: ProfileFile):
         explainer = Explainer(profiles)
@@ -102,13 +102,13 @@ def run(
     stream: TextIO,
     progress: Progress,
 ) -> Exit:
-    """Play `chosen` in one lab; the exit status by the documented codes."""
+    """Run `chosen` in one lab; the exit status by the documented codes."""
     if options.guest_kind == "pv" and loaded.config.privilege.mode != "flask":
         raise UsageError("target mode cannot watch a PV guest", hint="lab run --xsm --guest pv")
     with progress.step(f"build the monitor '{loaded.config.monitor.name}'"):
         built = build_monitor(loaded, progress)
     profiles = ProfileFile.load(built.profile)
-    teller = Teller(stream, options.as_json, profiles)
+    reporter = LabReporter(stream, options.as_json, profiles)
     flask = loaded.config.privilege.mode == "flask"
     lab = Lab(
         monitor_files(built),
@@ -125,16 +125,17 @@ def run(
     with lab:
         label = seclabel(loaded.config, "target") if flask else ""
         target = lab.create_target(options=TargetOptions(kind=options.guest_kind, label=label))
-        watching = Monitor(lab, target, teller, domain=artifact(loaded.config))
+        watching = Monitor(lab, target, reporter, domain=artifact(loaded.config))
         guest = LiveGuest(target, watching.wait_kernel(), profiles)
         registers = register_changes(options.guest_kind, loaded.config.checks_made)
         for scenario in chosen:
-            teller.scenario(scenario)
-            results[scenario.name] = play(scenario, Stage(target, watching, guest, teller.step, registers))
+            reporter.scenario(scenario)
+            runner = ScenarioRunner(target, watching, guest, reporter.step, registers)
+            results[scenario.name] = run_scenario(scenario, runner)
             if watching.status is not None:
                 break
         if watching.status is None:
             watching.stop()
     status = exit_status([step for steps in results.values() for step in steps])
-    teller.close(results, status)
+    reporter.close(results, status)
     return status

@@ -1,7 +1,7 @@
 """What a scenario is, and how its steps are run and counted.
 
-A scenario is a module in `scenarios/` with one object `SCENARIO`.  Its `play`
-gets a `Stage`, on which the target and a monitor are up, and takes steps
+A scenario is a module in `scenarios/` with one object `SCENARIO`.  Its `run`
+gets a `ScenarioRunner`, on which the target and a monitor are up, and takes steps
 there: each has an expectation, and a step that comes out otherwise is noted
 and not an exception, so that the table at the end is complete.
 """
@@ -34,8 +34,8 @@ class Step:
 
 
 @dataclass
-class Stage:
-    """What a scenario plays on."""
+class ScenarioRunner:
+    """The target and the monitor of a scenario, the steps that it takes with them, and how they came out."""
 
     target: Target
     monitor: Monitor
@@ -69,7 +69,7 @@ class Stage:
         by = sorted({finding["check"] for finding in self.monitor.findings})
         first = next((f for f in self.monitor.findings if f["check"] == change.caught_by), None)
         note = (
-            f"{_place(first)} by {', '.join(by)}, after {took} scans"
+            f"{_location(first)} by {', '.join(by)}, after {took} scans"
             if first
             else f"reported by {', '.join(by) or 'no check'}"
         )
@@ -113,12 +113,12 @@ class Stage:
 
 @dataclass(frozen=True)
 class Scenario:
-    """`play` raises MonitorLostError if the monitor is."""
+    """`run` raises MonitorLostError if the monitor is."""
 
     name: str
     description: str
     expectation: str
-    play: Callable[[Stage], None]
+    run: Callable[[ScenarioRunner], None]
 
 
 def scenarios() -> dict[str, Scenario]:
@@ -140,15 +140,15 @@ def scenario(name: str) -> Scenario:
     return known[name]
 
 
-def play(chosen: Scenario, stage: Stage) -> list[Step]:
-    """Play one scenario on `stage`; its steps, the last one saying so if the monitor was lost."""
-    stage.steps = []
+def run_scenario(chosen: Scenario, runner: ScenarioRunner) -> list[Step]:
+    """Run one scenario; its steps, of which the last one names the loss of a monitor."""
+    runner.steps = []
     try:
-        chosen.play(stage)
+        chosen.run(runner)
     except MonitorLostError as error:
         step = Step(error.message, "a living monitor", "monitor lost", False, exit=Exit.MONITOR_LOST)
-        stage.steps.append(step)
-    return stage.steps
+        runner.steps.append(step)
+    return runner.steps
 
 
 def exit_status(steps: list[Step]) -> Exit:
@@ -160,5 +160,5 @@ def exit_status(steps: list[Step]) -> Exit:
     return next((code for code in order if code in failed), Exit.INTACT)
 
 
-def _place(finding: dict[str, Any] | None) -> str:
+def _location(finding: dict[str, Any] | None) -> str:
     return f"{finding['symbol']}+0x{finding['offset']:x}" if finding else ""

@@ -86,10 +86,10 @@ class Lab:
             self._started = time.monotonic()
             qemu.start()
             self._agent = Client(self.folder / "agent.sock")
-            self._stage("Xen", 30, lambda: "Xen version" in self.console_log)
-            self._stage("dom0 kernel", 120, lambda: "TINYVMI-DOM0 kernel" in self.console_log)
-            self._stage("toolstack", 60, lambda: "TINYVMI-DOM0 toolstack" in self.console_log)
-            self._stage("agent", 60, self._agent.ready.is_set)
+            self._wait_for("Xen", 30, lambda: "Xen version" in self.console_log)
+            self._wait_for("dom0 kernel", 120, lambda: "TINYVMI-DOM0 kernel" in self.console_log)
+            self._wait_for("toolstack", 60, lambda: "TINYVMI-DOM0 toolstack" in self.console_log)
+            self._wait_for("agent", 60, self._agent.ready.is_set)
             if "TINYVMI-DOM0 failed" in self.console_log:
                 raise MissingEnvironmentError(f"dom0 came up incomplete\n{self._tail()}")
 
@@ -195,7 +195,7 @@ class Lab:
             )
         return found
 
-    def _stage(self, name: str, seconds: float, reached: Callable[[], bool]) -> None:
+    def _wait_for(self, name: str, seconds: float, reached: Callable[[], bool]) -> None:
         assert self._qemu is not None
         deadline = time.monotonic() + timeout(seconds)
         while not reached():

@@ -49,7 +49,7 @@ def main(
     Exit status: 0 if every cell that was asked for is as it must be, 5 if one is not, 4 if the lab failed.
     """
     progress = Progress(quiet=True)
-    kernels = [Kernel(*names, progress) for names in _told(KERNELS)]
+    kernels = [Kernel(*names, progress) for names in _announced(KERNELS)]
     _known([k.name for k in kernels], only_kernels)
     _known([c.name for c in CIRCUMSTANCES], only)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
@@ -83,7 +83,7 @@ def main(
     sys.exit(5 if number["bad"] else 4 if number["failed"] else 0)
 
 
-def _told(names: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+def _announced(names: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     for number, (metapackage, suite) in enumerate(names, 1):
         click.echo(f"kernel {number}/{len(names)}: {metapackage} of {suite}", err=True)
         yield metapackage, suite

@@ -125,14 +125,14 @@ class Cell:
             **self.place,
         }
         try:
-            result |= self._judged(progress, keep)
+            result |= self._checked(progress, keep)
         except MissingEnvironmentError as error:
             result |= {"outcome": FAILED, "reason": _brief(error.message)}
         except Exception as error:  # a fault of ours in one cell does not end a night's run
             result |= {"outcome": FAILED, "reason": f"internal error: {error!r}"}
         return result | {"seconds": round(time.monotonic() - start, 1)}
 
-    def _judged(self, progress: Progress, keep: bool) -> dict[str, Any]:
+    def _checked(self, progress: Progress, keep: bool) -> dict[str, Any]:
         kernel, circumstance = self.kernel, self._circumstance
         try:
             in_order(unpacked_kernel(kernel.package), circumstance.modules)
@@ -159,11 +159,11 @@ class Cell:
                 dump.with_suffix(".console").unlink(missing_ok=True)
 
     def _verdict(self, dump: Path) -> dict[str, Any]:
-        loaded, told = self.kernel.loaded, _Kept()
-        collector = judge(read_image(dump, "raw"), self.kernel.checker, loaded.config.checks_made, told)
+        loaded, reported = self.kernel.loaded, _Kept()
+        collector = judge(read_image(dump, "raw"), self.kernel.checker, loaded.config.checks_made, reported)
         if collector.lost_reason is not None:
             raise MissingEnvironmentError(f"the checker was lost: {collector.lost_reason}")
-        kinds = Counter(f"{f['check']}: {f['kind']}" for f in told.findings)
+        kinds = Counter(f"{f['check']}: {f['kind']}" for f in reported.findings)
         verdict = collector.verdict
         return {
             "outcome": verdict.value if verdict else "unverifiable",
@@ -178,7 +178,7 @@ class Cell:
                 }
                 for name, state in collector.checks.items()
             },
-            "findings": told.findings[:4],
+            "findings": reported.findings[:4],
             "unexplained": unexplained(self.kernel, dump) if collector.kernel else None,
             "delta": collector.kernel["delta"] if collector.kernel else None,
         }

@@ -76,16 +76,16 @@ def markdown(kernels: Sequence[Kernel], circumstances: Sequence[Circumstance], r
     """docs/results/matrix.md"""
     names = [k.name for k in kernels]
     number = counts(circumstances, results)
-    judged = [r for r in results.values() if r is not None and "unexplained" in r]
-    code = sum(r["checks"]["text"]["items"] * 4096 for r in judged if "text" in r["checks"])
-    lines = [_HEAD, "## Kernels\n", "| column | release | package | " + " | ".join(_checks(judged)) + " |"]
-    lines.append("|---|---|---|" + "---|" * len(_checks(judged)))
+    checked = [r for r in results.values() if r is not None and "unexplained" in r]
+    code = sum(r["checks"]["text"]["items"] * 4096 for r in checked if "text" in r["checks"])
+    lines = [_HEAD, "## Kernels\n", "| column | release | package | " + " | ".join(_checks(checked)) + " |"]
+    lines.append("|---|---|---|" + "---|" * len(_checks(checked)))
     for k in kernels:
-        units = _units([r for r in judged if r["kernel"] == k.name], _checks(judged))
+        units = _units([r for r in checked if r["kernel"] == k.name], _checks(checked))
         version = k.package.name.split("_")[1].replace("%3a", ":")
         named = f"| {k.name} | {k.profile.release} | `{k.metapackage}` {version} |"
         lines.append(f"{named} {' | '.join(units)} |")
-    unexplained = sum(r["unexplained"] or 0 for r in judged if not _expected(r, circumstances))
+    unexplained = sum(r["unexplained"] or 0 for r in checked if not _expected(r, circumstances))
     old = sum(bool(r and r.get("old")) for r in results.values())
     lines += [
         "\nNumbers are the items that a check compares in the plain boot (pages, pointers, gates, …).\n",
@@ -109,12 +109,12 @@ def _expected(result: dict[str, Any], circumstances: Sequence[Circumstance]) -> 
     return any(c.name == result["circumstance"] and (c.findings or not c.oracle) for c in circumstances)
 
 
-def _checks(judged: Sequence[dict[str, Any]]) -> list[str]:
-    return list(dict.fromkeys(check for r in judged for check in r["checks"]))
+def _checks(checked: Sequence[dict[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(check for r in checked for check in r["checks"]))
 
 
-def _units(judged: Sequence[dict[str, Any]], checks: Sequence[str]) -> list[str]:
-    plain = next((r for r in judged if r["circumstance"] == "plain"), None)
+def _units(checked: Sequence[dict[str, Any]], checks: Sequence[str]) -> list[str]:
+    plain = next((r for r in checked if r["circumstance"] == "plain"), None)
     return [f"{plain['checks'][c]['items']:,}" if plain and c in plain["checks"] else "–" for c in checks]
 
 

@@ -174,13 +174,13 @@ def try_encodings(target: Target, rng: random.Random, tally: Tally) -> None:
             continue
         checked = target.judge([(m.va, m.new) for m in made])
         tally.runs += 1
-        told = {
+        reported = {
             int(str(f["address"]), 16) - target.memory.delta: (f["kind"], bytes.fromhex(str(f["actual"])))
             for f in checked.findings("text")
         }
         name = encoding_name(kind, what)
         for m in made:
-            caught = told.get(m.va) == (m.place.name, m.new)
+            caught = reported.get(m.va) == (m.place.name, m.new)
             tally.add(name, caught)
             if not caught:
-                tally.missed.append(f"{name} at {m.va:#x}: {told.get(m.va)}")
+                tally.missed.append(f"{name} at {m.va:#x}: {reported.get(m.va)}")

@@ -12,9 +12,9 @@ from typing import Any
 import click
 
 from tests.experiments import program
-from tests.experiments.targets.play import FAILED
+from tests.experiments.targets.mode import Mode
 from tests.experiments.targets.rows import ROWS, Row
-from tests.experiments.targets.stage import Mode
+from tests.experiments.targets.run_row import FAILED
 from tests.experiments.targets.state import State
 from tests.experiments.targets.table import good, markdown, terminal, words
 from tests.lab import bases
@@ -81,7 +81,7 @@ def _run(todo: list[Row], modes: dict[str, Mode], state: State) -> None:
         try:
             for row in (row for row in todo if row.mode == mode.mode):
                 click.echo(f"== {row.name}", err=True)
-                result = mode.play(row)
+                result = mode.run(row)
                 state.add(row.name, mode.names, mode.key(row), result)
                 cells = words(row, result, mode.names)
                 said = result["reason"] if result["outcome"] == FAILED else ", ".join(cells)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.experiments.targets.play import FAILED
+from tests.experiments.targets.run_row import FAILED
 from tinyvmi_build.paths import cache_dir
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tests.experiments.targets.play import FAILED, SCANS
 from tests.experiments.targets.rows import NOT_RUN, Row
+from tests.experiments.targets.run_row import FAILED, SCANS
 from tinyvmi_build.records.verdict import Verdict
 
 Results = Mapping[str, dict[str, Any] | None]  # by the row's name; None: not run
@@ -192,7 +192,7 @@ def _differences(ran: Mapping[Row, dict[str, Any]]) -> Iterator[str]:
         for step in (
             step for step, agreed in result["same"].items() if not agreed and len(result["bases"]) > 1
         ):
-            said = [f"{base}: `{one}`" for base, told in kept.get(step, {}).items() for one in told]
+            said = [f"{base}: `{one}`" for base, reports in kept.get(step, {}).items() for one in reports]
             lines.append(f"- {row.name}, {step}: {'; '.join(said) or 'the records were not kept'}")
     if lines:
         yield from ("", "## What only one of them said", "", *lines)

@@ -15,7 +15,7 @@ from tinyvmi_build.config.load import Loaded
 from tinyvmi_build.explain.explainer import Explainer
 from tinyvmi_build.lab.monitor import LiveGuest, Monitor
 from tinyvmi_build.lab.options import TargetOptions
-from tinyvmi_build.lab.scenario import Stage, exit_status
+from tinyvmi_build.lab.scenario import ScenarioRunner, exit_status
 from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.lab.target import Target, domid_of
 from tinyvmi_build.profile.profile import ProfileFile
@@ -52,40 +52,40 @@ def test_nobody_else_can_be_reached(answers: Answers, whom: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def stage(flask_lab: Lab, target: Target, profiles: ProfileFile) -> Iterator[Stage]:
+def runner(flask_lab: Lab, target: Target, profiles: ProfileFile) -> Iterator[ScenarioRunner]:
     monitor = Monitor(flask_lab, target, Terminal(sys.stdout, Explainer(profiles)), period="200ms")
     kernel = monitor.wait_kernel()
-    yield Stage(target, monitor, LiveGuest(target, kernel, profiles), lambda what, text: None)
+    yield ScenarioRunner(target, monitor, LiveGuest(target, kernel, profiles), lambda what, text: None)
     monitor.stop()
 
 
-def test_registers_and_all_else_are_intact(stage: Stage) -> None:
-    stage.steps.clear()
-    stage.intact("clean", scans=10)
-    assert exit_status(stage.steps) == 0, stage.steps
+def test_registers_and_all_else_are_intact(runner: ScenarioRunner) -> None:
+    runner.steps.clear()
+    runner.intact("clean", scans=10)
+    assert exit_status(runner.steps) == 0, runner.steps
 
 
-def test_writes_are_not_tracked(stage: Stage) -> None:
+def test_writes_are_not_tracked(runner: ScenarioRunner) -> None:
     """The right to ask for it would be one to change the target: the policy does not give it."""
-    assert stage.monitor.tracking == {
+    assert runner.monitor.tracking == {
         "type": "tracking", "frames": 0, "reason": "the hypervisor does not allow it",
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("tamper", tried(register_changes()))
-def test_changes_of_registers(stage: Stage, tamper: Change) -> None:
-    stage.steps.clear()
+def test_changes_of_registers(runner: ScenarioRunner, tamper: Change) -> None:
+    runner.steps.clear()
     if tamper.caught_by is None:
-        stage.benign(tamper)
+        runner.benign(tamper)
     else:
-        stage.restored(stage.tampered(tamper))
-    assert exit_status(stage.steps) == 0, stage.steps
+        runner.restored(runner.tampered(tamper))
+    assert exit_status(runner.steps) == 0, runner.steps
 
 
-def test_a_change_of_memory(stage: Stage) -> None:
-    stage.steps.clear()
-    stage.restored(stage.tampered(change("syscall-table-getdents64")))
-    assert exit_status(stage.steps) == 0, stage.steps
+def test_a_change_of_memory(runner: ScenarioRunner) -> None:
+    runner.steps.clear()
+    runner.restored(runner.tampered(change("syscall-table-getdents64")))
+    assert exit_status(runner.steps) == 0, runner.steps
 
 
 def test_plain_xl_create_is_enough(flask_lab: Lab, target: Target, bare: Loaded) -> None:

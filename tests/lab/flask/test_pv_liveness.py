@@ -97,10 +97,10 @@ def test_damage_while_its_clock_stands(
     stop_clock(memory, True)
     follower.waiting(STOPPED)
     undo = change("syscall-table-getdents64").apply(memory)
-    told = follower.until(
+    reported = follower.until(
         lambda event: event.get("record", {}).get("type") == "finding", 120, "the finding of a stopped kernel"
     )
-    assert told["record"]["check"] == "syscall-table"
+    assert reported["record"]["check"] == "syscall-table"
     undo()
     stop_clock(memory, False)
     follower.kernel()

@@ -15,7 +15,7 @@ from tinyvmi_build.config.load import Loaded
 from tinyvmi_build.explain.explainer import Explainer
 from tinyvmi_build.lab.monitor import LiveGuest, Monitor
 from tinyvmi_build.lab.options import TargetOptions
-from tinyvmi_build.lab.scenario import Stage, exit_status
+from tinyvmi_build.lab.scenario import ScenarioRunner, exit_status
 from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.lab.target import Target, domid_of
 from tinyvmi_build.profile.profile import ProfileFile
@@ -31,33 +31,33 @@ def pv_target(flask_lab: Lab, full: Loaded) -> Iterator[Target]:
 
 
 @pytest.fixture(scope="module")
-def stage(flask_lab: Lab, pv_target: Target, profiles: ProfileFile) -> Iterator[Stage]:
+def runner(flask_lab: Lab, pv_target: Target, profiles: ProfileFile) -> Iterator[ScenarioRunner]:
     monitor = Monitor(flask_lab, pv_target, Terminal(sys.stdout, Explainer(profiles)), period="300ms")
     kernel = monitor.wait_kernel()
     assert (kernel["pv"], kernel["delta"]) == (1, "0x0000000000000000")
-    yield Stage(pv_target, monitor, LiveGuest(pv_target, kernel, profiles), lambda what, text: None)
+    yield ScenarioRunner(pv_target, monitor, LiveGuest(pv_target, kernel, profiles), lambda what, text: None)
     monitor.stop()
 
 
-def test_a_clean_pv_guest_is_intact(stage: Stage) -> None:
-    stage.steps.clear()
-    stage.intact("clean", scans=6)
-    assert exit_status(stage.steps) == 0, stage.steps
-    assert stage.monitor.tracking == {"type": "tracking", "frames": 0, "reason": "Xen tracks no PV guest"}
+def test_a_clean_pv_guest_is_intact(runner: ScenarioRunner) -> None:
+    runner.steps.clear()
+    runner.intact("clean", scans=6)
+    assert exit_status(runner.steps) == 0, runner.steps
+    assert runner.monitor.tracking == {"type": "tracking", "frames": 0, "reason": "Xen tracks no PV guest"}
 
 
 @pytest.mark.parametrize("tamper", tried([*(c for c in changes() if c.caught_by), page_tables.TASK]))
-def test_tampers_are_caught_by_their_check(stage: Stage, tamper: Change) -> None:
-    stage.steps.clear()
-    stage.restored(stage.tampered(tamper))
-    assert exit_status(stage.steps) == 0, stage.steps
+def test_tampers_are_caught_by_their_check(runner: ScenarioRunner, tamper: Change) -> None:
+    runner.steps.clear()
+    runner.restored(runner.tampered(tamper))
+    assert exit_status(runner.steps) == 0, runner.steps
 
 
 @pytest.mark.parametrize("tamper", tried(register_changes("pv")))
-def test_what_it_has_registered_with_xen(stage: Stage, tamper: Change) -> None:
-    stage.steps.clear()
-    stage.restored(stage.tampered(tamper))
-    assert exit_status(stage.steps) == 0, stage.steps
+def test_what_it_has_registered_with_xen(runner: ScenarioRunner, tamper: Change) -> None:
+    runner.steps.clear()
+    runner.restored(runner.tampered(tamper))
+    assert exit_status(runner.steps) == 0, runner.steps
 
 
 @pytest.mark.long

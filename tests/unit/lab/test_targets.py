@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.experiments.targets.play import (
+from tests.experiments.targets.rows import FLASK_MODE, NOT_RUN, ROWS, Row
+from tests.experiments.targets.run_row import (
     FAILED,
     RAN,
     SCANS,
@@ -18,7 +19,6 @@ from tests.experiments.targets.play import (
     tampered_of,
     xen_of,
 )
-from tests.experiments.targets.rows import FLASK_MODE, NOT_RUN, ROWS, Row
 from tests.experiments.targets.state import State
 from tests.experiments.targets.table import good, markdown, terminal, words
 from tinyvmi_build.checks.tamper import change, changes
@@ -160,17 +160,19 @@ def test_a_clean_run_is_compared_up_to_its_last_scan() -> None:
         {"type": "check", "check": "text", "verdict": "tampered", "scan": SCANS},
         _beat(SCANS + 1, "tampered"),
     ]
-    told = clean_of([*first, *scans, *late])
-    assert told[:2] == [
+    reports = clean_of([*first, *scans, *late])
+    assert reports[:2] == [
         {"type": "hello", "abi": 2},
         {"type": "check", "check": "text", "scan": 0, "verdict": "intact"},
     ]
-    assert [(one["scan"], one["verdict"]) for one in told[2:]] == [(n, "intact") for n in range(1, SCANS + 1)]
+    assert [(one["scan"], one["verdict"]) for one in reports[2:]] == [
+        (n, "intact") for n in range(1, SCANS + 1)
+    ]
     # A slower one tells more often that it lives, and of itself.
     slower = [{**first[0], "image": "b", "base": "mini-os"}, _beat(0, "unverifiable"), *first[1:]]
     slower += [beat for beat in scans for _ in range(2)]
-    assert clean_of(slower) == told
-    assert clean_of([*first, *scans[:3], *late, *scans[3:]]) != told
+    assert clean_of(slower) == reports
+    assert clean_of([*first, *scans[:3], *late, *scans[3:]]) != reports
 
 
 def test_what_is_kept_of_findings() -> None:

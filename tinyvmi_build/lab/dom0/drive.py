@@ -3,7 +3,7 @@
     python3 -m tinyvmi_build.lab.dom0.drive DOMID TARGET-LOG MONITOR-LOG COUNT HOW ADDRESS BAD GOOD
 
 COUNT times: the bytes BAD, then, once the monitor has told of a finding, GOOD.
-One JSON object a line: {"told": s from write to finding, "intact": s from the
+One JSON object a line: {"reported": s from write to finding, "intact": s from the
 second write to the verdict, "finding": record}.  Each moment is that at which
 a line has arrived in the log that xenconsoled keeps of a console; the target's
 line comes just before its write.
@@ -57,7 +57,7 @@ def finding(line: bytes) -> dict[str, Any]:
     return said if said.get("type") == "finding" else {}
 
 
-def praise(line: bytes) -> bool:
+def intact_verdict(line: bytes) -> bool:
     said = record(line)
     return said.get("type") == "heartbeat" and said.get("verdict") == "intact"
 
@@ -89,10 +89,10 @@ def main(argv: list[str]) -> None:
             time.sleep(random.uniform(0, _PAUSE_S))
             monitor.lines()
             began = write(bad)
-            told, found = wait(monitor, finding, console, "a finding", 30)
+            reported, found = wait(monitor, finding, console, "a finding", 30)
             undone = write(good)
-            intact, _ = wait(monitor, praise, console, "a verdict", 90)
-            said = {"told": told - began, "intact": intact - undone, "finding": found}
+            intact, _ = wait(monitor, intact_verdict, console, "a verdict", 90)
+            said = {"reported": reported - began, "intact": intact - undone, "finding": found}
             print(json.dumps(said), flush=True)
 
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from tinyvmi_build.checks.tamper import demonstration
-from tinyvmi_build.lab.scenario import Scenario, Stage
+from tinyvmi_build.lab.scenario import Scenario, ScenarioRunner
 
 
-def _play(stage: Stage) -> None:
-    stage.intact("the target as it booted", scans=2)
-    undo = stage.tampered(demonstration())
-    stage.restored(undo)
+def _run(runner: ScenarioRunner) -> None:
+    runner.intact("the target as it booted", scans=2)
+    undo = runner.tampered(demonstration())
+    runner.restored(undo)
 
 
 SCENARIO = Scenario(
     name="first-light",
     description="a clean target, then one changed system call, then its bytes put back",
     expectation="intact, tampered, intact",
-    play=_play,
+    run=_run,
 )

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from tinyvmi_build.lab.scenario import Scenario, Stage
+from tinyvmi_build.lab.scenario import Scenario, ScenarioRunner
 
 _SCANS = 100
 
 
-def _play(stage: Stage) -> None:
-    stage.intact(f"{_SCANS} scans of the clean target", scans=_SCANS)
+def _run(runner: ScenarioRunner) -> None:
+    runner.intact(f"{_SCANS} scans of the clean target", scans=_SCANS)
 
 
 SCENARIO = Scenario(
     name="rescans",
     description=f"{_SCANS} consecutive scans of a clean target",
     expectation="intact, every time",
-    play=_play,
+    run=_run,
 )

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from tinyvmi_build.checks.tamper import changes
-from tinyvmi_build.lab.scenario import Scenario, Stage
+from tinyvmi_build.lab.scenario import Scenario, ScenarioRunner
 
 
-def _play(stage: Stage) -> None:
-    for change in (*changes(), *stage.registers):
+def _run(runner: ScenarioRunner) -> None:
+    for change in (*changes(), *runner.registers):
         if change.caught_by is None:
-            stage.benign(change)
+            runner.benign(change)
         else:
-            stage.restored(stage.tampered(change))
+            runner.restored(runner.tampered(change))
 
 
 SCENARIO = Scenario(
     name="tampers",
     description="every change that the lab knows, one after the other",
     expectation="each tamper is reported by its check in the scan after it; legitimate changes are not",
-    play=_play,
+    run=_run,
 )

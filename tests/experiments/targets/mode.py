@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import tinyvmi_build.lab
-from tests.experiments.targets.play import FAILED, play
 from tests.experiments.targets.rows import FLASK_MODE, Row
+from tests.experiments.targets.run_row import FAILED, run
 from tests.lab import bases
 from tinyvmi_build.errors import TinyVMIError
 from tinyvmi_build.image.build import build_monitor
@@ -48,17 +48,17 @@ class Mode:
         """Of all that a result comes from: the monitors, the target's kernel, the changes, what plays it."""
         images = {base: one.image_id for base, one in self._built.items()}
         kernels = [path.name for path in self.config.kernel.packages]
-        told = [str(row), [c.name for c in row.tampers], images, kernels]
-        return hashlib.sha256(json.dumps([told, _sources()], sort_keys=True).encode()).hexdigest()[:16]
+        reports = [str(row), [c.name for c in row.tampers], images, kernels]
+        return hashlib.sha256(json.dumps([reports, _sources()], sort_keys=True).encode()).hexdigest()[:16]
 
-    def play(self, row: Row) -> dict[str, Any]:
+    def run(self, row: Row) -> dict[str, Any]:
         """Its result; a lab that did not get there is not used again."""
         try:
             if self._lab is None:
                 self._lab = self._new_lab()
                 self._lab.start()
             label = seclabel(self.config, "target") if self.mode == FLASK_MODE else ""
-            result = play(self._lab, row, self.names, self._profiles, label)
+            result = run(self._lab, row, self.names, self._profiles, label)
         except TinyVMIError as error:
             result = {"outcome": FAILED, "reason": error.message.splitlines()[0], "seconds": 0}
         if result["outcome"] == FAILED:

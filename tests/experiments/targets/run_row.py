@@ -28,10 +28,10 @@ RAN, FAILED = "run", "failed"
 _TARGET = "target"  # the domain that the lab's own project watches
 
 Records = list[dict[str, Any]]
-Told = dict[str, list[str]]  # by step: the records, comparable
+Reports = dict[str, list[str]]  # by step: the records, comparable
 
 
-def play(lab: Lab, row: Row, names: Sequence[str], profiles: ProfileFile, label: str = "") -> dict[str, Any]:
+def run(lab: Lab, row: Row, names: Sequence[str], profiles: ProfileFile, label: str = "") -> dict[str, Any]:
     """What became of `row` with the monitors /lab/NAME; `outcome` FAILED: the lab did not get there."""
     begun = time.monotonic()
     try:
@@ -39,7 +39,7 @@ def play(lab: Lab, row: Row, names: Sequence[str], profiles: ProfileFile, label:
         said = int(target.run("sed -n 's/ T _text$//p' /proc/kallsyms").check().out, 16)
         turns = {name: _Turn(lab, row, name, profiles, target) for name in names}
         for turn in turns.values():
-            turn.play()
+            turn.run()
         target.destroy()
     except (TinyVMIError, TimeoutError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
@@ -50,8 +50,8 @@ def play(lab: Lab, row: Row, names: Sequence[str], profiles: ProfileFile, label:
         "release": target.release,
         "xen": xen_of(lab.console_log),
         "bases": {name: turn.result | turn.place(said) for name, turn in turns.items()},
-        "same": same([turn.told for turn in turns.values()]),
-        "differs": different({name: turn.told for name, turn in turns.items()}) if len(turns) > 1 else {},
+        "same": same([turn.reports for turn in turns.values()]),
+        "differs": different({name: turn.reports for name, turn in turns.items()}) if len(turns) > 1 else {},
     }
 
 
@@ -61,21 +61,21 @@ class _Turn:
     def __init__(self, lab: Lab, row: Row, name: str, profiles: ProfileFile, target: Target):
         self._lab, self._row, self._name, self._profiles, self._target = lab, row, name, profiles, target
         self._records: Records = []
-        self.told: Told = {}
+        self.reports: Reports = {}
         self.result: dict[str, Any] = {"clean": 0, "after": 0, "tampers": {}, "lost": ""}
 
     def events(self, events: Iterable[Event]) -> None:
         """What the monitor tells, as it comes (xen.launch.Reporter)."""
         self._records += [event.record.body for event in events if isinstance(event, Received)]
 
-    def play(self) -> None:
+    def run(self) -> None:
         folder = f"/lab/{self._name}"
         monitor = Monitor(self._lab, self._target, self, folder=folder, period="100ms")
         try:
             with self._lab.progress.step(f"{self._row.name}, {self._name}"):
                 kernel = monitor.wait_kernel()
                 self.result["clean"] = self._intact(monitor, SCANS)
-                self.told["clean"] = [str(record) for record in clean_of(self._records)]
+                self.reports["clean"] = [str(record) for record in clean_of(self._records)]
                 self.result |= {"find_us": kernel["duration_us"], "levels": kernel["levels"]}
                 self.result["rev"] = self._rev()
                 guest = LiveGuest(self._target, kernel, self._profiles)
@@ -118,7 +118,7 @@ class _Turn:
         kept = tampered_of(change, found, self._named())
         kept |= {"verdict": verdict, "scans": took, "restored": restored}
         self.result["tampers"][change.name] = kept
-        self.told[change.name] = sorted({str(one) for one in bases.comparable(last_of_each_check(found))})
+        self.reports[change.name] = sorted({str(one) for one in bases.comparable(last_of_each_check(found))})
         self._lab.progress.note(f"{change.name}: {verdict} by {', '.join(kept['by'])}, then {restored}")
 
     def _named(self) -> Callable[[dict[str, Any]], str]:
@@ -136,9 +136,9 @@ def clean_of(records: Records) -> Records:
     until = next((i for i, r in enumerate(records) if r["type"] == "heartbeat" and r["scan"] >= SCANS), None)
     # How often a monitor says that it lives within a scan depends on how long that takes.
     within = {(r["scan"], r["verdict"]) for r in records if r["type"] == "heartbeat"}
-    told = [r for r in records[:until] if r["type"] != "heartbeat"]
+    reports = [r for r in records[:until] if r["type"] != "heartbeat"]
     beats = [{"type": "heartbeat", "scan": s, "verdict": v} for s, v in sorted(within) if 0 < s <= SCANS]
-    return bases.comparable(told) + beats
+    return bases.comparable(reports) + beats
 
 
 def last_of_each_check(found: Records) -> Records:
@@ -155,26 +155,28 @@ def tampered_of(change: Change, found: Records, named: Callable[[dict[str, Any]]
     return {"by": sorted({record["check"] for record in found}), "at": named(first) if first else ""}
 
 
-def same(told: Sequence[Told]) -> dict[str, bool]:
+def same(reports: Sequence[Reports]) -> dict[str, bool]:
     """Of each step that any base took: whether all said the same in it."""
-    steps = list(dict.fromkeys(step for one in told for step in one))
-    first, agree = told[0], {}
+    steps = list(dict.fromkeys(step for one in reports for step in one))
+    first, agree = reports[0], {}
     for step in steps:
-        agree[step] = bool(first.get(step)) and all(one.get(step) == first[step] for one in told)
+        agree[step] = bool(first.get(step)) and all(one.get(step) == first[step] for one in reports)
     return agree
 
 
-def different(told: Mapping[str, Told]) -> dict[str, dict[str, list[str]]]:
+def different(reports: Mapping[str, Reports]) -> dict[str, dict[str, list[str]]]:
     """Of each step in which not all said the same: by base, what another one did not say."""
-    agree = same(list(told.values()))
+    agree = same(list(reports.values()))
     return {
-        step: {base: _alone(told, base, step) for base in told} for step, good in agree.items() if not good
+        step: {base: _alone(reports, base, step) for base in reports}
+        for step, good in agree.items()
+        if not good
     }
 
 
-def _alone(told: Mapping[str, Told], base: str, step: str) -> list[str]:
-    others = [one.get(step, []) for other, one in told.items() if other != base]
-    found = [record for record in told[base].get(step, []) if not all(record in other for other in others)]
+def _alone(reports: Mapping[str, Reports], base: str, step: str) -> list[str]:
+    others = [one.get(step, []) for other, one in reports.items() if other != base]
+    found = [record for record in reports[base].get(step, []) if not all(record in other for other in others)]
     return found[:_SHOWN]
 
 
