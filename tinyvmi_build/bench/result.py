@@ -95,11 +95,14 @@ class Result:
 
     @staticmethod
     def parse(text: str) -> Result:
+        hint = "`tinyvmi-build bench --json` writes such a file"
         try:
-            value: Any = json_output.unwrap("bench", json.loads(text), "this")
+            value: Any = json_output.unwrap("bench", json.loads(text), "the file")
             return Result(**{**value, "runs": [_run(run) for run in value["runs"]]})
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UsageError(f"these are no figures of tinyvmi-build bench: {error}") from None
+        except UsageError as error:
+            raise UsageError(error.message, hint=hint) from None
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise UsageError(f"these are no figures of tinyvmi-build bench: {error}", hint=hint) from None
 
 
 def _run(value: Any) -> Run:

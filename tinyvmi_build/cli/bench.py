@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from tinyvmi_build import json_output
-from tinyvmi_build.cli.options import Verb, project_options
+from tinyvmi_build.cli.options import PATH, Verb, project_options
 from tinyvmi_build.progress import Progress
 
 
@@ -30,13 +30,11 @@ from tinyvmi_build.progress import Progress
     "--quick", is_flag=True, help="The comparison alone: no latency, slow-down, growth, build times."
 )
 @click.option("--json", "as_json", is_flag=True, help="All of it as one JSON object instead of tables.")
-@click.option(
-    "--plot", metavar="FILE.svg", type=click.Path(path_type=Path, dir_okay=False), help="Draw it, too."
-)
+@click.option("--plot", metavar="FILE.svg", type=PATH, help="Draw it, too.")
 @click.option(
     "--doc",
     metavar="FILE.md",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=PATH,
     help="Write it as a document, too.",
 )
 @click.option(
@@ -44,7 +42,7 @@ from tinyvmi_build.progress import Progress
     "sources",
     metavar="FILE.json",
     multiple=True,
-    type=click.Path(path_type=Path, exists=True),
+    type=PATH,
     help="Show these figures; may be repeated.",
 )
 @click.option(
@@ -99,14 +97,17 @@ def command(
     from tinyvmi_build.bench.options import HostOptions, LabOptions
     from tinyvmi_build.bench.report import FOOT, tables
     from tinyvmi_build.bench.result import HOST, ICOUNT, WALL, Result
+    from tinyvmi_build.files import RESULT, read_text, require_writable, write_file
 
     # As it can be repeated on another machine, which has other folders.
     typed = [Path(w).name if "/" in w else w for w in sys.argv[1:] if w != "--keep"]
     words = shlex.join(["tinyvmi-build", *typed])
     if host != (target is not None):
         raise click.UsageError("--host and --target belong together")
+    for output in filter(None, (plot, doc)):
+        require_writable(output)
     if sources:
-        result = Result.joined([Result.parse(source.read_text()) for source in sources])
+        result = Result.joined([Result.parse(read_text(source, RESULT)) for source in sources])
     elif host and target is not None:
         from tinyvmi_build.bench.host import measure_host
 
@@ -119,9 +120,9 @@ def command(
         )
         result = measure(project, sets, lab_options, progress)
     if plot is not None:
-        plot.write_text(draw(result), encoding="utf-8")
+        write_file(plot, draw(result))
     if doc is not None:
-        doc.write_text(document(result, plot.name if plot else None), encoding="utf-8")
+        write_file(doc, document(result, plot.name if plot else None))
     if as_json:
         click.echo(json_output.line("bench", asdict(result)))
         return 0

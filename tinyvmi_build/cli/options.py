@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -66,6 +67,11 @@ class PathType(click.Path):
             self.fail(f"the path is too long ({len(raw)} bytes, '{os.fsdecode(raw[:40])}…')", param, ctx)
         if not raw or b"\0" in raw:
             self.fail("a path cannot be empty", param, ctx)
+        try:
+            os.stat(raw)
+        except OSError as error:
+            if error.errno == errno.ELOOP:  # pathlib raises RuntimeError for it
+                self.fail(f"'{os.fsdecode(raw)}' is a symbolic link that leads to itself", param, ctx)
         return super().convert(value, param, ctx)
 
 

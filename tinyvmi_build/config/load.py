@@ -97,7 +97,7 @@ class _Layers:
         if self._errors:
             raise self._errors[0] if len(self._errors) == 1 else UsageErrors(self._errors)
 
-    def _error(self, message: str, hint: str | None = None) -> None:
+    def _error(self, message: str, hint: str) -> None:
         self._errors.append(UsageError(message, hint=hint))
         if len(self._errors) >= _ERRORS_MAX:
             self.require_none()
@@ -138,7 +138,7 @@ class _Layers:
         try:
             self._settings[key] = Setting(_loose(text), origin, base)
         except RecursionError:
-            self._error(f"{where}: the value is nested too deeply")
+            self._error(f"{where}: the value is nested too deeply", "no key takes a list of lists")
 
     def _unknown(self, given: tuple[str, ...], where: str) -> None:
         """An error that names the key that is meant."""
@@ -147,7 +147,7 @@ class _Layers:
         if new is not None:
             self._error(f"{where}: '{shown}' is now called '{new}'", f"write {new.rpartition('.')[2]}")
         elif given in {key[:-1] for key in KEYS}:
-            self._error(f"{where}: '{shown}' is a table, not a value")
+            self._error(f"{where}: '{shown}' is a table, not a value", f"write [{shown}] and keys below it")
         else:
             names = {_plain(key): _dotted(key) for key in KEYS}
             near = difflib.get_close_matches(_plain(given)[:_KEY_LENGTH_MAX], names, n=1, cutoff=0.5)
@@ -165,7 +165,9 @@ class _Layers:
             try:
                 values[path] = key.kind.parse(setting.value, setting.base)
             except ValueError as error:
-                self._error(f"{setting.origin}: '{key.dotted}' must be {error}, not {_shown(setting.value)}")
+                self._error(
+                    f"{setting.origin}: '{key.dotted}' must be {error}, not {_shown(setting.value)}", key.doc
+                )
         return Config().with_values(values), origins
 
     def check_whole(self, config: Config, origins: Mapping[str, str], path: Path) -> None:
@@ -197,7 +199,10 @@ def _parsed(path: Path) -> tuple[str, dict[str, Any]]:
     except RecursionError:
         raise UsageError(f"{_short(path)}: is nested too deeply", hint="tables are two levels deep") from None
     except ValueError as error:  # TOMLDecodeError, and what int() refuses
-        raise UsageError(f"{_short(path)}: is not TOML: {_cut(str(error), 200)}") from error
+        raise UsageError(
+            f"{_short(path)}: is not TOML: {_cut(str(error), 200)}",
+            hint="lines of KEY = VALUE below [TABLE]; `tinyvmi-build init` writes an example",
+        ) from error
 
 
 def _loose(text: str) -> Any:

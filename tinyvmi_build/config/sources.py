@@ -46,10 +46,10 @@ def _kernel(path: Path) -> None:
 def _modules(path: Path) -> None:
     if path.is_dir():
         return
-    with files.open_regular(path, files.KERNEL):
-        pass
     if module_name(path.name) is None:
         require_kernel(path)
+    else:
+        files.open_regular(path, files.MODULE).close()
 
 
 def _folder(path: Path) -> None:

@@ -70,6 +70,8 @@ def expanded(path: Path) -> Iterator[Image]:
             _unflatten(path, source, plain)
             plain.flush()
             source = plain
+        if os.fstat(source.fileno()).st_size == 0:
+            raise UsageError(f"{path}: the flattened dump is empty", hint="save the memory again")
         with mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ) as data:
             if data[:8] not in (KDUMP, DISKDUMP):
                 raise UsageError(f"{path}: the flattened file holds no kdump", hint=DAMAGED)

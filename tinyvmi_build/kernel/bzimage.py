@@ -17,7 +17,7 @@ from typing import Any
 
 from tinyvmi_build.errors import UsageError
 
-_MAX_UNPACKED = 1 << 30  # no kernel is larger; what a damaged size may make us allocate
+_MAX_UNPACKED = 512 << 20  # no kernel is larger; what a damaged size may make us allocate
 _LZ4_BLOCK = 8 << 20  # legacy frames: lz4 -l, LEGACY_BLOCKSIZE
 
 

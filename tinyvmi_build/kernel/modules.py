@@ -34,11 +34,16 @@ def modules_in(path: Path, release: str | None = None) -> dict[str, bytes]:
             elif (name := module_name(file.name)) and _fits(file.as_posix(), release):
                 found[name] = files.read_file(file, files.MODULE)
         return found
-    data = read_bytes(path)
-    if is_package(data):
-        return package_modules(data, path.name, release)
     name = module_name(path.name)
-    return {name: data} if name else {}
+    if name:
+        return {name: read_module_source(path)}
+    data = read_module_source(path)
+    return package_modules(data, path.name, release) if is_package(data) else {}
+
+
+def read_module_source(path: Path) -> bytes:
+    """The content of the file `path` as `modules_in` reads it."""
+    return files.read_file(path, files.MODULE) if module_name(path.name) else read_bytes(path)
 
 
 def module_files(folder: Path) -> list[Path]:

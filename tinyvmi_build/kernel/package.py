@@ -20,10 +20,11 @@ _IN_PACKAGE = re.compile(
     r"^(?:\./)?(?:boot/vmlinu[zx]-(?P<a>[^/]+)|(?:usr/)?lib/modules/(?P<b>[^/]+)/vmlinu[zx])$"
 )
 _GLOBS = ("vmlinuz*", "vmlinux*", "boot/vmlinuz-*", "usr/lib/modules/*/vmlinuz", "lib/modules/*/vmlinuz")
-_KERNEL_BYTES_MAX = 1 << 30
+_KERNEL_BYTES_MAX = 512 << 20
 _HEAD = 1 << 20  # bytes of a package that hold its control file
 _XLF_KERNEL_64 = 1  # of xloadflags (Documentation/arch/x86/boot.rst)
 _HINT = "give a kernel package (.deb), a vmlinuz, a vmlinux, or a folder with one of them"
+_NO_KERNEL = (b"\1\0", b"\4\0")  # of ELF's types: object files and cores
 _MACHINES = {3: "x86-32", 21: "ppc64", 22: "s390", 40: "arm", 62: "x86-64", 183: "arm64", 243: "riscv"}
 
 
@@ -67,7 +68,7 @@ def require_x86_64(data: bytes, where: str) -> None:
 
 def _machine(data: bytes) -> str:
     """What the kernel `data` runs on; "" if it is none."""
-    if data[:4] == b"\x7fELF":
+    if data[:4] == b"\x7fELF" and data[16:18] not in _NO_KERNEL:
         machine = int.from_bytes(data[18:20], "little" if data[5:6] == b"\1" else "big")
         return _MACHINES.get(machine, f"machine {machine} of ELF") if data[4:5] == b"\2" else "x86-32"
     if data[0x202:0x206] == b"HdrS":
@@ -77,21 +78,23 @@ def _machine(data: bytes) -> str:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The file's content.  UsageError if it cannot be read, or is a package that cannot hold a kernel for us.
+    """The content of a kernel's file or of a package; UsageError if it is neither, or cannot be read.
 
-    A package says that in its first bytes, before hundreds of megabytes are read.
+    Both say what they are in their first bytes, before hundreds of megabytes are read.
     """
     with files.open_regular(path, files.KERNEL) as handle:
         head = handle.read(_HEAD)
-        if is_package(head):
-            refuse_foreign(head, str(path))
+        _require_head(head, path)
         return files.read_rest(path, handle, files.KERNEL, head)
 
 
 def require_kernel(path: Path) -> None:
     """Raise the UsageError that the head of the file at `path` calls for; the rest is not read."""
     with files.open_regular(path, files.KERNEL) as handle:
-        head = handle.read(_HEAD)
+        _require_head(handle.read(_HEAD), path)
+
+
+def _require_head(head: bytes, path: Path) -> None:
     if is_package(head):
         refuse_foreign(head, str(path))
     else:

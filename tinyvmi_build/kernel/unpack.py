@@ -106,11 +106,19 @@ class _ZstdReader:
         import zstandard
 
         self._error = zstandard.ZstdError
+        try:
+            self._missing = zstandard.frame_content_size(data)  # -1 if the first frame does not say
+        except zstandard.ZstdError:
+            self._missing = -1
         decompressor = zstandard.ZstdDecompressor(max_window_size=_DICTIONARY_MAX)
         self._stream = decompressor.stream_reader(io.BytesIO(data), read_across_frames=True)
 
     def read(self, size: int = -1, /) -> bytes:
         try:
-            return self._stream.read(_CHUNK if size < 0 else size)
+            plain = self._stream.read(_CHUNK if size < 0 else size)
         except self._error as error:
             raise OSError(str(error)) from None
+        self._missing -= len(plain)
+        if not plain and size and self._missing > 0:  # zstandard does not say that the end is missing
+            raise EOFError("the end is missing")
+        return plain

@@ -13,8 +13,7 @@ from pathlib import Path
 import tinyvmi_build
 from tinyvmi_build.errors import UsageError
 from tinyvmi_build.files import write_file
-from tinyvmi_build.kernel.modules import module_files
-from tinyvmi_build.kernel.package import read_bytes
+from tinyvmi_build.kernel.modules import module_files, read_module_source
 from tinyvmi_build.paths import cache_dir, cache_errors
 from tinyvmi_build.profile.profile import KernelProfile, ProfileFile
 
@@ -38,7 +37,7 @@ def key_with_modules(kernel: str, include: Iterable[str], places: Iterable[Path]
         digest.update(b"place\0")
         if not place.is_dir():
             name = "" if place.suffix == ".deb" else place.name  # a module is known by its file's name
-            digest.update(name.encode() + b"\0" + hashlib.sha256(read_bytes(place)).digest())
+            digest.update(name.encode() + b"\0" + hashlib.sha256(read_module_source(place)).digest())
             continue
         for file in module_files(place):
             state = file.stat()

@@ -10,6 +10,7 @@ from typing import Any
 
 from tinyvmi_build import json_output
 from tinyvmi_build.errors import UsageError
+from tinyvmi_build.files import MANIFEST, read_text
 from tinyvmi_build.report.latency import GROUP, Schedule
 
 _IMAGE_ID = re.compile(r"[0-9a-f]{16}")
@@ -55,8 +56,8 @@ def read_manifest(folder: Path) -> Manifest:
         raise UsageError(f"{folder} holds {what}", hint="give the build/NAME folder of one monitor")
     path = found[0]
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        data = json.loads(read_text(path, MANIFEST))
+    except (UsageError, ValueError, RecursionError) as error:
         raise UsageError(f"{path} cannot be read: {error}", hint="build the monitor again") from None
     try:
         data = json_output.unwrap("manifest", data, str(path))
