@@ -12,6 +12,7 @@ import pytest
 
 from tests.build import minios_interface as interface
 from tests.build.conftest import ROOT
+from tests.core.conftest import write_check_numbers
 from tinyvmi_build.config.load import Loaded, load
 from tinyvmi_build.image.build import BuildResult, build_monitor
 from tinyvmi_build.image.inspect import inspect
@@ -51,12 +52,14 @@ def compile_c(text: Path | str, *flags: str) -> str:
 def declared(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("declared")
     interface.write_headers(folder)
+    write_check_numbers(folder)
     return f"-I{folder}"
 
 
 @pytest.mark.parametrize("name", SHARED, ids=str)
 def test_only_what_is_declared_is_used(declared: str, name: Path) -> None:
-    own = (f"-I{APP / 'include'}", f"-I{APP / 'platform'}", "-D__XEN_INTERFACE_VERSION__=0x00030205")
+    own = [f"-I{folder}" for folder in (APP / "include", APP, APP / "platform")]
+    own += ["-D__XEN_INTERFACE_VERSION__=0x00030205"]
     assert compile_c(APP / "platform" / name, declared, *own) == ""
 
 

@@ -17,17 +17,18 @@ from tinyvmi_build.render.env import environment, render
 FLAGS = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-mgeneral-regs-only", "-shared", "-fPIC"]
 
 
+def write_check_numbers(folder: Path) -> None:
+    """Write <tinyvmi_checks.h>, which every build generates, into `folder`."""
+    known = {"known": registry.names(), "kinds": registry.finding_kinds()}
+    text = render(environment(data_dir("templates")), "c/checks.h.j2", "x.h", known)
+    (folder / "tinyvmi_checks.h").write_text(text)
+
+
 def compile_shared(folder: Path, name: str, *sources: Path, compiler: str = "gcc") -> ctypes.CDLL:
     """Compile C files of the core into a library; the freestanding flags are those of the monitor."""
     library = folder / f"{name}.so"
     core = data_dir("minios_app")
-    numbers = render(
-        environment(data_dir("templates")),
-        "c/checks.h.j2",
-        "x.h",
-        {"known": registry.names(), "kinds": registry.finding_kinds()},
-    )
-    (folder / "tinyvmi_checks.h").write_text(numbers)
+    write_check_numbers(folder)
     include = [f"-I{path}" for path in (core / "include", core, folder)]
     subprocess.run([compiler, *FLAGS, *include, *map(str, sources), "-o", str(library)], check=True)
     return ctypes.CDLL(str(library))
