@@ -12,10 +12,10 @@ RUN_PACKAGES := python3 python3-venv gcc libc6-dev binutils libxen-dev qemu-syst
 TEST_PACKAGES := $(RUN_PACKAGES) clang make checkpolicy m4 bison flex libkdumpfile10
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check test format flask matrix mutations discovery targets xens clean
+.PHONY: help setup run check test format new-check flask matrix mutations discovery targets xens clean
 
 help: ## List the targets.
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST)
 
 setup: $(STAMPS)/python ## Install what is missing: apt packages, a virtual environment.
 
@@ -32,6 +32,9 @@ test: $(STAMPS)/python $(STAMPS)/apt-test ## Run all tests; the last line counts
 format: $(STAMPS)/python ## Format C and Python as `make check` wants them.
 	@$(BIN)/ruff check --quiet --fix . && $(BIN)/ruff format --quiet .
 	@$(BIN)/python -m tests.unit.test_style format
+
+new-check: ## Write the files of a new check: make new-check NAME=some-check.
+	@$(PYTHON) toolchain/new_check.py $(NAME)
 
 flask: $(STAMPS)/python $(STAMPS)/apt-test ## Run all tests of FLASK mode, every change of registers and PV guests included.
 	@$(BIN)/pytest --long tests/lab/flask $(ARGS)

@@ -26,4 +26,4 @@ class Needs(enum.Enum):
             return ""
         if self is Needs.RELOCATIONS and image.symbols.get(_KASLR) is None:
             return ""
-        return f"{image.name} has no relocations (a vmlinux has none): give the package's vmlinuz"
+        return f"its file {image.name} has no relocations: give the package's vmlinuz"

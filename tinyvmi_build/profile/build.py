@@ -117,7 +117,7 @@ class _Source:
             if profile.compression == "none" and not profile.counts["relocs64"]:
                 self.progress.warn(
                     f"{self.path.name} carries no relocations:"
-                    " the profile holds only without KASLR (give the vmlinuz)"
+                    " what needs them cannot be verified (give the vmlinuz)"
                 )
             return profile
 

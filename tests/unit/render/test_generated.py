@@ -31,6 +31,10 @@ class Nearest:
         return ("hostile */ name", 0) if va == TEXT + 0x100 else ("function", va & 0xFF)
 
 
+#: Of a check that is newer than this kernel.
+NOT_HERE = Unsupported("a new check")
+
+
 class SmallKernel:
     """What `render.tables` reads of a KernelProfile."""
 
@@ -74,10 +78,10 @@ class SmallKernel:
             self._values[check.replace("_", "-")] = Unsupported(reason)
 
     def values(self, kind: type[GoldenValues]) -> GoldenValues | Unsupported:
-        return self._values[kind.CHECK]
+        return self._values.get(kind.CHECK, NOT_HERE)
 
     def unsupported(self, check: str) -> str:
-        values = self._values[check]
+        values = self._values.get(check, NOT_HERE)
         return values.reason if isinstance(values, Unsupported) else ""
 
     def blob(self, name: str) -> bytes:

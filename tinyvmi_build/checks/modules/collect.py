@@ -100,18 +100,17 @@ class Collection:
     """
 
     def __init__(self, image: KernelImage, files: Mapping[str, bytes], names: list[str], cache: Cache):
-        global _work
         loader = Loader(image, files)
         self._names = loader.closure(names)
         self._futures: dict[str, Future[tuple[bytes, str]]] = {}
         facts = Facts(image, loader.series)
         pointers = pv_pointers(facts, read_sites(image, loader.series))
-        _work = partial(_compute, loader, pointers, cache)
+        work = partial(_compute, loader, pointers, cache)
         # The large ones first, so that none of them is alone at the end.
         order = sorted(self._names, key=lambda name: -len(files.get(name, b"")))
-        self._pool = _pool()
+        self._pool, begin = _pool(work)
         for name in order:
-            self._futures[name] = self._pool.submit(_in_worker, name)
+            self._futures[name] = self._pool.submit(begin, name)
 
     def cancel(self) -> None:
         """Begin no further module; those under way are finished, which takes a second or two."""
@@ -129,25 +128,40 @@ class Collection:
         return found
 
 
-def _pool() -> Executor:
-    """Several processes; one thread where there is no usable /dev/shm, in which they would share locks."""
+Work = Callable[[str], tuple[bytes, str]]
+
+
+def _pool(work: Work) -> tuple[Executor, Work]:
+    """Several processes, and what to submit to them.
+
+    One thread where there is no usable /dev/shm, in which they would share locks.
+    """
     try:
         # Forked, so that the kernel and the files need not be sent.
-        return ProcessPoolExecutor(
+        pool = ProcessPoolExecutor(
             min(_WORKERS, os.cpu_count() or 1),
             mp_context=multiprocessing.get_context("fork"),
-            initializer=begin_child,
+            initializer=_Worker.begin,
+            initargs=(work,),
         )
     except OSError:
-        return ThreadPoolExecutor(1)
+        return ThreadPoolExecutor(1), work
+    return pool, _Worker.run
 
 
-_work: Callable[[str], tuple[bytes, str]] | None = None
+class _Worker:
+    """What a process of the pool has inherited: it is set there alone, before the first task."""
 
+    work: Work
 
-def _in_worker(name: str) -> tuple[bytes, str]:
-    assert _work is not None
-    return _work(name)
+    @classmethod
+    def begin(cls, work: Work) -> None:
+        begin_child()
+        cls.work = work
+
+    @classmethod
+    def run(cls, name: str) -> tuple[bytes, str]:
+        return cls.work(name)
 
 
 def _compute(loader: Loader, pointers: list[int], cache: Cache, name: str) -> tuple[bytes, str]:
