@@ -55,7 +55,7 @@ class _Wait:
         noted = False
         hint = Hint("@introduceDomain")
         try:
-            while not self._stop:
+            while not self._stop.requested:
                 running = xl.domains()
                 if _running(name, running) is not None:
                     return running
@@ -67,7 +67,7 @@ class _Wait:
                     ask_at = min(ask_at, deadline)
                     if time.monotonic() >= deadline:
                         return None
-                while not self._stop and (left := ask_at - time.monotonic()) > 0:
+                while not self._stop.requested and (left := ask_at - time.monotonic()) > 0:
                     if hint.fired(min(_TICK_S, left)):
                         break
             return None

@@ -153,7 +153,7 @@ class Launcher:
         watch = Watch(domid)
         manifest = self._manifest
         try:
-            if not self._stop:
+            if not self._stop.requested:
                 xl.unpause(domid)
             expected = Expected(
                 image=manifest.image_id,

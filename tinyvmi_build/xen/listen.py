@@ -46,7 +46,7 @@ class Listener:
                 self._take(self._lines.feed(chunk))
             if collector.over:
                 return
-            if self._stop:
+            if self._stop.requested:
                 self._drain(console)
                 self._report(collector.stopped(str(self._stop.reason)))
                 return

@@ -21,7 +21,9 @@ class Stop:
         self.reason: str | None = None
         self._shielded = False
 
-    def __bool__(self) -> bool:
+    @property
+    def requested(self) -> bool:
+        """Somebody has."""
         return self.reason is not None
 
     @contextlib.contextmanager

@@ -92,7 +92,7 @@ def test_what_is_on_its_way_when_the_signal_comes_counts(guest: int) -> None:
 
     with Stop().installed() as stop:
         os.kill(os.getpid(), signal.SIGTERM)
-        until(lambda: bool(stop))
+        until(lambda: stop.requested)
         collector, _ = listen(stop, during, first=lambda: os.write(guest, pieces[0]))
     assert collector.exit_code() is Exit.TAMPERED
 
@@ -100,7 +100,7 @@ def test_what_is_on_its_way_when_the_signal_comes_counts(guest: int) -> None:
 def test_a_second_signal_cuts_short_but_not_what_is_shielded() -> None:
     with Stop().installed() as stop:
         os.kill(os.getpid(), signal.SIGTERM)
-        until(lambda: bool(stop))
+        until(lambda: stop.requested)
         with stop.shielded():
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(0.05)
