@@ -1,6 +1,6 @@
 """Where the tool finds its own files and keeps its caches.
 
-The wheel carries `templates/`, `minios_app/` and `toolchain/` under
+The wheel carries `templates/`, `minios_app/`, `toolchain/` and `docs/` under
 `tinyvmi_build/_data/`; in a source checkout they stand beside the package.
 """
 
@@ -23,13 +23,18 @@ _TAG_TEXT = (
 
 
 def data_dir(name: str) -> Path:
-    """Folder `name` (`templates`, `minios_app`, `toolchain`) of this installation."""
+    """Folder `name` (`templates`, `minios_app`, `toolchain`, `docs`) of this installation."""
     for root in (_PACKAGE / "_data", _PACKAGE.parent):
         if (root / name).is_dir():
             return root / name
     raise MissingEnvironmentError(
         f"the installation of tinyvmi-build lacks its {name}/ folder", hint="install the package again"
     )
+
+
+def doc(name: str) -> str:
+    """Where this installation has the page `name` of the documentation, e.g. "guide/minios-tree.md"."""
+    return str(data_dir("docs") / name)
 
 
 def cache_root() -> Path:

@@ -40,7 +40,7 @@ def installed(wheel, tmp_path_factory):
 
 def test_the_wheel_carries_what_a_build_needs(wheel, source_tree):
     names = set(zipfile.ZipFile(wheel).namelist())
-    for folder in ("templates", "minios_app", "toolchain"):
+    for folder in ("templates", "minios_app", "toolchain", "docs"):
         for path in (source_tree / folder).rglob("*"):
             if path.is_file() and "__pycache__" not in path.parts:
                 assert f"tinyvmi_build/_data/{path.relative_to(source_tree)}" in names

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import io
 import os
+import signal
 import sys
 import traceback
 
@@ -83,6 +84,9 @@ def root(ctx: click.Context, quiet: bool) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit with the documented status."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # nohup stays as it is
+            signal.signal(number, signal.default_int_handler)  # so that temporary files are removed
     sys.exit(run(argv))
 
 
@@ -110,10 +114,14 @@ def run(argv: list[str] | None = None) -> int:
 
 def _outside(error: Exception) -> TinyVMIError | None:
     """What the machine refused, as an error to show; None for a fault of the tool."""
+    from concurrent.futures import BrokenExecutor
+
     if isinstance(error, ImportError):
         return missing_package(error)
     if isinstance(error, MemoryError):
         return MissingEnvironmentError("there is not enough memory", hint="free some, or raise its limit")
+    if isinstance(error, BrokenExecutor):
+        return MissingEnvironmentError("a worker process was killed", hint="was there enough memory?")
     if isinstance(error, OSError) and error.errno is not None:
         where = "" if error.filename is None else f"{error.filename}: "
         return MissingEnvironmentError(

@@ -39,7 +39,10 @@ def command(progress: Progress, project: Path | None, sets: tuple[str, ...]) -> 
 
 
 def _policy_commands(folder: Path, name: str) -> str:
-    return f"""to build and load the policy module, with the running Xen's source (docs/design/privilege.md):
+    from tinyvmi_build.paths import doc
+
+    return f"""to build and load the policy module, with the running Xen's source
+({doc("design/privilege.md")}):
   cp {folder / name}.te XEN/tools/flask/policy/modules/
   echo '{name} = on' >> XEN/tools/flask/policy/modules/modules.conf
   make -C XEN/tools/flask/policy -f Makefile.common FLASK_BUILD_DIR=/tmp/policy XEN_FULLVERSION=4.17

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinyvmi_build.doctor import probe
+from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.image.toolchain import XEN_HEADER
 from tinyvmi_build.paths import cache_dir
 
@@ -129,9 +130,12 @@ def _qemu() -> list[Row]:
 
 
 def _disk() -> Row:
-    free = shutil.disk_usage(cache_dir()).free / 2**30
-    fix = f"make room in {cache_dir()}, or set TINYVMI_CACHE"
-    return _amount("disk", free, _DISK_GIB, fix)
+    try:
+        folder = cache_dir()
+    except MissingEnvironmentError as error:
+        return Row("disk", "missing", "no cache", f">= {_DISK_GIB} GiB", f"{error.message}: {error.hint}")
+    free = shutil.disk_usage(folder).free / 2**30
+    return _amount("disk", free, _DISK_GIB, f"make room in {folder}, or set TINYVMI_CACHE")
 
 
 def _memory() -> Row:

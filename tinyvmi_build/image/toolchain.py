@@ -9,7 +9,6 @@ import subprocess
 from pathlib import Path
 
 from tinyvmi_build.errors import MissingEnvironmentError
-from tinyvmi_build.render.descriptor import tree_hash
 
 XEN_HEADER = Path("/usr/include/xen/xen.h")
 _PROGRAMS = {"gcc": "gcc", "ld": "binutils", "strip": "binutils"}
@@ -52,6 +51,8 @@ def describe_toolchain() -> dict[str, str]:
     packages describe the same toolchain.  The compiler's flags are in our sources, which have a hash of their
     own, but for those that meson adds.  What is missing has the version "".
     """
+    from tinyvmi_build.render.descriptor import tree_hash  # needs jinja2, which `doctor` does without
+
     return {
         "compiler": _version("gcc"),
         "assembler": _version(_output(["gcc", "-print-prog-name=as"]) or "as"),

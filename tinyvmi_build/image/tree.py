@@ -18,6 +18,7 @@ from tinyvmi_build.errors import MissingEnvironmentError, UsageError
 from tinyvmi_build.image.meson import Compiled, Tree, compile_target
 from tinyvmi_build.image.tool import run_tool
 from tinyvmi_build.minios.source import Source
+from tinyvmi_build.paths import doc
 from tinyvmi_build.render.tree import write
 
 APP_TARGET = "tree/monitor.o"
@@ -66,7 +67,7 @@ def build_on_tree(source: Source, folder: Path, kernels: Sequence[str]) -> Compi
     linked = next((p for p in (obj / "mini-os-debug", obj / "mini-os") if p.is_file()), None)
     if linked is None:
         raise MissingEnvironmentError(
-            f"{src}: its make leaves no mini-os", hint="docs/guide/minios-tree.md says what is needed"
+            f"{src}: its make leaves no mini-os", hint=f"{doc('guide/minios-tree.md')} says what is needed"
         )
     _require_one_app_main(linked)
     image = directory / "image.elf"
@@ -111,7 +112,7 @@ def _require_one_app_main(image: Path) -> None:
     if len(found) != 1:
         raise MissingEnvironmentError(
             f"{image}: {len(found)} functions app_main, so this tree would not start the monitor",
-            hint="docs/guide/minios-tree.md says what a tree must offer",
+            hint=f"{doc('guide/minios-tree.md')} says what a tree must offer",
         )
 
 
@@ -129,5 +130,5 @@ def _make(src: Path, arguments: list[str], config: Path) -> None:
         command,
         "this tree of Mini-OS does not build",
         env={name: os.environ[name] for name in _PASSED if name in os.environ} | {"LC_ALL": "C", "TZ": "UTC"},
-        hint="docs/guide/minios-tree.md says which trees do, and with which compilers",
+        hint=f"{doc('guide/minios-tree.md')} says which trees do, and with which compilers",
     )

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TextIO
 
 from tinyvmi_build.errors import MissingEnvironmentError
-from tinyvmi_build.lab.machine.apt import Apt
+from tinyvmi_build.lab.machine.apt import Apt, Candidate
 from tinyvmi_build.lab.machine.links import confine
 from tinyvmi_build.paths import cache_dir
 from tinyvmi_build.progress import Progress
@@ -214,23 +214,30 @@ def _fetch(apt: Apt, names: list[str], store: Path, progress: Progress) -> dict[
         absent = [c for c in candidates if not _complete(store / c.file, c.size)]
         if not absent:
             return {c.package: store / c.file for c in candidates}
-        size = sum(c.size for c in absent) / 1e6
-        with (
-            progress.step(f"download {len(absent)} packages of {apt.suite}, {size:.1f} MB"),
-            tempfile.TemporaryDirectory(dir=store, prefix=".download.") as folder,
-        ):
-            trouble = apt.download([c.package for c in absent], Path(folder))
-            for deb in Path(folder).glob("*.deb"):
-                deb.rename(store / deb.name)
-        if trouble and not attempt:
-            # The mirror drops a version when its successor appears: look at fresh lists.
+        try:
+            _download(apt, absent, store, progress)
+        except MissingEnvironmentError:
+            if attempt:
+                raise
+            # The mirror drops a version when its successor appears: read fresh lists.
             apt.update(force=True)
-        elif trouble:
+    return {c.package: store / c.file for c in apt.candidates(names)}
+
+
+def _download(apt: Apt, absent: list[Candidate], store: Path, progress: Progress) -> None:
+    size = sum(c.size for c in absent) / 1e6
+    with (
+        progress.step(f"download {len(absent)} packages of {apt.suite}, {size:.1f} MB"),
+        tempfile.TemporaryDirectory(dir=store, prefix=".download.") as folder,
+    ):
+        trouble = apt.download([c.package for c in absent], Path(folder))
+        for deb in Path(folder).glob("*.deb"):
+            deb.rename(store / deb.name)
+        if trouble:
             raise MissingEnvironmentError(
                 f"cannot download {', '.join(c.package for c in absent)}: {trouble}",
                 hint="is the network up? what was fetched before stays usable",
             )
-    return {c.package: store / c.file for c in apt.candidates(names)}
 
 
 def _complete(path: Path, size: int) -> bool:
