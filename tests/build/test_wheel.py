@@ -45,6 +45,7 @@ def test_the_wheel_carries_what_a_build_needs(wheel, source_tree):
             if path.is_file() and "__pycache__" not in path.parts:
                 assert f"tinyvmi_build/_data/{path.relative_to(source_tree)}" in names
     assert "tinyvmi_build/records/records.schema.json" in names
+    assert "tinyvmi_build/report/events.schema.json" in names
     assert not [n for n in names if n.startswith("tests/")]
 
 

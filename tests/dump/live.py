@@ -16,7 +16,8 @@ from typing import Any
 from tinyvmi_build.lab import guest
 from tinyvmi_build.lab.machine.packages import unpacked_kernel, vmlinuz_of
 from tinyvmi_build.lab.machine.qemu import Qemu
-from tinyvmi_build.records.collector import Collector, Received
+from tinyvmi_build.records.collector import Collector
+from tinyvmi_build.records.events import Received
 from tinyvmi_build.timeouts import timeout
 
 NONCE = "0123456789abcdef"

@@ -18,7 +18,7 @@ from tinyvmi_build.lab.code_writes import write
 from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.lab.target import Target
 from tinyvmi_build.profile.profile import ProfileFile
-from tinyvmi_build.records.collector import ScanDone
+from tinyvmi_build.records.events import ScanDone
 from tinyvmi_build.records.verdict import Verdict
 from tinyvmi_build.report.latency import BY_TARGET
 from tinyvmi_build.timeouts import timeout

@@ -15,7 +15,7 @@ from tinyvmi_build.checks.tamper import change
 from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.lab.target import Target
 from tinyvmi_build.profile.profile import ProfileFile
-from tinyvmi_build.records.collector import ScanDone
+from tinyvmi_build.records.events import ScanDone
 from tinyvmi_build.records.protocol import Record, parse_line
 from tinyvmi_build.records.verdict import Verdict
 from tinyvmi_build.report.latency import BY_TARGET, WHOLE_CHECKS

@@ -21,7 +21,7 @@ from tinyvmi_build.lab.scenario import Scenario, ScenarioRunner, Step, exit_stat
 from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.profile.profile import ProfileFile
 from tinyvmi_build.progress import Progress
-from tinyvmi_build.records.collector import Event
+from tinyvmi_build.records.events import Event
 from tinyvmi_build.render.plan import artifact, domain_items, rendered, seclabel
 from tinyvmi_build.report.json_lines import JsonLines
 from tinyvmi_build.report.reporter import Reporter

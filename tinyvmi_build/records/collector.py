@@ -12,12 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tinyvmi_build.errors import Exit
-from tinyvmi_build.records.events import Event as Event
-from tinyvmi_build.records.events import Finished as Finished
-from tinyvmi_build.records.events import Lost as Lost
-from tinyvmi_build.records.events import Received as Received
-from tinyvmi_build.records.events import ScanDone as ScanDone
-from tinyvmi_build.records.events import Stopped
+from tinyvmi_build.records.events import Event, Finished, Lost, Received, ScanDone, Stopped
 from tinyvmi_build.records.format import (
     Bye,
     CheckDone,

@@ -17,7 +17,7 @@ from tinyvmi_build.lab.options import TargetOptions
 from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.lab.target import Target
 from tinyvmi_build.profile.profile import ProfileFile
-from tinyvmi_build.records.collector import Event, Received
+from tinyvmi_build.records.events import Event, Received
 from tinyvmi_build.records.verdict import Verdict
 
 SCANS = 20  # of a clean target

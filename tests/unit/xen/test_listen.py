@@ -16,6 +16,7 @@ from tinyvmi_build.errors import Exit
 from tinyvmi_build.records.collector import Collector, Expected
 from tinyvmi_build.report.latency import Schedule
 from tinyvmi_build.report.terminal import Terminal
+from tinyvmi_build.xen import listen as listening
 from tinyvmi_build.xen.console import Console
 from tinyvmi_build.xen.listen import Listener
 from tinyvmi_build.xen.stop import Stop
@@ -117,7 +118,8 @@ def test_a_run_that_ends_by_itself(guest: int) -> None:
     assert "worst times to detection" in text
 
 
-def test_a_domain_that_ends_without_a_bye(guest: int) -> None:
+def test_a_domain_that_ends_without_a_bye(guest: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "_LAST_WORDS_S", 0.02)
     watch = Alive()
 
     def during(collector: Collector) -> None:
