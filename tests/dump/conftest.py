@@ -19,9 +19,10 @@ from tinyvmi_build.checks.policy_globals.tamper import ALLOWED_CORE_PATTERN
 from tinyvmi_build.checks.tamper import Change, Guest
 from tinyvmi_build.config.load import Loaded, load
 from tinyvmi_build.image.build import build_host_checker
+from tinyvmi_build.kernel.modules import Wanted
 from tinyvmi_build.lab.machine.direct import raw_dump
 from tinyvmi_build.lab.machine.packages import fetch_kernel
-from tinyvmi_build.profile.build import Wanted, build
+from tinyvmi_build.profile.build import build
 from tinyvmi_build.profile.profile import KernelProfile
 from tinyvmi_build.records.collector import Collector
 from tinyvmi_build.timeouts import timeout

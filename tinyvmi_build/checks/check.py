@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from tinyvmi_build.checks.lib.evidence import Evidence
+from tinyvmi_build.checks.module_reader import ModuleReader
 from tinyvmi_build.checks.needs import Needs
 from tinyvmi_build.profile.encoding import Blob
 from tinyvmi_build.profile.golden import GoldenValues
@@ -91,6 +92,7 @@ class Check(Generic[G]):
     content           the file's bytes that its golden values keep, and their link address
     relies_on         checks without whose golden values it cannot verify a kernel either
     detail            what a coverage table says of it beyond that
+    module_reader     how it takes golden values from the kernel's module files, if it does
     listing           lines about it in what `profile show` prints
     order             its turn in a scan: a check that is quick comes before one that takes long
     kinds             what it can find
@@ -116,6 +118,7 @@ class Check(Generic[G]):
     relies_on: tuple[str, ...] = ()
     detail: Callable[[KernelProfile], Detail] = _no_detail
     listing: Callable[[KernelProfile], list[str]] = _no_listing
+    module_reader: ModuleReader | None = None
     order: int = 1000
     kinds: tuple[FindingKind, ...] = ()
     settings: type[Any] | None = None

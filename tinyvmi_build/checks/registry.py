@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinyvmi_build.checks.check import Check, FindingKind
 from tinyvmi_build.checks.lib.unsupported import UnsupportedError
+from tinyvmi_build.checks.module_reader import ModuleReader
 from tinyvmi_build.profile.encoding import Blob
 from tinyvmi_build.profile.golden import GoldenValues, Unsupported
 
@@ -47,6 +48,11 @@ def find(name: str) -> Check[Any] | None:
 def incremental() -> tuple[Check[Any], ...]:
     """The checks that have a form that runs between two scans."""
     return tuple(check for check in checks() if check.incremental)
+
+
+def module_reader() -> ModuleReader | None:
+    """Of the check that takes golden values from the kernel's module files."""
+    return next((check.module_reader for check in checks() if check.module_reader), None)
 
 
 def finding_kinds() -> list[FindingKind]:

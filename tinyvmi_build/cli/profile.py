@@ -67,7 +67,7 @@ def build(
       tinyvmi-build profile build linux-image-6*.deb --modules dkms/ -o guest.profile
     """
     from tinyvmi_build.files import require_writable
-    from tinyvmi_build.profile.build import Wanted
+    from tinyvmi_build.kernel.modules import Wanted
     from tinyvmi_build.profile.build import build as build_profiles
     from tinyvmi_build.profile.coverage import report_coverage
 

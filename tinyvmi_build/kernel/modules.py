@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from tinyvmi_build import files
@@ -13,6 +14,17 @@ from tinyvmi_build.kernel.package import read_bytes
 _KO = re.compile(r"([^/]+)\.ko(\.(xz|zst|gz))?$")
 _IN_PACKAGE = re.compile(r"^(?:\./)?(?:usr/)?lib/modules/([^/]+)/.*\.ko(\.(xz|zst|gz))?$")
 _RELEASE = re.compile(r"(?:^|/)lib/modules/([^/]+)/")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which modules get tables: those whose name a pattern of `include` matches, and what they need.
+
+    `extra` are more places of modules: .ko files, folders, packages.
+    """
+
+    include: tuple[str, ...]
+    extra: tuple[Path, ...] = ()
 
 
 def module_name(path: str) -> str | None:

@@ -6,17 +6,16 @@ import contextlib
 import multiprocessing
 from array import array
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tinyvmi_build.checks.modules.coverage import require_known_modules
-from tinyvmi_build.checks.modules.golden import ModulesGolden
+from tinyvmi_build.checks import registry
+from tinyvmi_build.checks.module_reader import Modules
 from tinyvmi_build.errors import UsageError
 from tinyvmi_build.kernel.archive import is_package, package_entries
 from tinyvmi_build.kernel.image import KernelImage
-from tinyvmi_build.kernel.modules import module_of, modules_in
+from tinyvmi_build.kernel.modules import Wanted, module_of
 from tinyvmi_build.kernel.package import NoKernelError, kernel_in, kernel_path, read_bytes
 from tinyvmi_build.paths import cache_errors
 from tinyvmi_build.processes import begin_child
@@ -31,7 +30,7 @@ from tinyvmi_build.profile.cache import (
 from tinyvmi_build.profile.container import PackedSection
 from tinyvmi_build.profile.discovery import discovery
 from tinyvmi_build.profile.encoding import encode
-from tinyvmi_build.profile.golden import Unsupported, as_json, golden_sections
+from tinyvmi_build.profile.golden import as_json, golden_sections
 from tinyvmi_build.profile.profile import KernelFacts, KernelProfile, ProfileFile, SectionFacts
 from tinyvmi_build.progress import Progress
 
@@ -39,25 +38,10 @@ if TYPE_CHECKING:
     from tinyvmi_build.config.model import Config
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """Which modules get tables: those whose name a pattern of `include` matches, and what they need.
-
-    `extra` are more places of modules: .ko files, folders, packages.
-    """
-
-    include: tuple[str, ...]
-    extra: tuple[Path, ...] = ()
-
-
 def wanted_modules(config: Config) -> Wanted | None:
     """Those that a configuration names; None if its monitor verifies none."""
-    from tinyvmi_build.checks.modules.check import CHECK
-    from tinyvmi_build.checks.modules.settings import ModulesSettings
-
-    if CHECK.name in config.checks.off:
-        return None
-    return Wanted(config.checks.of(ModulesSettings).include, config.kernel.modules)
+    reader = registry.module_reader()
+    return reader.wanted(config) if reader else None
 
 
 def build(
@@ -67,7 +51,7 @@ def build(
 
     A package that has modules alone goes to the kernel of its release.  Without `wanted` no module is read.
     """
-    progress = progress or Progress()
+    progress, reader = progress or Progress(), registry.module_reader()
     kernels, others = [], list[Path]()
     for path in packages:
         known = note_without_kernel(read_bytes(path)) if wanted and not path.is_dir() else None
@@ -86,8 +70,8 @@ def build(
     if not kernels:
         raise UsageError("no kernel was given", hint="name a kernel package, a vmlinuz or a folder")
     profiles = ProfileFile([source.profile(wanted, others) for source in kernels])
-    if wanted:
-        require_known_modules(profiles.kernels, wanted.include)
+    if wanted and reader:
+        reader.require_known(profiles.kernels, wanted.include)
     return profiles
 
 
@@ -128,22 +112,24 @@ class _Source:
                 f"{self.path.name} has no modules with it: no loaded module will be verified"
                 " (give the kernel's package, or the folder lib/modules/RELEASE as its modules)"
             )
-        if not wanted or not places:
+        if not wanted or not places or registry.module_reader() is None:
             return self._noted(self._bare())
         whole = key_with_modules(self.key, wanted.include, places)
         known = load_profile(whole, self.path.name)
         if known:
             self.progress.note(f"{known.release}, known already")
             return known
-        profile = with_modules(self.image, wanted, places, self._begin_bare())
+        reader = registry.module_reader()
+        assert reader is not None
+        cache = partial(module_tables, self.image.build_id)
+        profile = reader.extend(Modules(self.image, wanted, places, cache), self._begin_bare())
         save_profile(whole, profile)
         return self._noted(profile)
 
     def _noted(self, profile: KernelProfile) -> KernelProfile:
-        golden = profile.values(ModulesGolden)
-        modules = 0 if isinstance(golden, Unsupported) else len(golden.verified)
-        more = f", {modules} modules" if modules else ""
-        self.progress.note(f"{profile.release}, {profile.counts['symbols']:,} symbols{more}")
+        details = (c.detail(profile).covered for c in registry.checks() if not registry.gap(c, profile))
+        covered = [f"{profile.counts['symbols']:,} symbols", *filter(None, details)]
+        self.progress.note(f"{profile.release}, {', '.join(covered)}")
         return profile
 
     def _begin_bare(self) -> Callable[[], KernelProfile]:
@@ -181,58 +167,8 @@ class _Source:
         return [*own, *others, *wanted.extra]
 
 
-def with_modules(
-    image: KernelImage, wanted: Wanted, places: list[Path], bare: Callable[[], KernelProfile]
-) -> KernelProfile:
-    """The profile that `bare` makes, with the tables of the modules in `places` that are `wanted`."""
-    from tinyvmi_build.checks.lib.unsupported import UnsupportedError
-    from tinyvmi_build.checks.modules import collect, common
-    from tinyvmi_build.checks.modules.golden import ModulesGolden
-
-    files: dict[str, bytes] = {}
-    for place in places:
-        files.update(modules_in(place, image.release))
-    names = common.wanted(files, wanted.include)
-    extra: set[str] = set()
-    for place in wanted.extra:
-        found_there = modules_in(place, image.release)
-        if not found_there:
-            raise UsageError(
-                f"{place}: no modules of Linux {image.release} in it",
-                hint="it was searched for *.ko, *.ko.xz, *.ko.zst and *.ko.gz",
-            )
-        extra.update(found_there)
-    names = sorted({*names, *extra})
-    try:
-        # Under way in other processes while this one makes the kernel's own.
-        collection = collect.Collection(image, files, names, partial(module_tables, image.build_id))
-    except UnsupportedError:
-        return bare()  # whose golden values say why
-    try:
-        profile = bare()
-        found = collection.result()
-    except BaseException:
-        collection.cancel()
-        raise
-    sections = {f"blob/modules/{name}": tables for name, tables in found.tables.items()}
-    golden = profile.values(ModulesGolden)
-    if not isinstance(golden, Unsupported):
-        golden = replace(
-            golden,
-            verified=tuple(sorted(found.tables)),
-            extra=tuple(sorted(extra)),
-            unverifiable=dict(sorted(found.unsupported.items())),
-            available=tuple(sorted(files)),
-        )
-        sections |= golden_sections(golden.CHECK, golden)
-    return profile.with_sections(sections)
-
-
 def profile_of(image: KernelImage) -> KernelProfile:
     """The profile of one kernel, golden values included."""
-    # Here, so that a build that the cache answers loads none of it.
-    from tinyvmi_build.checks import registry
-
     found = discovery(image)
     golden = registry.compute(image)
     facts = KernelFacts(

@@ -12,8 +12,9 @@ from tests.unit.profile.conftest import OTHER_ID
 from tinyvmi_build.checks import registry
 from tinyvmi_build.errors import UsageError
 from tinyvmi_build.kernel.image import KernelImage
+from tinyvmi_build.kernel.modules import Wanted
 from tinyvmi_build.profile import build as build_module
-from tinyvmi_build.profile.build import Wanted, build
+from tinyvmi_build.profile.build import build
 from tinyvmi_build.profile.cache import key_with_modules
 from tinyvmi_build.progress import Progress
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from tinyvmi_build.checks.check import Check, FindingKind
+from tinyvmi_build.checks.module_reader import ModuleReader
 from tinyvmi_build.checks.modules import golden, tamper
-from tinyvmi_build.checks.modules.coverage import detail, listing
+from tinyvmi_build.checks.modules.coverage import detail, listing, require_known_modules
 from tinyvmi_build.checks.modules.evidence import ModulesEvidence
+from tinyvmi_build.checks.modules.extend import extend, wanted_modules
 from tinyvmi_build.checks.modules.golden import ModulesGolden
 from tinyvmi_build.checks.modules.settings import ModulesSettings
 from tinyvmi_build.checks.modules.table import table
@@ -23,6 +25,7 @@ CHECK = Check(
     relies_on=(TextGolden.CHECK,),
     detail=detail,
     listing=listing,
+    module_reader=ModuleReader(wanted_modules, require_known_modules, extend),
     order=110,
     kinds=(
         FindingKind(

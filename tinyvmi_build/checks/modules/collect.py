@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tinyvmi_build.checks.lib.unsupported import UnsupportedError
+from tinyvmi_build.checks.module_reader import Cache
 from tinyvmi_build.checks.modules.golden import rules
 from tinyvmi_build.checks.modules.layout import Rules
 from tinyvmi_build.checks.modules.link import Module, Names
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from tinyvmi_build.kernel.image import KernelImage
 
 _WORKERS = 2
-Cache = Callable[[str, Callable[[], bytes]], bytes]  # key, maker → what was made now or before
 
 
 @dataclass
