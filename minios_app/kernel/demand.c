@@ -59,15 +59,15 @@ void demand_release(unsigned long va, unsigned long n)
             *link = e->next;
             xfree(e);
         } else if (e->start < start && e->end > end) {
-            struct extent *rest = xmalloc(struct extent);
+            struct extent *above = xmalloc(struct extent);
 
-            if (!rest)
+            if (!above)
                 return; /* the hole stays reserved: lost address space, no harm */
-            rest->start = end;
-            rest->end = e->end;
-            rest->next = e->next;
+            above->start = end;
+            above->end = e->end;
+            above->next = e->next;
             e->end = start;
-            e->next = rest;
+            e->next = above;
             return;
         } else if (e->start < start) {
             e->end = start;

@@ -5,14 +5,14 @@
 
 #include "internal.h"
 
-#define MAX_PORTS  (sizeof(unsigned long) * 8 * sizeof(unsigned long) * 8)
-#define PORT_NONE  (~(evtchn_port_t)0)
-#define KEPT_PORTS 64 /* ports of a new domain come from the lowest free number */
+#define MAX_PORTS (sizeof(unsigned long) * 8 * sizeof(unsigned long) * 8)
+#define PORT_NONE (~(evtchn_port_t)0)
+#define PORTS     64 /* ports of a new domain come from the lowest free number */
 
 static struct {
     evtchn_handler_t handler;
     void *data;
-} action[KEPT_PORTS];
+} action[PORTS];
 
 int in_callback;
 
@@ -58,7 +58,7 @@ void force_evtchn_callback(void)
 int do_event(evtchn_port_t port, struct pt_regs *regs)
 {
     clear_evtchn(port);
-    if (port < KEPT_PORTS && action[port].handler)
+    if (port < PORTS && action[port].handler)
         action[port].handler(port, regs, action[port].data);
     else
         mask_evtchn(port); /* nobody's: let it be quiet */
@@ -94,7 +94,7 @@ void init_events(void)
 
 evtchn_port_t bind_evtchn(evtchn_port_t port, evtchn_handler_t handler, void *data)
 {
-    ASSERT(port < KEPT_PORTS);
+    ASSERT(port < PORTS);
     if (action[port].handler && action[port].handler != handler)
         printk("event channel %u is bound again\n", port);
     action[port].data = data;
@@ -107,7 +107,7 @@ void unbind_evtchn(evtchn_port_t port)
 {
     evtchn_close_t close = { .port = port };
 
-    if (port >= KEPT_PORTS)
+    if (port >= PORTS)
         return;
     mask_evtchn(port);
     clear_evtchn(port);

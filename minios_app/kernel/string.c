@@ -9,11 +9,11 @@
  */
 void *memcpy(void *dst, const void *src, size_t n)
 {
-    size_t words = n / 8, rest = n % 8;
+    size_t words = n / 8, remainder = n % 8;
     void *d = dst;
 
     __asm__ __volatile__("rep movsq" : "+D"(d), "+S"(src), "+c"(words) : : "memory");
-    __asm__ __volatile__("rep movsb" : "+D"(d), "+S"(src), "+c"(rest) : : "memory");
+    __asm__ __volatile__("rep movsb" : "+D"(d), "+S"(src), "+c"(remainder) : : "memory");
     return dst;
 }
 
@@ -32,11 +32,11 @@ void *memmove(void *dst, const void *src, size_t n)
 void *memset(void *dst, int c, size_t n)
 {
     uint64_t filler = (uint8_t)c * UINT64_C(0x0101010101010101);
-    size_t words = n / 8, rest = n % 8;
+    size_t words = n / 8, remainder = n % 8;
     void *d = dst;
 
     __asm__ __volatile__("rep stosq" : "+D"(d), "+c"(words) : "a"(filler) : "memory");
-    __asm__ __volatile__("rep stosb" : "+D"(d), "+c"(rest) : "a"(filler) : "memory");
+    __asm__ __volatile__("rep stosb" : "+D"(d), "+c"(remainder) : "a"(filler) : "memory");
     return dst;
 }
 

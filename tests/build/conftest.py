@@ -27,7 +27,7 @@ def source_tree(tmp_path_factory):
     """A copy of what a wheel is made from; builds in these tests use it."""
     copy = tmp_path_factory.mktemp("source") / "tinyvmi"
     copy.mkdir()
-    for name in ("tinyvmi_build", "templates", "minios_app", "toolchain"):
+    for name in ("tinyvmi_build", "templates", "minios_app", "toolchain", "docs"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", "_data"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, copy / name)

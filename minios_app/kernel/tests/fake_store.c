@@ -73,18 +73,18 @@ static void refuse(struct xsd_sockmsg msg, const char *error)
 
 static void read_path(struct xsd_sockmsg msg, const char *path)
 {
-    static struct xsd_sockmsg kept;
-    static bool have_kept;
+    static struct xsd_sockmsg held;
+    static bool have_held;
 
-    if (fake_store_swap && !have_kept) {
-        kept = msg;
-        have_kept = true;
+    if (fake_store_swap && !have_held) {
+        held = msg;
+        have_held = true;
         return;
     }
     if (fake_store_swap) {
         reply(msg, "later", 5);
-        reply(kept, "earlier", 7);
-        fake_store_swap = have_kept = false;
+        reply(held, "earlier", 7);
+        fake_store_swap = have_held = false;
     } else if (!strcmp(path, "domid")) {
         reply(msg, "7", 1);
     } else if (!strcmp(path, "data/x")) {

@@ -12,7 +12,7 @@
     pushq %r15
 .endm
 
-/* eax: 1 if the pattern of r8 (in the stack's top word) is still in the kept registers, else 0. */
+/* eax: 1 if the pattern of r8 (in the stack's top word) is still in the preserved registers, else 0. */
 .macro check_kept
     popq %rcx
     xorl %eax, %eax
@@ -54,24 +54,24 @@
 .endm
 
     .text
-/* bool kept_over_call(void (*fn)(void), unsigned long pattern): what a C function must keep. */
-    .globl kept_over_call
-    .type kept_over_call, @function
-kept_over_call:
+/* bool preserved_over_call(void (*fn)(void), unsigned long pattern): what a C function must keep. */
+    .globl preserved_over_call
+    .type preserved_over_call, @function
+preserved_over_call:
     save_kept
     pushq %rsi
     fill_kept %rsi
     call *%rdi
     check_kept
-    .size kept_over_call, . - kept_over_call
+    .size preserved_over_call, . - preserved_over_call
 
 /*
- * bool kept_over_event(unsigned long pattern): with an event pending, a hypercall, behind which Xen delivers it.
+ * bool preserved_over_event(unsigned long pattern): with an event pending, a hypercall, behind which Xen delivers it.
  * A hypercall itself changes rax, rcx and r11 only.
  */
-    .globl kept_over_event
-    .type kept_over_event, @function
-kept_over_event:
+    .globl preserved_over_event
+    .type preserved_over_event, @function
+preserved_over_event:
     save_kept
     pushq %rdi
     fill_kept %rdi
@@ -100,6 +100,6 @@ kept_over_event:
     jmp 2f
 1:  movq $0, (%rsp)         /* then the pattern is wrong too */
 2:  check_kept
-    .size kept_over_event, . - kept_over_event
+    .size preserved_over_event, . - preserved_over_event
 
     .section .note.GNU-stack, "", @progbits

@@ -67,7 +67,7 @@ static void held_back(void)
     unbind_evtchn(near);
 }
 
-bool kept_over_event(unsigned long pattern); /* registers.S */
+bool preserved_over_event(unsigned long pattern); /* registers.S */
 
 static void registers_survive(void)
 {
@@ -80,7 +80,7 @@ static void registers_survive(void)
         notify_remote_via_evtchn(near);
         CHECK(n == i - 1);
         WRITE_ONCE(this_vcpu_info()->evtchn_upcall_mask, 0); /* let it come, but not yet */
-        CHECK(kept_over_event(0x1122334455667788UL * (unsigned long)i));
+        CHECK(preserved_over_event(0x1122334455667788UL * (unsigned long)i));
         CHECK(n == i);
     }
     unbind_evtchn(far);

@@ -165,15 +165,15 @@ static void idle_uses_no_cpu(void)
     CHECK(used < (uint64_t)MILLISECS(100)); /* Xen's clock also runs while a busy host gives us no time */
 }
 
-bool kept_over_call(void (*fn)(void), unsigned long pattern); /* registers.S */
+bool preserved_over_call(void (*fn)(void), unsigned long pattern); /* registers.S */
 
 static void keeper(void *pattern)
 {
-    bool kept = true;
+    bool preserved = true;
 
     for (int i = 0; i < 5; i++)
-        kept = kept && kept_over_call(schedule, (unsigned long)pattern + (unsigned long)i);
-    done += kept;
+        preserved = preserved && preserved_over_call(schedule, (unsigned long)pattern + (unsigned long)i);
+    done += preserved;
 }
 
 static void registers_survive(void)

@@ -32,7 +32,8 @@ static void sleep_a_little(void)
     msleep(20);
 }
 
-static bool kept(void (*over_call)(void (*fn)(void), const void *, void *), size_t size, void (*fn)(void))
+static bool preserved(void (*over_call)(void (*fn)(void), const void *, void *), size_t size,
+                      void (*fn)(void))
 {
     for (size_t i = 0; i < size; i++) {
         before[i] = (uint8_t)(i * 37 + 11);
@@ -42,29 +43,29 @@ static bool kept(void (*over_call)(void (*fn)(void), const void *, void *), size
     return !memcmp(before, after, size);
 }
 
-static void kept_over_events(void)
+static void preserved_over_events(void)
 {
     unsigned int units = vector_enable();
 
     printk("# vector units: %u\n", units);
     CHECK(loopback(&near, &far, counter, NULL));
     events = 0;
-    CHECK(kept(sse_over_call, 16 * REGISTERS, take_event));
+    CHECK(preserved(sse_over_call, 16 * REGISTERS, take_event));
     CHECK(events == 1);
     if (units & VECTOR_AVX2)
-        CHECK(kept(avx_over_call, 32 * REGISTERS, take_event) && events == 2);
+        CHECK(preserved(avx_over_call, 32 * REGISTERS, take_event) && events == 2);
     unbind_evtchn(far);
     unbind_evtchn(near);
 }
 
 /* The domain is off the processor meanwhile, and comes back by its timer. */
-static void kept_over_sleep(void)
+static void preserved_over_sleep(void)
 {
     unsigned int units = vector_enable();
 
-    CHECK(kept(sse_over_call, 16 * REGISTERS, sleep_a_little));
+    CHECK(preserved(sse_over_call, 16 * REGISTERS, sleep_a_little));
     if (units & VECTOR_AVX2)
-        CHECK(kept(avx_over_call, 32 * REGISTERS, sleep_a_little));
+        CHECK(preserved(avx_over_call, 32 * REGISTERS, sleep_a_little));
 }
 
 static void same_answer(void)
@@ -77,8 +78,8 @@ static void same_answer(void)
 }
 
 SMOKE_TESTS(vector) = {
-    { "vector: registers are kept over an event", kept_over_events },
-    { "vector: registers are kept over sleep", kept_over_sleep },
+    { "vector: registers are preserved over an event", preserved_over_events },
+    { "vector: registers are preserved over sleep", preserved_over_sleep },
     { "vector: enabling twice gives the same", same_answer },
     SMOKE_END,
 };
