@@ -246,14 +246,15 @@ def test_the_registry_finds_it() -> None:
     assert check is not None and [change.caught_by for change in check.changes] == ["@NAME@"]
 '''
 
-_PAGE = """# @NAME@
+_PAGE = """# The `@NAME@` check
 
 TODO: what the check compares, why it can be known from the package, and what it does not see.
 """
 
 _NEXT = """\
-next: replace what is marked TODO, link the page in docs/README.md, and write the expected texts anew:
-  .venv/bin/pytest --bless tests/unit/config tests/unit/render"""
+next: replace what is marked TODO, and write the generated texts anew:
+  .venv/bin/pytest --bless tests/unit/config tests/unit/render
+  .venv/bin/python -m tests.support.reference"""
 
 FILES = {
     "tinyvmi_build/checks/@IDENT@/__init__.py": "",

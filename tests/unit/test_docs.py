@@ -152,7 +152,9 @@ def test_pages_that_the_code_cites_exist():
         for pattern in (*_SOURCES, "Makefile"):
             for path in depth(ROOT / folder, pattern):
                 text = path.read_text("utf-8")
-                for name in re.findall(r"(?<![\w/-])docs/[\w/-]+\.(?:md|svg)", text):
+                names = re.findall(r"(?<![\w/-])docs/[\w/-]+\.(?:md|svg)", text)
+                names += [f"docs/{name}" for name in re.findall(r'\bdoc\("([^"]+)"\)', text)]
+                for name in names:
                     cited[name] = path.relative_to(ROOT)
                 sections |= set(re.findall(r'(docs/[\w/-]+\.md), "([^"]+)"', text))
     assert cited
