@@ -105,10 +105,17 @@ class Launcher:
 
     def _make_way(self, rival: Rival, target: xl.Domain) -> None:
         name, domid = safe(rival.domain.name), rival.domain.domid
+        if not rival.ours and rival.domain.name != self._name:
+            # A guest writes what it likes into its own part of xenstore: it must not prevent this launch.
+            self._progress.warn(
+                f"domain '{name}' (number {domid}) claims to watch '{safe(target.name)}', but no launch of"
+                " this host has started it"
+            )
+            return
         if not rival.ours:
-            what = "exists already" if rival.domain.name == self._name else f"watches '{safe(target.name)}'"
             raise MissingEnvironmentError(
-                f"a domain '{name}' (number {domid}) {what}, and no launch of this host has started it",
+                f"a domain '{name}' (number {domid}) exists already, and no launch of this host has"
+                " started it",
                 hint="`xl list` and `xl console` show what it is",
             )
         if not self._options.replace:

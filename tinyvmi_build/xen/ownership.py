@@ -123,7 +123,8 @@ def _kill(owner: Owner | None) -> str:
 class Rival:
     """A monitor's domain that is in the way of a launch: by its name, or because it watches the same target.
 
-    It is `ours` if a launch of this host started it, which has ended: nobody listens to it.
+    It is `ours` if a launch of this host started it, which has ended: nobody listens to it.  Only a domain
+    that has a launch's nonce can be: what a guest itself writes into xenstore proves nothing.
     """
 
     domain: Domain
