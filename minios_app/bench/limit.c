@@ -3,7 +3,7 @@
  * What a domain can reach at best, for `tinyvmi-build bench`: the target's pages
  * are mapped, and then read, compared and digested without any of a check's own
  * work, both in place and from a copy in the domain's own memory.
- * Told as cost records, of which map_pages is the number of pages.
+ * Reported as cost records, of which map_pages is the number of pages.
  *
  * Takes the place of platform/minios/main.c.
  */
@@ -27,6 +27,8 @@
 static struct guest_mem gm;
 static struct guest_view view;
 static struct tv_digest digest;
+static struct tv_costs costs; /* of nobody */
+static struct tv_record_writer records;
 static uint8_t digest_scratch[TV_DIGEST_SCRATCH];
 static uint8_t *copy[PAGES_MAX / CHUNK_PAGES];
 static uint32_t round_number, npages;
@@ -67,16 +69,16 @@ static void compare(uint32_t page)
     sink += (uint64_t)(memcmp(own(page), shown(page), TV_PAGE_SIZE) != 0);
 }
 
-static void tell(const char *what, uint64_t ns)
+static void report(const char *what, uint64_t ns)
 {
-    tv_rec_begin("cost");
-    tv_rec_uint("scan", round_number);
-    tv_rec_str("check", what);
-    tv_rec_uint("took_ns", ns);
-    tv_rec_uint("map_ns", 0);
-    tv_rec_uint("map_pages", npages);
-    tv_rec_uint("map_calls", 0);
-    tv_rec_end();
+    tv_record_begin(&records, "cost");
+    tv_record_uint(&records, "scan", round_number);
+    tv_record_string(&records, "check", what);
+    tv_record_uint(&records, "took_ns", ns);
+    tv_record_uint(&records, "map_ns", 0);
+    tv_record_uint(&records, "map_pages", npages);
+    tv_record_uint(&records, "map_calls", 0);
+    tv_record_end(&records);
 }
 
 /* Two at a time, as the checks do. */
@@ -91,7 +93,7 @@ static void digest_all(const char *what, const uint8_t *(*at)(uint32_t page))
         tv_digest_pages(&digest, pair, pair[1] ? 2 : 1, digests);
         sink += digests[0][0];
     }
-    tell(what, tv_now_ns() - start);
+    report(what, tv_now_ns() - start);
 }
 
 static void each(const char *what, void (*work)(uint32_t page))
@@ -100,7 +102,7 @@ static void each(const char *what, void (*work)(uint32_t page))
 
     for (uint32_t i = 0; i < npages; i++)
         work(i);
-    tell(what, tv_now_ns() - start);
+    report(what, tv_now_ns() - start);
 }
 
 static void map(const char *what)
@@ -108,7 +110,7 @@ static void map(const char *what)
     uint64_t start = tv_now_ns();
 
     guest_view_map(&gm, &view, 0, npages);
-    tell(what, tv_now_ns() - start);
+    report(what, tv_now_ns() - start);
 }
 
 /* Room for all pages, and what the target holds in them.  False if it cannot be had. */
@@ -151,11 +153,12 @@ static void measure(uint64_t frame)
 static void bench_thread(void *unused)
 {
     struct sched_shutdown poweroff = { .reason = SHUTDOWN_poweroff };
-    struct tv_run run = { .patience_ms = 0 };
+    struct tv_run run = { .privilege_timeout_ms = 0 };
     uint64_t frame;
 
     (void)unused;
     base_start();
+    tv_record_writer_init(&records, &(const struct tv_sink){ .write = base_console_write }, &costs);
     params_wait(&run);
     gm.target = (domid_t)run.target;
     frame = params_number("frame", 0, UINT32_MAX, 0);
@@ -164,10 +167,10 @@ static void bench_thread(void *unused)
         for (; round_number < run.scans; round_number++)
             measure(frame);
     } else {
-        tv_rec_begin("error");
-        tv_rec_str("where", "limit");
-        tv_rec_str("what", "the pages cannot be mapped and copied");
-        tv_rec_end();
+        tv_record_begin(&records, "error");
+        tv_record_string(&records, "where", "limit");
+        tv_record_string(&records, "what", "the pages cannot be mapped and copied");
+        tv_record_end(&records);
     }
     base_stop();
     HYPERVISOR_sched_op(SCHEDOP_shutdown, &poweroff);

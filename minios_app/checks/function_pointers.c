@@ -11,29 +11,36 @@
 
 #define WINDOW 32 /* pages shown at a time */
 
-static struct guest_view window;
+struct function_pointers_check {
+    struct guest_view window;
+};
 
-static int attach(struct tv_kernel *k)
+static int init(void *context, struct tv_kernel *k)
 {
-    return tv_function_pointers_golden(k) ? guest_view_reserve(k->gm, &window, WINDOW) : 0;
+    struct function_pointers_check *c = context;
+
+    return tv_function_pointers_golden(k) ? guest_view_reserve(k->gm, &c->window, WINDOW) : 0;
 }
 
-static void detach(struct tv_kernel *k)
+static void deinit(void *context, struct tv_kernel *k)
 {
+    struct function_pointers_check *c = context;
+
     if (tv_function_pointers_golden(k))
-        guest_view_release(k->gm, &window);
+        guest_view_release(k->gm, &c->window);
 }
 
 /* Show pages first .. first + n of the table. */
-static void show(struct tv_kernel *k, const struct tv_function_pointers *g, uint32_t first, uint32_t n)
+static void show(struct tv_kernel *k, struct guest_view *window, const struct tv_function_pointers *g, uint32_t first,
+                 uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
         struct tv_translation t;
         uint64_t va = g->va + k->delta + (uint64_t)g->pages[first + i] * TV_PAGE_SIZE;
 
-        window.gfn[i] = tv_translate(k, va, &t) ? GFN_NONE : t.pa >> TV_PAGE_SHIFT;
+        window->gfn[i] = tv_translate(k, va, &t) ? GFN_NONE : t.pa >> TV_PAGE_SHIFT;
     }
-    guest_view_map(k->gm, &window, 0, n);
+    tv_view_map(k, window, 0, n);
 }
 
 static const struct tv_pointer_rule *rule_of(const struct tv_function_pointers *g, uint32_t slot)
@@ -70,10 +77,10 @@ static bool in_set(const struct tv_function_pointers *g, uint32_t set, uint32_t 
     return false;
 }
 
-enum answer { ALLOWED, CHANGED, ELSEWHERE };
+enum answer { ALLOWED, CHANGED, ELSEWHERE /* code that nothing has verified */ };
 
 /* May `value`, which was not compiled in, stand in the slot? */
-static enum answer judge(struct tv_kernel *k, const struct tv_function_pointers *g, uint32_t slot, uint64_t value)
+static enum answer classify(struct tv_kernel *k, const struct tv_function_pointers *g, uint32_t slot, uint64_t value)
 {
     const struct tv_pointer_rule *rule = rule_of(g, slot);
     uint64_t offset = value - (g->va + k->delta);
@@ -101,56 +108,75 @@ static enum answer judge(struct tv_kernel *k, const struct tv_function_pointers 
     return CHANGED;
 }
 
-/* The slots of one page; their number if it cannot be read.  `elsewhere` counts those that lead to unknown code. */
-static void judge_page(struct tv_kernel *k, const struct tv_function_pointers *g, uint32_t page, uint32_t at,
-                       uint32_t *elsewhere, struct tv_result *res)
+/* Page number `page` of the table, which `window` shows at `at`.  How many slots lead to unknown code. */
+static uint32_t check_page(struct tv_kernel *k, const struct guest_view *window, const struct tv_function_pointers *g,
+                           uint32_t page, uint32_t at, struct tv_result *res)
 {
+    uint32_t elsewhere = 0;
+
     for (uint32_t slot = g->index[page]; slot < g->index[page + 1]; slot++) {
         uint64_t from_text = (uint64_t)g->pages[page] * TV_PAGE_SIZE + g->slots[slot];
         uint64_t expected = g->va + k->delta + g->targets[slot], actual;
 
-        if (!guest_view_read(&window, (uint64_t)at * TV_PAGE_SIZE + g->slots[slot], &actual, sizeof(actual))) {
+        if (!guest_view_read(window, (uint64_t)at * TV_PAGE_SIZE + g->slots[slot], &actual, sizeof(actual))) {
             res->missing++;
             continue;
         }
-        res->units++;
+        res->items++;
         if (actual == expected)
             continue;
-        switch (judge(k, g, slot, actual)) {
+        switch (classify(k, g, slot, actual)) {
         case ALLOWED:
             break;
         case ELSEWHERE:
-            ++*elsewhere;
+            elsewhere++;
             break;
         case CHANGED:
-            tv_find(res, "pointer", "_text", from_text, g->va + k->delta + from_text, &expected, sizeof(expected),
-                    &actual, sizeof(actual), NULL);
+            tv_report_finding(res, &(struct tv_finding_args){ .kind = TV_KIND_POINTER,
+                                                              .symbol = "_text",
+                                                              .offset = from_text,
+                                                              .address = g->va + k->delta + from_text,
+                                                              .expected = &expected,
+                                                              .expected_size = sizeof(expected),
+                                                              .actual = &actual,
+                                                              .actual_size = sizeof(actual) });
             break;
         }
     }
+    return elsewhere;
 }
 
-static void run(struct tv_kernel *k, struct tv_result *res)
+static enum tv_step step(void *context, struct tv_kernel *k, const struct tv_budget *budget, struct tv_result *res)
 {
+    struct function_pointers_check *c = context;
     const struct tv_function_pointers *g = tv_function_pointers_golden(k);
     uint32_t elsewhere = 0;
 
+    (void)budget;
     if (!g) {
-        tv_settle(res, tv_golden_reason(k, TV_CHECK_FUNCTION_POINTERS));
-        return;
+        tv_result_finalize(res, tv_golden_reason(k, TV_CHECK_FUNCTION_POINTERS));
+        return TV_STEP_DONE;
     }
     for (uint32_t first = 0; first < g->page_count; first += WINDOW) {
         uint32_t n = g->page_count - first < WINDOW ? g->page_count - first : WINDOW;
 
-        show(k, g, first, n);
+        show(k, &c->window, g, first, n);
         for (uint32_t i = 0; i < n; i++)
-            judge_page(k, g, first + i, i, &elsewhere, res);
+            elsewhere += check_page(k, &c->window, g, first + i, i, res);
     }
-    tv_settle(res, "no pointer could be read");
+    tv_result_finalize(res, "no pointer could be read");
     if (res->verdict == TV_INTACT && elsewhere) {
         res->verdict = TV_UNVERIFIABLE;
         res->reason = "a hook that modules or BPF may set leads to code that is not verified";
     }
+    return TV_STEP_DONE;
 }
 
-const struct tv_check tv_check_function_pointers = { .name = "function-pointers", .attach = attach, .run = run, .detach = detach };
+const struct tv_check tv_check_function_pointers = {
+    .name = "function-pointers",
+    .id = TV_CHECK_FUNCTION_POINTERS,
+    .context_size = sizeof(struct function_pointers_check),
+    .init = init,
+    .deinit = deinit,
+    .step = step,
+};

@@ -7,17 +7,6 @@
 
 #define BANNER_MAX 512 /* linux_banner is about 200 bytes */
 
-static int attach(struct tv_kernel *k)
-{
-    (void)k;
-    return 0;
-}
-
-static void detach(struct tv_kernel *k)
-{
-    (void)k;
-}
-
 static void compare(struct tv_kernel *k, struct tv_result *res, const char *symbol, uint64_t link_va,
                     const void *expected, size_t n)
 {
@@ -29,7 +18,7 @@ static void compare(struct tv_kernel *k, struct tv_result *res, const char *symb
         res->missing++;
         return;
     }
-    res->units++;
+    res->items++;
     if (memcmp(actual, expected, n) == 0)
         return;
 
@@ -41,10 +30,17 @@ static void compare(struct tv_kernel *k, struct tv_result *res, const char *symb
         at++;
     size_t show = n - at < 16 ? n - at : 16;
 
-    tv_find(res, "string", symbol, at, link_va + k->delta + at, want + at, show, actual + at, show, NULL);
+    tv_report_finding(res, &(struct tv_finding_args){ .kind = TV_KIND_STRING,
+                                                      .symbol = symbol,
+                                                      .offset = at,
+                                                      .address = link_va + k->delta + at,
+                                                      .expected = want + at,
+                                                      .expected_size = show,
+                                                      .actual = actual + at,
+                                                      .actual_size = show });
 }
 
-static void mapping(struct tv_kernel *k, struct tv_result *res, const char *symbol, uint64_t link_va)
+static void compare_mapping(struct tv_kernel *k, struct tv_result *res, const char *symbol, uint64_t link_va)
 {
     uint64_t expected = k->text_pa + (link_va - k->profile->text_va);
     struct tv_translation t;
@@ -54,23 +50,36 @@ static void mapping(struct tv_kernel *k, struct tv_result *res, const char *symb
         res->missing++;
         return;
     }
-    res->units++;
+    res->items++;
     t.pa = err ? 0 : tv_guest_physical(k, t.pa);
     if (t.pa != expected)
-        tv_find(res, "mapping", symbol, 0, link_va + k->delta, &expected, sizeof(expected), &t.pa, sizeof(t.pa),
-                err ? "the page tables do not map it" : "the page tables map it to another frame");
+        tv_report_finding(res, &(struct tv_finding_args){
+                                   .kind = TV_KIND_MAPPING,
+                                   .symbol = symbol,
+                                   .address = link_va + k->delta,
+                                   .expected = &expected,
+                                   .expected_size = sizeof(expected),
+                                   .actual = &t.pa,
+                                   .actual_size = sizeof(t.pa),
+                                   .note = err ? "the page tables do not map it"
+                                               : "the page tables map it to another frame",
+                               });
 }
 
-static void run(struct tv_kernel *k, struct tv_result *res)
+static enum tv_step step(void *context, struct tv_kernel *k, const struct tv_budget *budget, struct tv_result *res)
 {
     const struct tv_kernel_profile *p = k->profile;
 
-    mapping(k, res, "_text", p->text_va);
-    mapping(k, res, "init_top_pgt", p->root_va);
-    mapping(k, res, "linux_banner", p->banner_va);
+    (void)context;
+    (void)budget;
+
+    compare_mapping(k, res, "_text", p->text_va);
+    compare_mapping(k, res, "init_top_pgt", p->root_va);
+    compare_mapping(k, res, "linux_banner", p->banner_va);
     compare(k, res, "build-id", p->build_id_va, p->build_id, TV_BUILD_ID_SIZE);
     compare(k, res, "linux_banner", p->banner_va, p->banner, strlen(p->banner) + 1);
-    tv_settle(res, "nothing of the kernel's identity could be read");
+    tv_result_finalize(res, "nothing of the kernel's identity could be read");
+    return TV_STEP_DONE;
 }
 
-const struct tv_check tv_check_identity = { .name = "identity", .attach = attach, .run = run, .detach = detach };
+const struct tv_check tv_check_identity = { .name = "identity", .id = TV_CHECK_IDENTITY, .step = step };

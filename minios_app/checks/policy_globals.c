@@ -10,17 +10,6 @@
 
 #define STRING_MAX 256 /* KMOD_PATH_LEN; CORENAME_MAX_SIZE is 128 */
 
-static int attach(struct tv_kernel *k)
-{
-    (void)k;
-    return 0;
-}
-
-static void detach(struct tv_kernel *k)
-{
-    (void)k;
-}
-
 static size_t bounded_length(const char *s, size_t max)
 {
     size_t n = 0;
@@ -40,22 +29,34 @@ static void compare(struct tv_kernel *k, const struct tv_policy_string *g, struc
         res->missing++;
         return;
     }
-    res->units++;
+    res->items++;
     length = bounded_length(actual, size);
     for (const char *const *allowed = g->allowed; *allowed; allowed++)
         if (length < size && strlen(*allowed) == length && memcmp(*allowed, actual, length) == 0)
             return;
-    tv_find(res, "string", g->symbol, 0, va, g->allowed[0], g->allowed[0] ? strlen(g->allowed[0]) : 0, actual,
-            length, NULL);
+    tv_report_finding(res, &(struct tv_finding_args){ .kind = TV_KIND_STRING,
+                                                      .symbol = g->symbol,
+                                                      .address = va,
+                                                      .expected = g->allowed[0],
+                                                      .expected_size = g->allowed[0] ? strlen(g->allowed[0]) : 0,
+                                                      .actual = actual,
+                                                      .actual_size = length });
 }
 
-static void run(struct tv_kernel *k, struct tv_result *res)
+static enum tv_step step(void *context, struct tv_kernel *k, const struct tv_budget *budget, struct tv_result *res)
 {
     const struct tv_policy_globals *g = tv_policy_globals_golden(k);
 
+    (void)context;
+    (void)budget;
     for (uint32_t i = 0; g && i < g->count; i++)
         compare(k, &g->strings[i], res);
-    tv_settle(res, tv_golden_reason(k, TV_CHECK_POLICY_GLOBALS));
+    tv_result_finalize(res, tv_golden_reason(k, TV_CHECK_POLICY_GLOBALS));
+    return TV_STEP_DONE;
 }
 
-const struct tv_check tv_check_policy_globals = { .name = "policy-globals", .attach = attach, .run = run, .detach = detach };
+const struct tv_check tv_check_policy_globals = {
+    .name = "policy-globals",
+    .id = TV_CHECK_POLICY_GLOBALS,
+    .step = step,
+};

@@ -1,86 +1,82 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * ro-after-init: what the kernel writes while it boots and then maps read-only.
- * One pass over its pages: places with values of their own are judged, then
+ * One pass over its pages: places with values of their own are checked, then
  * blanked; the rest is brought back to link addresses and digested.  The sites
  * of static calls, which are sorted at boot, are compared as a set.
  */
-#include <tinyvmi/check.h>
-#include <tinyvmi/cost.h>
-#include <tinyvmi/digest.h>
-#include <tinyvmi/record.h>
+#include "ro_after_init.h"
 
 #include "lib/code_owner.h"
-#include "ro_after_init.h"
 #include "text/golden.h"
-#include "lib/page_cache.h"
 
 #define SITES_MAX   (1u << 17) /* for which there is a bit to say that one was seen */
 #define MODULES     UINT64_C(0xffffffffc0000000) /* MODULES_VADDR, asm/pgtable_64_types.h */
 #define MODULES_END UINT64_C(0xffffffffff000000)
 
-static struct tv_range range;
-static struct tv_kept kept;
-static uint32_t units, cpus_then; /* of the last run, if nothing was wrong then */
-static uint8_t page[TV_PAGE_SIZE];
-static uint8_t seen[SITES_MAX / 8];
+struct ro_after_init_check {
+    const struct tv_ro_after_init *g;
+    struct tv_range range;
+    struct tv_page_cache cache;
+    struct tv_page_source source;
+    uint32_t items, cpus; /* of the last scan, if nothing was wrong then */
+    uint8_t page_room[TV_RELOC_BIAS + TV_PAGE_SIZE + 8];
+    uint8_t seen[SITES_MAX / 8];
+};
 
-static int attach(struct tv_kernel *k)
+/* The page that is checked, in our own memory. */
+static uint8_t *page_of(struct ro_after_init_check *c)
 {
-    const struct tv_ro_after_init *g = tv_ro_after_init_golden(k);
+    return c->page_room + TV_RELOC_BIAS;
+}
+
+static int init(void *context, struct tv_kernel *k)
+{
+    struct ro_after_init_check *c = context;
     int err;
 
-    if (!g)
+    c->g = tv_ro_after_init_golden(k);
+    if (!c->g)
         return 0;
-    if (g->site_count > SITES_MAX)
+    if (c->g->site_count > SITES_MAX)
         return -TV_EINVAL;
-    units = 0;
-    err = tv_kept_open(&kept, g->range.npages);
+    err = tv_page_cache_init(&c->cache, c->g->range.npages);
     if (!err)
-        err = tv_range_open(k, &range, g->range.va, (uint64_t)g->range.npages * TV_PAGE_SIZE);
+        err = tv_range_init(k, &c->range, c->g->range.va, (uint64_t)c->g->range.npages * TV_PAGE_SIZE);
     if (err)
-        tv_kept_close(&kept);
+        tv_page_cache_deinit(&c->cache, k->page_cache);
+    c->source = (struct tv_page_source){ .range = &c->range, .cache = &c->cache };
     return err;
 }
 
-static void detach(struct tv_kernel *k)
+static void deinit(void *context, struct tv_kernel *k)
 {
-    if (!tv_ro_after_init_golden(k))
+    struct ro_after_init_check *c = context;
+
+    if (!c->g)
         return;
-    tv_range_close(k, &range);
-    tv_kept_close(&kept);
+    tv_range_deinit(k, &c->range);
+    tv_page_cache_deinit(&c->cache, k->page_cache);
 }
 
-/* `n` bytes at `offset` of the range, of what is kept if there are copies: then just that is judged. */
-static bool read(uint32_t offset, void *dst, uint32_t n)
+/* `n` bytes at `offset` of the range. */
+static bool read(const struct ro_after_init_check *c, uint32_t offset, void *dst, uint32_t n)
 {
-    uint8_t *out = dst;
-
-    if (!kept.block)
-        return tv_range_read(&range, range.va + offset, dst, n);
-    while (n) {
-        uint32_t at = offset % TV_PAGE_SIZE, part = n < TV_PAGE_SIZE - at ? n : TV_PAGE_SIZE - at;
-        const uint8_t *copy = tv_kept_page(&kept, offset / TV_PAGE_SIZE);
-
-        if (!copy)
-            return false;
-        memcpy(out, copy + at, part);
-        out += part;
-        offset += part;
-        n -= part;
-    }
-    return true;
+    return tv_page_source_read(&c->source, offset, dst, n);
 }
 
-static void found(const struct tv_ro_after_init *g, const char *kind, uint32_t offset, const void *expected,
-                  size_t expected_size, const void *actual, size_t actual_size, const char *note, struct tv_result *res)
+/* Report `f`, of what stands at `offset` of the range. */
+static void report(const struct ro_after_init_check *c, uint32_t offset, struct tv_finding_args f,
+                   struct tv_result *res)
 {
-    tv_find(res, kind, g->range.symbol, offset - g->first, range.va + offset, expected, expected_size, actual,
-            actual_size, note);
+    f.symbol = c->g->range.symbol;
+    f.offset = (uint64_t)offset - c->g->first;
+    f.address = c->range.va + offset;
+    tv_report_finding(res, &f);
 }
 
-/* Words that depend on the machine: only where they lead is judged. */
-static void judge_values(struct tv_kernel *k, const struct tv_ro_after_init *g, uint32_t offset, uint32_t size,
+/* Words that depend on the machine: only where they lead is checked. */
+static void check_values(struct ro_after_init_check *c, struct tv_kernel *k, uint32_t offset, uint32_t size,
                          struct tv_result *res)
 {
     uint64_t text = k->profile->text_va + k->delta, text_end = text;
@@ -88,113 +84,111 @@ static void judge_values(struct tv_kernel *k, const struct tv_ro_after_init *g, 
     if (tv_text_golden(k))
         text_end += (uint64_t)tv_text_golden(k)->range.npages * TV_PAGE_SIZE;
     for (uint32_t at = (offset + 7) & ~7u; at + 8 <= offset + size; at += 8) {
+        const char *note = NULL;
         uint64_t v;
 
-        memcpy(&v, page + at % TV_PAGE_SIZE, sizeof(v));
+        memcpy(&v, page_of(c) + at % TV_PAGE_SIZE, sizeof(v));
         if (v >= text && v < text_end && tv_code_entry(k, v) != TV_CODE_KERNEL)
-            found(g, "boot-value", at, NULL, 0, &v, sizeof(v), "it leads into the kernel's code, but to no function", res);
+            note = "it leads into the kernel's code, but to no function";
         else if (v > MODULES && v < MODULES_END && v % TV_PAGE_SIZE) /* bounds of areas are known (execmem_info) */
-            found(g, "boot-value", at, NULL, 0, &v, sizeof(v), "it leads to a module, and is older than any module", res);
+            note = "it leads to a module, and is older than any module";
+        if (note)
+            report(c, at,
+                   (struct tv_finding_args){
+                       .kind = TV_KIND_BOOT_VALUE, .actual = &v, .actual_size = sizeof(v), .note = note },
+                   res);
     }
 }
 
-/* What is not to be digested in page `i`: judge boot values, then blank it. */
-static void take_out(struct tv_kernel *k, const struct tv_ro_after_init *g, uint32_t i, struct tv_result *res)
+/* What is not to be digested in page `i`: check boot values, then blank it. */
+static void take_out(struct ro_after_init_check *c, struct tv_kernel *k, uint32_t i, struct tv_result *res)
 {
+    const struct tv_ro_after_init *g = c->g;
+
     for (uint32_t n = g->run_index[i]; n < g->run_index[i + 1]; n++) {
         uint32_t at = g->runs[n].at, size = g->runs[n].kind_size & 0x1fff;
 
         if (g->runs[n].kind_size >> 13 == TV_BOOT_VALUE)
-            judge_values(k, g, i * TV_PAGE_SIZE + at, size, res);
-        memset(page + at, 0, size);
+            check_values(c, k, i * TV_PAGE_SIZE + at, size, res);
+        memset(page_of(c) + at, 0, size);
     }
 }
 
-static void unrelocate(const struct tv_digest_range *g, uint32_t i, uint64_t delta)
+static void check_page(struct ro_after_init_check *c, struct tv_kernel *k, uint32_t i, struct tv_result *res)
 {
-    for (uint32_t r = g->reloc_index[i]; r < g->reloc_index[i + 1]; r++) {
-        uint8_t *at = page + TV_RELOC_OFFSET(g->relocs[r]) - TV_RELOC_BIAS; /* 64 bits, within the page */
-        uint64_t v;
-
-        memcpy(&v, at, sizeof(v));
-        v -= delta;
-        memcpy(at, &v, sizeof(v));
-    }
-}
-
-/* The digest has condemned page `i`: say which lines of it differ. */
-static void locate(const struct tv_ro_after_init *g, uint32_t i, uint32_t size, const uint8_t digest[32],
-                   struct tv_result *res)
-{
-    bool located = false;
-
-    for (uint32_t line = 0; line * TV_LINE_SIZE < size; line++) {
-        uint32_t at = line * TV_LINE_SIZE, n = size - at < TV_LINE_SIZE ? size - at : TV_LINE_SIZE;
-        uint8_t actual[TV_LINE_SIZE];
-
-        if ((uint16_t)tv_crc32(0, page + at, n) == g->range.lines[i][line])
-            continue;
-        located = true;
-        if (read(i * TV_PAGE_SIZE + at, actual, n))
-            found(g, "bytes", i * TV_PAGE_SIZE + at, NULL, 0, actual, n, "a line of a page whose digest differs", res);
-    }
-    if (!located) /* made to look the same line by line: the digest still tells */
-        found(g, "page-digest", i * TV_PAGE_SIZE, g->range.digests[i], 32, digest, 32, NULL, res);
-}
-
-static void judge_page(struct tv_kernel *k, const struct tv_ro_after_init *g, uint32_t i, struct tv_result *res)
-{
-    uint32_t size = i + 1 < g->range.npages ? TV_PAGE_SIZE : g->range.last_size;
+    const struct tv_digest_range *g = &c->g->range;
+    struct tv_finding_args line = { .kind = TV_KIND_BYTES,
+                                    .symbol = g->symbol,
+                                    .offset = (uint64_t)i * TV_PAGE_SIZE - c->g->first,
+                                    .address = c->range.va + (uint64_t)i * TV_PAGE_SIZE,
+                                    .note = "a line of a page whose digest differs" };
     uint8_t digest[TV_DIGEST_SIZE];
     uint64_t since;
 
-    if (!read(i * TV_PAGE_SIZE, page, TV_PAGE_SIZE)) {
+    if (!read(c, i * TV_PAGE_SIZE, page_of(c), TV_PAGE_SIZE)) {
         res->missing++;
         return;
     }
-    take_out(k, g, i, res);
-    unrelocate(&g->range, i, k->delta);
-    since = tv_cost_begin();
-    tv_digest_bytes(k->digest, page, size, digest);
-    tv_cost_end(TV_HASHING, since);
-    res->units++;
-    if (memcmp(digest, g->range.digests[i], sizeof(digest)) != 0)
-        locate(g, i, size, digest, res);
+    take_out(c, k, i, res);
+    tv_digest_range_unrelocate(g, i, page_of(c), k->delta);
+    since = tv_cost_begin(k->costs);
+    tv_digest_bytes(k->digest, page_of(c), tv_digest_range_size(g, i), digest);
+    tv_cost_end(k->costs, TV_PHASE_HASHING, since);
+    res->items++;
+    if (memcmp(digest, g->digests[i], sizeof(digest)) != 0)
+        tv_digest_range_report(g, i, page_of(c), digest, &line, &c->source, res);
+}
+
+static uint64_t running(const struct tv_kernel *k, const struct tv_boot_number *n)
+{
+    return n->number + (n->moves ? k->delta : 0);
 }
 
 /* A word for which the kernel's code has nothing but numbers. */
-static void judge_constant(struct tv_kernel *k, const struct tv_ro_after_init *g, const struct tv_boot_constant *c,
-                           struct tv_result *res)
+static void check_constant(const struct ro_after_init_check *c, const struct tv_kernel *k,
+                           const struct tv_boot_constant *constant, struct tv_result *res)
 {
-    uint64_t mask = c->size == 8 ? UINT64_MAX : (UINT64_C(1) << 8 * c->size) - 1, actual = 0, own;
+    uint64_t mask = constant->size == 8 ? UINT64_MAX : (UINT64_C(1) << 8 * constant->size) - 1, actual = 0, own;
 
-    if (!read(c->offset, &actual, c->size)) {
+    if (!read(c, constant->offset, &actual, constant->size)) {
         res->missing++;
         return;
     }
-    res->units++;
-    for (uint32_t i = c->first; i < c->end; i++)
-        if (actual == ((g->values[i].number + (g->values[i].moves ? k->delta : 0)) & mask))
+    res->items++;
+    for (uint32_t i = constant->first; i < constant->end; i++)
+        if (actual == (running(k, &c->g->values[i]) & mask))
             return;
-    own = g->values[c->first].number + (g->values[c->first].moves ? k->delta : 0);
-    found(g, "constant", c->offset, &own, c->size, &actual, c->size, "a value that the kernel's code never writes here",
-          res);
+    own = running(k, &c->g->values[constant->first]);
+    report(c, constant->offset,
+           (struct tv_finding_args){ .kind = TV_KIND_CONSTANT,
+                                     .expected = &own,
+                                     .expected_size = constant->size,
+                                     .actual = &actual,
+                                     .actual_size = constant->size,
+                                     .note = "a value that the kernel's code never writes here" },
+           res);
 }
 
-static void judge_encoding(const struct tv_ro_after_init *g, const struct tv_boot_encoding *e, struct tv_result *res)
+static void check_encoding(const struct ro_after_init_check *c, const struct tv_boot_encoding *e, struct tv_result *res)
 {
     uint8_t actual[TV_BOOT_CODE_MAX];
 
-    if (!read(e->offset, actual, e->size)) {
+    if (!read(c, e->offset, actual, e->size)) {
         res->missing++;
         return;
     }
-    res->units++;
+    res->items++;
     for (uint32_t i = e->first; i < e->end; i++)
-        if (memcmp(actual, g->codes[i], e->size) == 0)
+        if (memcmp(actual, c->g->codes[i], e->size) == 0)
             return;
-    found(g, "vdso", e->offset, g->codes[e->first], e->size, actual, e->size,
-          "no encoding that the kernel puts into its vDSO", res);
+    report(c, e->offset,
+           (struct tv_finding_args){ .kind = TV_KIND_VDSO,
+                                     .expected = c->g->codes[e->first],
+                                     .expected_size = e->size,
+                                     .actual = actual,
+                                     .actual_size = e->size,
+                                     .note = "no encoding that the kernel puts into its vDSO" },
+           res);
 }
 
 /* The number of a site in the golden table, which is sorted by key, site and bits; site_count: it is none. */
@@ -218,100 +212,129 @@ static uint32_t site_number(const struct tv_ro_after_init *g, uint32_t site, uin
 }
 
 /* Each site once, in the order of their keys: then they are the same ones. */
-static void judge_sites(struct tv_kernel *k, const struct tv_ro_after_init *g, struct tv_result *res)
+static void check_sites(struct ro_after_init_check *c, const struct tv_kernel *k, struct tv_result *res)
 {
+    const struct tv_ro_after_init *g = c->g;
     uint32_t from_text = (uint32_t)(g->range.va + g->sites_at - k->profile->text_va), last = 0;
 
-    memset(seen, 0, sizeof(seen));
+    memset(c->seen, 0, sizeof(c->seen));
     for (uint32_t i = 0; i < g->site_count; i++) {
         uint32_t entry[2], site, key, number; /* struct static_call_site: both count from themselves */
+        const char *note = NULL;
 
-        if (!read(g->sites_at + 8 * i, entry, sizeof(entry))) {
+        if (!read(c, g->sites_at + 8 * i, entry, sizeof(entry))) {
             res->missing++;
             continue;
         }
         site = from_text + 8 * i + entry[0];
         key = from_text + 8 * i + 4 + entry[1];
         number = site_number(g, site, key);
-        res->units++;
+        res->items++;
         if (number == g->site_count)
-            found(g, "static-call-site", g->sites_at + 8 * i, NULL, 0, entry, sizeof(entry),
-                  "no site of a static call in this kernel", res);
-        else if (seen[number / 8] >> number % 8 & 1)
-            found(g, "static-call-site", g->sites_at + 8 * i, NULL, 0, entry, sizeof(entry), "it stands there twice", res);
+            note = "no site of a static call in this kernel";
+        else if (c->seen[number / 8] >> number % 8 & 1)
+            note = "it stands there twice";
         else if (i && (key & ~3u) < last)
-            found(g, "static-call-site", g->sites_at + 8 * i, NULL, 0, entry, sizeof(entry), "out of its order", res);
+            note = "out of its order";
+        if (note)
+            report(c, g->sites_at + 8 * i,
+                   (struct tv_finding_args){
+                       .kind = TV_KIND_STATIC_CALL_SITE, .actual = entry, .actual_size = sizeof(entry), .note = note },
+                   res);
         if (number < g->site_count)
-            seen[number / 8] |= (uint8_t)(1u << number % 8);
+            c->seen[number / 8] |= (uint8_t)(1u << number % 8);
         last = key & ~3u;
     }
 }
 
 /* __per_cpu_offset: a processor's area begins with a page; the rest is as it was compiled. */
-static void judge_array(struct tv_kernel *k, const struct tv_ro_after_init *g, uint32_t cpus, struct tv_result *res)
+static void check_array(const struct ro_after_init_check *c, const struct tv_kernel *k, uint32_t cpus,
+                        struct tv_result *res)
 {
-    uint64_t own = g->array_value.number + (g->array_value.moves ? k->delta : 0), v;
+    uint64_t own = running(k, &c->g->array_value), v;
 
-    for (uint32_t i = 0; i < g->array_size / 8; i++) {
-        uint32_t at = g->array_at + 8 * i;
+    for (uint32_t i = 0; i < c->g->array_size / 8; i++) {
+        uint32_t at = c->g->array_at + 8 * i;
 
-        if (!read(at, &v, sizeof(v))) {
+        if (!read(c, at, &v, sizeof(v))) {
             res->missing++;
             continue;
         }
-        res->units++;
+        res->items++;
         if (v != own && (i >= cpus || v % TV_PAGE_SIZE))
-            found(g, "per-cpu", at, &own, sizeof(own), &v, sizeof(v), "no area of a processor", res);
+            report(c, at,
+                   (struct tv_finding_args){ .kind = TV_KIND_PER_CPU,
+                                             .expected = &own,
+                                             .expected_size = sizeof(own),
+                                             .actual = &v,
+                                             .actual_size = sizeof(v),
+                                             .note = "no area of a processor" },
+                   res);
     }
 }
 
-/* Is every byte, and the number of processors, as it was when all was right?  All that is judged follows from those. */
-static bool unchanged(const struct tv_ro_after_init *g, uint32_t cpus)
+/* Is every byte, and the number of processors, as it was when all was right?  All that is checked follows from those. */
+static bool is_unchanged(struct ro_after_init_check *c, struct tv_kernel *k, uint32_t cpus)
 {
-    bool same = units && cpus == cpus_then;
+    bool same = c->items && cpus == c->cpus;
 
-    if (!tv_kept_ready(&kept))
+    if (!tv_page_cache_has_copies(&c->cache, k->page_cache))
         return false;
-    tv_kept_look_part(&kept, &range.view, 0, g->range.npages);
-    for (uint32_t i = 0; i < g->range.npages; i++)
-        same = same && (kept.flags[i] & TV_KEPT_GOOD);
+    tv_page_cache_update_part(&c->cache, k, &c->range.view, 0, c->g->range.npages);
+    for (uint32_t i = 0; i < c->g->range.npages; i++)
+        same = same && (c->cache.flags[i] & TV_PAGE_VALID);
     return same;
 }
 
-static void run(struct tv_kernel *k, struct tv_result *res)
+static void check_all(struct ro_after_init_check *c, struct tv_kernel *k, struct tv_result *res)
 {
-    const struct tv_ro_after_init *g = tv_ro_after_init_golden(k);
-    uint32_t cpus = 0; /* read once: what is judged by it is also remembered with it */
+    const struct tv_ro_after_init *g = c->g;
+
+    for (uint32_t i = 0; i < g->range.npages; i++)
+        check_page(c, k, i, res);
+    for (uint32_t i = 0; i < g->constant_count; i++)
+        check_constant(c, k, &g->constants[i], res);
+    for (uint32_t i = 0; i < g->encoding_count; i++)
+        check_encoding(c, &g->encodings[i], res);
+    check_sites(c, k, res);
+}
+
+static enum tv_step step(void *context, struct tv_kernel *k, const struct tv_budget *budget, struct tv_result *res)
+{
+    struct ro_after_init_check *c = context;
+    const struct tv_ro_after_init *g = c->g;
+    uint32_t cpus = 0; /* read once: what is checked by it is also remembered with it */
     bool counted;
 
+    (void)budget;
     if (!g) {
-        tv_settle(res, tv_golden_reason(k, TV_CHECK_RO_AFTER_INIT));
-        return;
+        tv_result_finalize(res, tv_golden_reason(k, TV_CHECK_RO_AFTER_INIT));
+        return TV_STEP_DONE;
     }
     counted = g->array_size && tv_read_va(k, g->nr_cpu_ids + k->delta, &cpus, sizeof(cpus));
     res->missing += g->array_size && !counted;
-    tv_range_refresh(k, &range);
-    if (unchanged(g, cpus) && !res->missing) {
-        res->units = units;
-        tv_settle(res, NULL);
-        return;
+    tv_range_refresh(k, &c->range);
+    if (is_unchanged(c, k, cpus) && !res->missing) {
+        res->items = c->items;
+        tv_result_finalize(res, NULL);
+        return TV_STEP_DONE;
     }
-    for (uint32_t i = 0; i < g->range.npages; i++)
-        judge_page(k, g, i, res);
-    for (uint32_t i = 0; i < g->constant_count; i++)
-        judge_constant(k, g, &g->constants[i], res);
-    for (uint32_t i = 0; i < g->encoding_count; i++)
-        judge_encoding(g, &g->encodings[i], res);
-    judge_sites(k, g, res);
+    check_all(c, k, res);
     if (counted)
-        judge_array(k, g, cpus, res);
-    cpus_then = cpus;
-    units = res->findings || res->missing ? 0 : res->units;
-    for (uint32_t i = 0; units && i < g->range.npages; i++)
-        kept.flags[i] |= TV_KEPT_GOOD;
-    tv_settle(res, "nothing of ro_after_init could be read");
+        check_array(c, k, cpus, res);
+    c->cpus = cpus;
+    c->items = res->findings || res->missing ? 0 : res->items;
+    for (uint32_t i = 0; c->items && i < g->range.npages; i++)
+        c->cache.flags[i] |= TV_PAGE_VALID;
+    tv_result_finalize(res, "nothing of ro_after_init could be read");
+    return TV_STEP_DONE;
 }
 
 const struct tv_check tv_check_ro_after_init = {
-    .name = "ro-after-init", .attach = attach, .run = run, .detach = detach
+    .name = "ro-after-init",
+    .id = TV_CHECK_RO_AFTER_INIT,
+    .context_size = sizeof(struct ro_after_init_check),
+    .init = init,
+    .deinit = deinit,
+    .step = step,
 };

@@ -2,120 +2,67 @@
 /*
  * rodata: every page of .rodata up to ro_after_init equals the package's file.
  * The KASLR relocation is taken back on a copy, then the copy is digested; or
- * the page is what it was when that was done (kept.h).
+ * the page is what it was when that was done (lib/page_cache.h).
  */
-#include <tinyvmi/cost.h>
-#include <tinyvmi/schedule.h>
-#include <tinyvmi/record.h>
-
-#include "lib/page_cache.h"
 #include "rodata.h"
+
 #include "lib/digest_batch.h"
 
-/* Pages that are mapped, then judged, in one go: as in text.c. */
+/* Pages that are mapped, then checked, in one go: as in text.c. */
 #define CHUNK_COMPARED 128
 #define CHUNK_DIGESTED 8
 
-static struct tv_range range;
-static struct tv_kept kept;
-static struct tv_pair pair;
-static bool quiet; /* nothing was wrong at the last scan */
+struct rodata_check {
+    const struct tv_digest_range *g;
+    struct tv_range range;
+    struct tv_page_cache cache;
+    struct tv_page_source source;
+    struct tv_digest_batch batch; /* empty between steps */
+    bool last_scan_clean;         /* nothing was wrong at the last scan */
 
-/* One page with what a relocation across its borders needs of its neighbours. */
-static uint8_t page[TV_RELOC_BIAS + TV_PAGE_SIZE + 8];
+    /* Of the scan under way: which chunk is next, of so many of that size, in the order that the seed chooses. */
+    uint32_t next, chunks, chunk_size, order;
 
-static int attach(struct tv_kernel *k)
+    /* One page with what a relocation across its borders needs of its neighbours. */
+    uint8_t page[TV_RELOC_BIAS + TV_PAGE_SIZE + 8];
+};
+
+static int init(void *context, struct tv_kernel *k)
 {
-    const struct tv_digest_range *g = tv_rodata_golden(k);
+    struct rodata_check *c = context;
     int err;
 
-    if (!g)
+    c->g = tv_rodata_golden(k);
+    if (!c->g)
         return 0;
-    quiet = false;
-    err = tv_kept_open(&kept, g->npages);
+    err = tv_page_cache_init(&c->cache, c->g->npages);
     if (!err)
-        err = tv_range_open(k, &range, g->va, (uint64_t)g->npages * TV_PAGE_SIZE);
+        err = tv_range_init(k, &c->range, c->g->va, (uint64_t)c->g->npages * TV_PAGE_SIZE);
     if (err)
-        tv_kept_close(&kept);
+        tv_page_cache_deinit(&c->cache, k->page_cache);
+    c->source = (struct tv_page_source){ .range = &c->range, .cache = &c->cache };
     return err;
 }
 
-static void detach(struct tv_kernel *k)
+static void deinit(void *context, struct tv_kernel *k)
 {
-    if (!tv_rodata_golden(k))
+    struct rodata_check *c = context;
+
+    if (!c->g)
         return;
-    tv_range_close(k, &range);
-    tv_kept_close(&kept);
-}
-
-static void add64(uint8_t *at, uint64_t addend)
-{
-    uint64_t v;
-
-    memcpy(&v, at, sizeof(v));
-    v += addend;
-    memcpy(at, &v, sizeof(v));
-}
-
-static void add32(uint8_t *at, uint32_t addend)
-{
-    uint32_t v;
-
-    memcpy(&v, at, sizeof(v));
-    v += addend;
-    memcpy(at, &v, sizeof(v));
-}
-
-/* Bring page `i` back to the bytes of the file. */
-static void unrelocate(const struct tv_digest_range *g, uint32_t i, uint64_t delta)
-{
-    for (uint32_t r = g->reloc_index[i]; r < g->reloc_index[i + 1]; r++) {
-        uint8_t *at = page + TV_RELOC_OFFSET(g->relocs[r]);
-
-        switch (TV_RELOC_KIND(g->relocs[r])) {
-        case TV_RELOC_64:
-            add64(at, -delta);
-            break;
-        case TV_RELOC_32:
-            add32(at, -(uint32_t)delta);
-            break;
-        case TV_RELOC_INV32:
-            add32(at, (uint32_t)delta);
-            break;
-        }
-    }
-}
-
-/* `n` bytes from `offset` on, no more than a page: as they are kept, so that what is judged is what is kept. */
-static bool read_bytes(uint64_t offset, void *dst, size_t n)
-{
-    uint8_t *out = dst;
-
-    while (n) {
-        uint32_t i = (uint32_t)(offset / TV_PAGE_SIZE), at = (uint32_t)(offset % TV_PAGE_SIZE);
-        const uint8_t *copy = tv_kept_page(&kept, i);
-        size_t part = n < TV_PAGE_SIZE - at ? n : TV_PAGE_SIZE - at;
-
-        if (copy)
-            memcpy(out, copy + at, part);
-        else if (!tv_range_read(&range, range.va + offset, out, part))
-            return false;
-        out += part;
-        offset += part;
-        n -= part;
-    }
-    return true;
+    tv_range_deinit(k, &c->range);
+    tv_page_cache_deinit(&c->cache, k->page_cache);
 }
 
 /* Has the kernel cut this string, at all of its commas and nowhere else? */
-static bool is_cut(const struct tv_cut_string *cut)
+static bool is_cut(const struct rodata_check *c, const struct tv_cut_string *cut)
 {
     size_t n = strlen(cut->text);
 
     for (size_t j = 0; j < n; j++) {
-        char c;
+        char at;
 
-        if (!read_bytes(cut->offset + j, &c, 1) || c != (cut->text[j] == ',' ? 0 : cut->text[j]))
+        if (!tv_page_source_read(&c->source, cut->offset + j, &at, 1) || at != (cut->text[j] == ',' ? 0 : cut->text[j]))
             return false;
     }
     return true;
@@ -129,202 +76,205 @@ static bool is_in(const struct tv_cut_string *cut, uint32_t i)
 }
 
 /* Bring the commas of strings that are wholly cut back into page `i`. */
-static void uncut(const struct tv_digest_range *g, uint32_t i)
+static void uncut(struct rodata_check *c, uint32_t i)
 {
     uint64_t start = (uint64_t)i * TV_PAGE_SIZE;
 
-    for (uint32_t s = 0; s < g->cut_count; s++) {
-        const struct tv_cut_string *cut = &g->cuts[s];
+    for (uint32_t s = 0; s < c->g->cut_count; s++) {
+        const struct tv_cut_string *cut = &c->g->cuts[s];
         size_t n = strlen(cut->text);
 
-        if (!is_in(cut, i) || !is_cut(cut))
+        if (!is_in(cut, i) || !is_cut(c, cut))
             continue;
         for (size_t j = 0; j < n; j++) {
             uint64_t at = cut->offset + j - start; /* wraps below the page, and is then too large */
 
             if (cut->text[j] == ',' && at < TV_PAGE_SIZE)
-                page[TV_RELOC_BIAS + at] = ',';
+                c->page[TV_RELOC_BIAS + at] = ',';
         }
     }
 }
 
 /* Copy page `i`, and of its neighbours what relocations across the borders need. */
-static bool copy_page(const struct tv_digest_range *g, uint32_t i)
+static bool copy_page(struct rodata_check *c, uint32_t i)
 {
+    const struct tv_digest_range *g = c->g;
     uint32_t first = g->reloc_index[i], end = g->reloc_index[i + 1];
     uint64_t start = (uint64_t)i * TV_PAGE_SIZE;
     bool from_before = first < end && TV_RELOC_OFFSET(g->relocs[first]) < TV_RELOC_BIAS;
     bool into_next = first < end && TV_RELOC_OFFSET(g->relocs[end - 1]) > TV_PAGE_SIZE;
 
-    if (from_before && !read_bytes(start - TV_RELOC_BIAS, page, TV_RELOC_BIAS))
+    if (from_before && !tv_page_source_read(&c->source, start - TV_RELOC_BIAS, c->page, TV_RELOC_BIAS))
         return false;
-    if (into_next && !read_bytes(start + TV_PAGE_SIZE, page + TV_RELOC_BIAS + TV_PAGE_SIZE, 8))
+    if (into_next &&
+        !tv_page_source_read(&c->source, start + TV_PAGE_SIZE, c->page + TV_RELOC_BIAS + TV_PAGE_SIZE, 8))
         return false;
-    return read_bytes(start, page + TV_RELOC_BIAS, TV_PAGE_SIZE);
+    return tv_page_source_read(&c->source, start, c->page + TV_RELOC_BIAS, TV_PAGE_SIZE);
 }
 
-/* How much of page `i` is compared. */
-static uint32_t size_of(const struct tv_digest_range *g, uint32_t i)
+/* Is all that page `i` was verified by in the cache?  A neighbour that changes makes it uncertain then. */
+static bool is_cached(const struct rodata_check *c, uint32_t i)
 {
-    return i + 1 < g->npages ? TV_PAGE_SIZE : g->last_size;
-}
-
-/* The digest has condemned page `i`: say which lines of what was digested differ. */
-static void locate(const struct tv_digest_range *g, uint32_t i, const uint8_t *bytes, const uint8_t digest[32],
-                   struct tv_result *res)
-{
-    uint32_t size = size_of(g, i);
-    uint64_t offset = (uint64_t)i * TV_PAGE_SIZE;
-    bool located = false;
-
-    for (uint32_t line = 0; line * TV_LINE_SIZE < size; line++) {
-        uint32_t at = line * TV_LINE_SIZE;
-        uint32_t n = size - at < TV_LINE_SIZE ? size - at : TV_LINE_SIZE;
-        uint8_t actual[TV_LINE_SIZE];
-
-        if ((uint16_t)tv_crc32(0, bytes + at, n) == g->lines[i][line])
-            continue;
-        located = true;
-        if (read_bytes(offset + at, actual, n))
-            tv_find(res, "bytes", g->symbol, offset + at, range.va + offset + at, NULL, 0, actual, n,
-                    "a line of a page whose digest differs");
-    }
-    if (!located) /* made to look the same line by line: the digest still tells */
-        tv_find(res, "page-digest", g->symbol, offset, range.va + offset, g->digests[i], 32, digest, 32, NULL);
-}
-
-/* Is all that page `i` was judged by kept?  A neighbour that changes makes it uncertain then. */
-static bool is_kept(const struct tv_digest_range *g, uint32_t i)
-{
-    return tv_kept_page(&kept, i) && (i == 0 || tv_kept_page(&kept, i - 1)) &&
-           (i + 1 == g->npages || tv_kept_page(&kept, i + 1));
+    return tv_page_cache_page(&c->cache, i) && (i == 0 || tv_page_cache_page(&c->cache, i - 1)) &&
+           (i + 1 == c->g->npages || tv_page_cache_page(&c->cache, i + 1));
 }
 
 /*
- * Page `i` where it is kept or shown, if that is how the package has it: nothing to take back, no copy to make.
+ * Page `i` where it is cached or shown, if that is how the package has it: nothing to take back, no copy to make.
  * What changes while it is digested makes a digest that no page has.
  */
-static const uint8_t *as_it_is(const struct tv_digest_range *g, uint32_t i, uint64_t delta)
+static const uint8_t *as_it_is(const struct rodata_check *c, uint32_t i, uint64_t delta)
 {
-    const uint8_t *copy = tv_kept_page(&kept, i);
+    const uint8_t *copy = tv_page_cache_page(&c->cache, i);
 
-    if (delta && g->reloc_index[i] != g->reloc_index[i + 1])
+    if (delta && c->g->reloc_index[i] != c->g->reloc_index[i + 1])
         return NULL;
-    for (uint32_t s = 0; s < g->cut_count; s++)
-        if (is_in(&g->cuts[s], i))
+    for (uint32_t s = 0; s < c->g->cut_count; s++)
+        if (is_in(&c->g->cuts[s], i))
             return NULL;
     if (copy)
         return copy;
-    return range.view.err[i] ? NULL : range.view.base + (size_t)i * TV_PAGE_SIZE;
+    return c->range.view.err[i] ? NULL : c->range.view.base + (size_t)i * TV_PAGE_SIZE;
 }
 
 /* A copy of page `i` with all taken back; NULL if it cannot be read. */
-static const uint8_t *taken_back(const struct tv_digest_range *g, uint32_t i, uint64_t delta)
+static const uint8_t *taken_back(struct rodata_check *c, struct tv_kernel *k, uint32_t i)
 {
-    uint64_t since = tv_cost_begin();
-    bool there = copy_page(g, i);
+    uint64_t since = tv_cost_begin(k->costs);
+    bool there = copy_page(c, i);
 
-    tv_cost_end(TV_READING, since);
+    tv_cost_end(k->costs, TV_PHASE_READING, since);
     if (!there)
         return NULL;
-    unrelocate(g, i, delta);
-    uncut(g, i);
-    return page + TV_RELOC_BIAS;
+    tv_digest_range_unrelocate(c->g, i, c->page + TV_RELOC_BIAS, k->delta);
+    uncut(c, i);
+    return c->page + TV_RELOC_BIAS;
 }
 
-static void judge_digest(const struct tv_digest_range *g, uint32_t i, const uint8_t *bytes, const uint8_t digest[32],
-                         uint8_t flags, struct tv_result *res)
+static void compare_digest(struct rodata_check *c, uint32_t i, const uint8_t *bytes, const uint8_t digest[32],
+                           uint8_t flags, struct tv_result *res)
 {
-    if (memcmp(digest, g->digests[i], TV_DIGEST_SIZE) == 0)
-        kept.flags[i] |= flags;
+    struct tv_finding_args line = { .kind = TV_KIND_BYTES,
+                                    .symbol = c->g->symbol,
+                                    .offset = (uint64_t)i * TV_PAGE_SIZE,
+                                    .address = c->range.va + (uint64_t)i * TV_PAGE_SIZE,
+                                    .note = "a line of a page whose digest differs" };
+
+    if (memcmp(digest, c->g->digests[i], TV_DIGEST_SIZE) == 0)
+        c->cache.flags[i] |= flags;
     else
-        locate(g, i, bytes, digest, res);
+        tv_digest_range_report(c->g, i, bytes, digest, &line, &c->source, res);
 }
 
-/* Judge the pages that wait. */
-static void judge_pair(struct tv_kernel *k, const struct tv_digest_range *g, struct tv_result *res)
+/* Check the pages that wait for their digests. */
+static void finish_batch(struct rodata_check *c, struct tv_kernel *k, struct tv_result *res)
 {
-    uint32_t count = tv_pair_digest(&pair, k->digest);
+    struct tv_digest_batch *b = &c->batch;
+    uint32_t count = tv_digest_batch_run(b, k);
 
     for (uint32_t n = 0; n < count; n++)
-        judge_digest(g, pair.number[n], pair.page[n], pair.digest[n], pair.flags[n], res);
+        compare_digest(c, b->number[n], b->page[n], b->digest[n], b->flags[n], res);
 }
 
-static void judge_page(struct tv_kernel *k, const struct tv_digest_range *g, uint32_t i, struct tv_result *res)
+static void check_page(struct rodata_check *c, struct tv_kernel *k, uint32_t i, struct tv_result *res)
 {
-    uint8_t digest[TV_DIGEST_SIZE], *flags = &kept.flags[i], right = TV_KEPT_GOOD;
+    uint8_t digest[TV_DIGEST_SIZE], *flags = &c->cache.flags[i], valid = TV_PAGE_VALID;
+    uint32_t size = tv_digest_range_size(c->g, i);
     const uint8_t *plain, *bytes;
 
-    if (tv_kept_page(&kept, i) && (*flags & TV_KEPT_GOOD)) {
-        res->units++;
+    if (tv_page_cache_page(&c->cache, i) && (*flags & TV_PAGE_VALID)) {
+        res->items++;
         return;
     }
-    *flags &= (uint8_t)~TV_KEPT_GOOD;
-    plain = as_it_is(g, i, k->delta);
-    bytes = plain ? plain : taken_back(g, i, k->delta);
+    *flags &= (uint8_t)~TV_PAGE_VALID;
+    plain = as_it_is(c, i, k->delta);
+    bytes = plain ? plain : taken_back(c, k, i);
     if (!bytes) {
         res->missing++;
         return;
     }
-    res->units++;
-    if (!plain && kept.block && !is_kept(g, i))
-        right = 0;
-    if (size_of(g, i) < TV_PAGE_SIZE) {
-        tv_digest_bytes(k->digest, bytes, size_of(g, i), digest);
-        judge_digest(g, i, bytes, digest, right, res);
-    } else if (tv_pair_add(&pair, i, right, bytes, plain)) {
-        judge_pair(k, g, res);
+    res->items++;
+    if (!plain && c->cache.block && !is_cached(c, i))
+        valid = 0;
+    if (size < TV_PAGE_SIZE) {
+        tv_digest_bytes(k->digest, bytes, size, digest);
+        compare_digest(c, i, bytes, digest, valid, res);
+    } else if (tv_digest_batch_add(&c->batch, i, valid, bytes, plain)) {
+        finish_batch(c, k, res);
     }
 }
 
-/* Map pages `first` to `end`, with the neighbours that relocations across borders may need, and judge them. */
-static void judge_chunk(struct tv_kernel *k, const struct tv_digest_range *g, uint32_t first, uint32_t end,
+/* Map pages `first` to `end`, with the neighbours that relocations across borders may need, and check them. */
+static void check_chunk(struct rodata_check *c, struct tv_kernel *k, uint32_t first, uint32_t end,
                         struct tv_result *res)
 {
-    uint32_t low = first ? first - 1 : 0, high = end < g->npages ? end + 1 : end;
+    uint32_t low = first ? first - 1 : 0, high = end < c->g->npages ? end + 1 : end;
 
-    tv_range_refresh_part(k, &range, low, high - low);
-    if (kept.block)
-        tv_kept_look_part(&kept, &range.view, first, end);
+    tv_range_refresh_part(k, &c->range, low, high - low);
+    if (c->cache.block)
+        tv_page_cache_update_part(&c->cache, k, &c->range.view, first, end);
     for (uint32_t i = first; i < end; i++)
-        judge_page(k, g, i, res);
-    judge_pair(k, g, res);
+        check_page(c, k, i, res);
+    finish_batch(c, k, res);
 }
 
-static void run(struct tv_kernel *k, struct tv_result *res)
+static void begin(void *context, struct tv_kernel *k, struct tv_result *res)
 {
-    const struct tv_digest_range *g = tv_rodata_golden(k);
-    uint32_t chunk, chunks, order;
+    struct rodata_check *c = context;
 
-    if (!g) {
-        tv_settle(res, tv_golden_reason(k, TV_CHECK_RODATA));
+    (void)res;
+    if (!c->g)
         return;
-    }
-    chunk = tv_kept_ready(&kept) ? CHUNK_COMPARED : CHUNK_DIGESTED;
-    chunks = (g->npages + chunk - 1) / chunk;
-    order = quiet ? tv_random() : 0; /* what there is to tell is told in one order */
-    for (uint32_t n = 0; n < chunks; n++) {
-        uint32_t first = tv_shuffled(order, n, chunks) * chunk;
-
-        if (tv_slice_over())
-            tv_rest(k);
-        judge_chunk(k, g, first, first + chunk < g->npages ? first + chunk : g->npages, res);
-    }
-    quiet = !res->findings && !res->missing;
-    tv_settle(res, "no page of .rodata could be read");
+    c->chunk_size = tv_page_cache_has_copies(&c->cache, k->page_cache) ? CHUNK_COMPARED : CHUNK_DIGESTED;
+    c->chunks = (c->g->npages + c->chunk_size - 1) / c->chunk_size;
+    c->order = c->last_scan_clean ? tv_random_next(k->random) : 0; /* findings are reported in one order */
+    c->next = 0;
 }
 
-static void look(struct tv_kernel *k, const struct tv_dirty *dirty, struct tv_result *res)
+static enum tv_step step(void *context, struct tv_kernel *k, const struct tv_budget *budget, struct tv_result *res)
 {
-    const struct tv_digest_range *g = tv_rodata_golden(k);
+    struct rodata_check *c = context;
+    bool worked = false;
 
-    if (!g || !tv_kept_revisit(&kept, k, &range, dirty))
-        return;
-    if (kept.block)
-        tv_kept_look_marked(&kept, &range.view);
-    for (uint32_t i = tv_kept_next(&kept, 0); i < g->npages; i = tv_kept_next(&kept, i + 1))
-        judge_page(k, g, i, res);
-    judge_pair(k, g, res);
+    if (!c->g) {
+        tv_result_finalize(res, tv_golden_reason(k, TV_CHECK_RODATA));
+        return TV_STEP_DONE;
+    }
+    for (; c->next < c->chunks; c->next++) {
+        uint32_t first = tv_shuffled(c->order, c->next, c->chunks) * c->chunk_size;
+        uint32_t end = first + c->chunk_size < c->g->npages ? first + c->chunk_size : c->g->npages;
+
+        if ((worked || !budget->resumed) && tv_budget_is_spent(budget))
+            return TV_STEP_MORE;
+        check_chunk(c, k, first, end, res);
+        worked = true; /* however small the budget is, each step gets on */
+    }
+    c->last_scan_clean = !res->findings && !res->missing;
+    tv_result_finalize(res, "no page of .rodata could be read");
+    return TV_STEP_DONE;
 }
 
-const struct tv_check tv_check_rodata = { .name = "rodata", .attach = attach, .run = run, .detach = detach, .look = look };
+static void check_dirty(void *context, struct tv_kernel *k, const struct tv_dirty *dirty, struct tv_result *res)
+{
+    struct rodata_check *c = context;
+
+    if (!c->g || !tv_page_cache_refresh_due(&c->cache, k, &c->range, dirty))
+        return;
+    if (c->cache.block)
+        tv_page_cache_update_due(&c->cache, k, &c->range.view);
+    for (uint32_t i = tv_page_cache_next_due(&c->cache, 0); i < c->g->npages;
+         i = tv_page_cache_next_due(&c->cache, i + 1))
+        check_page(c, k, i, res);
+    finish_batch(c, k, res);
+}
+
+const struct tv_check tv_check_rodata = {
+    .name = "rodata",
+    .id = TV_CHECK_RODATA,
+    .context_size = sizeof(struct rodata_check),
+    .init = init,
+    .deinit = deinit,
+    .begin = begin,
+    .step = step,
+    .check_dirty = check_dirty,
+};

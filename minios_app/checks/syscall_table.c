@@ -9,33 +9,39 @@
 
 #define TABLES_MAX 4
 
-static struct tv_range range[TABLES_MAX];
+struct syscall_table_check {
+    struct tv_range range[TABLES_MAX];
+};
 
-static uint32_t tables(const struct tv_kernel *k)
+static uint32_t table_count(const struct tv_kernel *k)
 {
     const struct tv_syscall_tables *g = tv_syscall_table_golden(k);
 
     return !g ? 0 : g->count < TABLES_MAX ? g->count : TABLES_MAX;
 }
 
-static int attach(struct tv_kernel *k)
+static int init(void *context, struct tv_kernel *k)
 {
-    for (uint32_t t = 0; t < tables(k); t++) {
+    struct syscall_table_check *c = context;
+
+    for (uint32_t t = 0; t < table_count(k); t++) {
         const struct tv_pointer_table *g = &tv_syscall_table_golden(k)->tables[t];
 
-        if (tv_range_open(k, &range[t], g->va, (uint64_t)g->count * 8)) {
+        if (tv_range_init(k, &c->range[t], g->va, (uint64_t)g->count * 8)) {
             while (t--)
-                tv_range_close(k, &range[t]);
+                tv_range_deinit(k, &c->range[t]);
             return -TV_ENOMEM;
         }
     }
     return 0;
 }
 
-static void detach(struct tv_kernel *k)
+static void deinit(void *context, struct tv_kernel *k)
 {
-    for (uint32_t t = 0; t < tables(k); t++)
-        tv_range_close(k, &range[t]);
+    struct syscall_table_check *c = context;
+
+    for (uint32_t t = 0; t < table_count(k); t++)
+        tv_range_deinit(k, &c->range[t]);
 }
 
 static void compare(struct tv_kernel *k, const struct tv_pointer_table *g, const struct tv_range *r,
@@ -49,19 +55,37 @@ static void compare(struct tv_kernel *k, const struct tv_pointer_table *g, const
             res->missing++;
             continue;
         }
-        res->units++;
+        res->items++;
         if (actual != expected)
-            tv_find(res, "pointer", g->symbol, (uint64_t)i * 8, va, &expected, 8, &actual, 8, NULL);
+            tv_report_finding(res, &(struct tv_finding_args){ .kind = TV_KIND_POINTER,
+                                                              .symbol = g->symbol,
+                                                              .offset = (uint64_t)i * 8,
+                                                              .address = va,
+                                                              .expected = &expected,
+                                                              .expected_size = sizeof(expected),
+                                                              .actual = &actual,
+                                                              .actual_size = sizeof(actual) });
     }
 }
 
-static void run(struct tv_kernel *k, struct tv_result *res)
+static enum tv_step step(void *context, struct tv_kernel *k, const struct tv_budget *budget, struct tv_result *res)
 {
-    for (uint32_t t = 0; t < tables(k); t++) {
-        tv_range_refresh(k, &range[t]);
-        compare(k, &tv_syscall_table_golden(k)->tables[t], &range[t], res);
+    struct syscall_table_check *c = context;
+
+    (void)budget;
+    for (uint32_t t = 0; t < table_count(k); t++) {
+        tv_range_refresh(k, &c->range[t]);
+        compare(k, &tv_syscall_table_golden(k)->tables[t], &c->range[t], res);
     }
-    tv_settle(res, tv_golden_reason(k, TV_CHECK_SYSCALL_TABLE));
+    tv_result_finalize(res, tv_golden_reason(k, TV_CHECK_SYSCALL_TABLE));
+    return TV_STEP_DONE;
 }
 
-const struct tv_check tv_check_syscall_table = { .name = "syscall-table", .attach = attach, .run = run, .detach = detach };
+const struct tv_check tv_check_syscall_table = {
+    .name = "syscall-table",
+    .id = TV_CHECK_SYSCALL_TABLE,
+    .context_size = sizeof(struct syscall_table_check),
+    .init = init,
+    .deinit = deinit,
+    .step = step,
+};

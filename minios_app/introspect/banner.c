@@ -35,7 +35,7 @@ static bool take(struct tv_kernel *k, uint64_t pa)
 }
 
 /* The offset of a banner's opening in the page, at or after `from`; TV_PAGE_SIZE if there is none. */
-static uint32_t look(const uint8_t *page, uint32_t from)
+static uint32_t find_opening(const uint8_t *page, uint32_t from)
 {
     while (from < TV_PAGE_SIZE && (page[from] != 'L' || memcmp(page + from, opening, sizeof(opening) - 1) != 0))
         from += ALIGNMENT;
@@ -52,13 +52,13 @@ bool tv_banner_search(struct tv_kernel *k)
     if (b->text[0] || b->passed || frames < 0)
         return false;
     for (; b->next < (uint64_t)frames; b->next += TV_PT_SLOTS) {
-        if (tv_now_ns() - start >= TV_SLICE_NS)
+        if (tv_now_ns() - start >= TV_SEARCH_NS)
             return false;
         for (uint32_t i = 0; i < TV_PT_SLOTS; i++)
             k->pt.gfn[i] = b->next + i;
-        guest_view_map(k->gm, &k->pt, 0, TV_PT_SLOTS);
+        tv_view_map(k, &k->pt, 0, TV_PT_SLOTS);
         for (uint32_t i = 0; i < TV_PT_SLOTS; i++)
-            at[i] = k->pt.err[i] ? TV_PAGE_SIZE : look(k->pt.base + (size_t)i * TV_PAGE_SIZE, 0);
+            at[i] = k->pt.err[i] ? TV_PAGE_SIZE : find_opening(k->pt.base + (size_t)i * TV_PAGE_SIZE, 0);
         tv_pt_cache_flush(k); /* the slots were used out of their order */
         for (uint32_t i = 0; i < TV_PT_SLOTS; i++)
             if (at[i] < TV_PAGE_SIZE && take(k, ((b->next + i) << TV_PAGE_SHIFT) + at[i])) {

@@ -5,17 +5,23 @@
 
 #include <tinyvmi/kernel.h>
 
+#define TV_PROBE_STEP UINT64_C(0x200000) /* CONFIG_PHYSICAL_ALIGN of x86-64 */
+
+/* clock.c: copy what the image at `text_pa` has at a link address; false if it cannot be read. */
+bool tv_read_image(struct tv_kernel *k, const struct tv_kernel_profile *p, uint64_t text_pa, uint64_t link_va,
+                   void *dst, size_t n);
+
 /*
- * Does a kernel of profile `p` lie at physical address `pa`, where its own
- * phys_base and page tables say?  Fills in what `c` says of places.
+ * candidate.c: does a kernel of profile `p` lie at physical address `pa`, where its own
+ * phys_base and page tables say?  Fills in the places in `c`.
  */
 bool tv_candidate_at(struct tv_kernel *k, const struct tv_kernel_profile *p, uint64_t pa, struct tv_candidate *c);
 
 /* Make `c` the kernel that is watched. */
 void tv_kernel_take(struct tv_kernel *k, const struct tv_candidate *c);
 
-/* Is this one of the kernels that have stopped, and its clock still where it stopped? */
-bool tv_is_buried(const struct tv_kernel *k, const struct tv_candidate *c);
+/* Is this one of the stale kernels, its clock still where it stopped? */
+bool tv_is_stale(const struct tv_kernel *k, const struct tv_candidate *c);
 
 #define PV_LEVELS 4 /* Xen runs 64-bit PV guests with four levels of page tables */
 

@@ -4,15 +4,16 @@
 
 int tv_kernel_init(struct tv_kernel *k, struct guest_mem *gm)
 {
-    memset(k, 0, sizeof(*k));
-    k->gm = gm;
+    *k = (struct tv_kernel){
+        .gm = gm, .costs = k->costs, .digest = k->digest, .random = k->random, .page_cache = k->page_cache
+    };
     if (guest_view_reserve(gm, &k->pt, TV_PT_SLOTS))
         return -TV_ENOMEM;
     tv_pt_cache_flush(k);
     return 0;
 }
 
-void tv_kernel_fini(struct tv_kernel *k)
+void tv_kernel_deinit(struct tv_kernel *k)
 {
     guest_view_release(k->gm, &k->pt);
 }

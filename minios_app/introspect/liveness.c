@@ -17,39 +17,7 @@
 #define SETTLED_NS (1000 * MS)
 #define ASLEEP_NS  (30 * MS) /* of processor time: what takes a kernel's place copies, checks and unpacks for longer */
 #define LONGEST_NS (3000 * MS)
-#define LOOK_NS    (20 * MS)
-#define FRESH_NS   (60000 * MS) /* after it has come to keep time otherwise, a kernel may say that it boots */
-#define ALONE_NS   (10000 * MS) /* of processor time: by then whatever replaced a kernel has a clock of its own */
-
-/* What the image at `text_pa` has at a link address.  A PV guest's frames lie here and there: through its root. */
-static bool read_image(struct tv_kernel *k, const struct tv_kernel_profile *p, uint64_t text_pa, uint64_t link_va,
-                       void *dst, size_t n)
-{
-    return k->pv ? tv_read_va(k, link_va, dst, n) : tv_read_pa(k, text_pa + (link_va - p->text_va), dst, n);
-}
-
-void tv_clock_read(struct tv_kernel *k, const struct tv_kernel_profile *p, uint64_t text_pa, struct tv_clock *clock)
-{
-    memset(clock, 0, sizeof(*clock));
-    if (p->clock_va &&
-        (!read_image(k, p, text_pa, p->clock_va + p->clock_source, &clock->source, sizeof(clock->source)) ||
-         !read_image(k, p, text_pa, p->clock_va + p->clock_cycle, &clock->cycle, sizeof(clock->cycle)) ||
-         !read_image(k, p, text_pa, p->clock_va + p->clock_real, &clock->real, sizeof(clock->real))))
-        memset(clock, 0, sizeof(*clock));
-}
-
-bool tv_clock_moved(const struct tv_clock *then, const struct tv_clock *now)
-{
-    return then->source && then->source == now->source && then->cycle != now->cycle;
-}
-
-bool tv_has_ended(struct tv_kernel *k, const struct tv_kernel_profile *p, uint64_t text_pa)
-{
-    uint32_t state;
-
-    return read_image(k, p, text_pa, p->system_state_va, &state, sizeof(state)) &&
-           state > p->system_running && state < p->system_suspend;
-}
+#define FRESH_NS   (60000 * MS) /* after it has come to keep time otherwise, system_state may be that of a boot */
 
 /* Begin anew to count what the target does without a tick. */
 static void rebase(struct tv_kernel *k, int64_t cpu)
@@ -67,7 +35,7 @@ static bool begun_anew(struct tv_kernel *k)
     uint32_t state;
 
     return k->was_running && k->resourced_ns && tv_now_ns() - k->resourced_ns < FRESH_NS &&
-           read_image(k, k->profile, k->text_pa, k->profile->system_state_va, &state, sizeof(state)) &&
+           tv_read_image(k, k->profile, k->text_pa, k->profile->system_state_va, &state, sizeof(state)) &&
            state < k->profile->system_running;
 }
 
@@ -96,7 +64,7 @@ static bool ticked(struct tv_kernel *k)
 
 /*
  * Does the target sleep, after so little work since the kernel still ticked that nothing can have taken its
- * place?  The work is counted from the last look before that tick.  An idle kernel may not tick for long.
+ * place?  The work is counted from the last reading before that tick.  An idle kernel may not tick for long.
  */
 static bool sleeps(struct tv_kernel *k)
 {
@@ -106,89 +74,61 @@ static bool sleeps(struct tv_kernel *k)
     return waits && k->ticking_cpu_ns > 0 && cpu >= k->ticking_cpu_ns && cpu - k->ticking_cpu_ns < (int64_t)ASLEEP_NS;
 }
 
-enum tv_life tv_kernel_life(struct tv_kernel *k)
+enum tv_liveness tv_kernel_liveness(struct tv_kernel *k)
 {
     int64_t cpu;
 
     if (ticked(k))
-        return begun_anew(k) ? TV_DEAD_CLOCK : TV_ALIVE;
+        return begun_anew(k) ? TV_LIVE_STOPPED : TV_LIVE_TICKING;
     if (!k->profile->clock_va)
-        return TV_QUIET;
+        return TV_LIVE_QUIET;
     cpu = guest_mem_cpu_ns(k->gm);
     if (cpu < 0 || k->moved_cpu_ns == UINT64_MAX) {
         rebase(k, cpu); /* paused until now, or a memory image */
-        return TV_QUIET;
+        return TV_LIVE_QUIET;
     }
     if ((uint64_t)cpu < k->moved_cpu_ns || (uint64_t)cpu - k->moved_cpu_ns < WORKED_NS)
-        return TV_QUIET;
-    return tv_now_ns() - k->moved_ns < STOOD_NS ? TV_QUIET : TV_DEAD_CLOCK;
+        return TV_LIVE_QUIET;
+    return tv_now_ns() - k->moved_ns < STOOD_NS ? TV_LIVE_QUIET : TV_LIVE_STOPPED;
 }
 
-bool tv_kernel_still_there(struct tv_kernel *k)
+void tv_presence_begin(struct tv_kernel *k, struct tv_presence_query *q)
 {
-    uint64_t start = tv_now_ns();
-    int64_t cpu = guest_mem_cpu_ns(k->gm), now;
-    uint64_t source;
-
+    *q = (struct tv_presence_query){ .began_ns = tv_now_ns(), .cpu_ns = guest_mem_cpu_ns(k->gm) };
     ticked(k);
-    source = k->resourced_ns;
-    while (cpu >= 0 && k->profile->clock_va && tv_now_ns() - start < LONGEST_NS) {
-        if (sleeps(k))
-            return k->resourced_ns == source && !begun_anew(k);
-        tv_sleep_ns(LOOK_NS);
+    q->resourced_ns = k->resourced_ns;
+}
+
+/* It ticks, or sleeps: is it the one that was there when the question was put? */
+static enum tv_presence same_or_absent(struct tv_kernel *k, const struct tv_presence_query *q)
+{
+    return k->resourced_ns == q->resourced_ns && !begun_anew(k) ? TV_PRESENT : TV_ABSENT;
+}
+
+enum tv_presence tv_presence_poll(struct tv_kernel *k, struct tv_presence_query *q)
+{
+    uint64_t waited_ns = tv_now_ns() - q->began_ns;
+
+    if (q->polled) {
+        int64_t cpu_ns;
+
         tv_pt_cache_flush(k);
         if (!guest_mem_alive(k->gm))
-            return false;
+            return TV_ABSENT;
         if (ticked(k))
-            return k->resourced_ns == source && !begun_anew(k); /* else it was, while this waited */
-        now = guest_mem_cpu_ns(k->gm);
-        if (now < 0 || (tv_now_ns() - start >= SETTLED_NS && now - cpu < (int64_t)IDLE_NS))
-            return true; /* it sleeps: nothing replaces a kernel in its sleep */
+            return same_or_absent(k, q);
+        cpu_ns = guest_mem_cpu_ns(k->gm);
+        if (cpu_ns < 0 || (waited_ns >= SETTLED_NS && cpu_ns - q->cpu_ns < (int64_t)IDLE_NS))
+            return TV_PRESENT; /* it sleeps: nothing replaces a kernel in its sleep */
     }
-    return guest_mem_alive(k->gm) && tv_kernel_life(k) != TV_DEAD_CLOCK;
+    q->polled = true;
+    if (q->cpu_ns >= 0 && k->profile->clock_va && waited_ns < LONGEST_NS)
+        return sleeps(k) ? same_or_absent(k, q) : TV_PRESENCE_OPEN;
+    return guest_mem_alive(k->gm) && tv_kernel_liveness(k) != TV_LIVE_STOPPED ? TV_PRESENT : TV_ABSENT;
 }
 
 bool tv_kernel_arriving(struct tv_kernel *k)
 {
     k->ran = k->ran || guest_mem_cpu_ns(k->gm) != -TV_EAGAIN;
     return !k->ran;
-}
-
-void tv_kernel_bury(struct tv_kernel *k)
-{
-    struct tv_dead *grave = &k->dead[k->deaths++ % TV_DEAD];
-
-    grave->profile_index = k->profile_index;
-    grave->text_pa = k->text_pa;
-    grave->root_pa = k->root_pa;
-    grave->pv = k->pv;
-    grave->cpu_ns = guest_mem_cpu_ns(k->gm);
-    tv_clock_read(k, k->profile, k->text_pa, &grave->clock);
-    tv_kernel_forget(k);
-}
-
-bool tv_kernel_exhume(struct tv_kernel *k)
-{
-    struct tv_dead *last = &k->dead[(k->deaths - 1) % TV_DEAD];
-    int64_t cpu = guest_mem_cpu_ns(k->gm);
-    struct tv_candidate here = { .profile_index = last->profile_index };
-    const struct tv_kernel_profile *p = tv_profiles[last->profile_index];
-
-    if (!k->deaths || cpu < 0)
-        return false;
-    if (last->cpu_ns < 0 || cpu < last->cpu_ns)
-        last->cpu_ns = cpu; /* it was paused then, or its processors are counted anew */
-    if (cpu - last->cpu_ns < (int64_t)ALONE_NS)
-        return false;
-    last->cpu_ns = cpu; /* as long again until the next time */
-    k->pv = last->pv; /* such a kernel is read through its root */
-    k->root_pa = last->root_pa;
-    k->levels = PV_LEVELS;
-    if (tv_has_ended(k, p, last->text_pa) || !tv_candidate_at(k, p, last->text_pa, &here)) {
-        k->pv = false;
-        return false;
-    }
-    tv_kernel_take(k, &here);
-    k->stopped = true;
-    return true;
 }

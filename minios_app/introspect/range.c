@@ -2,7 +2,7 @@
 /* Views of kernel-virtual ranges: what the target's processors see there. */
 #include <tinyvmi/kernel.h>
 
-int tv_range_open(struct tv_kernel *k, struct tv_range *r, uint64_t link_va, uint64_t size)
+int tv_range_init(struct tv_kernel *k, struct tv_range *r, uint64_t link_va, uint64_t size)
 {
     uint64_t va = link_va + k->delta;
     uint64_t first = va & TV_PAGE_MASK;
@@ -37,7 +37,7 @@ void tv_range_walk(struct tv_kernel *k, struct tv_range *r, uint32_t first, uint
 void tv_range_refresh_part(struct tv_kernel *k, struct tv_range *r, uint32_t first, uint32_t n)
 {
     tv_range_walk(k, r, first, n);
-    guest_view_map(k->gm, &r->view, first, n);
+    tv_view_map(k, &r->view, first, n);
 }
 
 void tv_range_refresh(struct tv_kernel *k, struct tv_range *r)
@@ -59,7 +59,7 @@ bool tv_range_read(const struct tv_range *r, uint64_t va, void *dst, size_t n)
     return va >= r->va && at <= size && n <= size - at && guest_view_read(&r->view, at, dst, n);
 }
 
-void tv_range_close(struct tv_kernel *k, struct tv_range *r)
+void tv_range_deinit(struct tv_kernel *k, struct tv_range *r)
 {
     guest_view_release(k->gm, &r->view);
 }

@@ -1,63 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Kernel discovery from memory alone: no register of the target is read.  All
- * of memory is probed before anything is believed, because a kernel image in
+ * of memory is probed before anything is taken, because a kernel image in
  * the page cache or one that an earlier boot left may lie before the real one.
  */
 #include <tinyvmi/platform.h>
 
 #include "internal.h"
 
-#define PROBE_STEP       UINT64_C(0x200000)   /* CONFIG_PHYSICAL_ALIGN of x86-64 */
-#define KERNEL_IMAGE_MAX UINT64_C(0x40000000) /* KERNEL_IMAGE_SIZE, asm/page_64_types.h: bounds the delta */
 #define MS               UINT64_C(1000000)
 #define WATCH_NS         (1000 * MS) /* for a clock to move, before a target that seems to sleep is taken as it is */
-#define WORKED_NS        (500 * MS)  /* as in life.c */
+#define WORKED_NS        (500 * MS)  /* as in liveness.c */
 
-/* Does the kernel's own page table map `link_va` to its place in the image? */
-static bool maps_linearly(struct tv_kernel *k, const struct tv_candidate *c, uint64_t link_va)
-{
-    struct tv_translation t;
-
-    return tv_translate(k, link_va + c->delta, &t) == 0 && t.pa == c->text_pa + (link_va - c->profile->text_va);
-}
-
-bool tv_candidate_at(struct tv_kernel *k, const struct tv_kernel_profile *p, uint64_t pa, struct tv_candidate *c)
-{
-    uint64_t root_pa = k->root_pa, phys_base;
-    uint32_t levels = k->levels, la57 = 0;
-    uint8_t id[TV_BUILD_ID_SIZE];
-    bool linear;
-
-    if (k->pv)
-        return tv_pv_candidate_at(k, p, k->root_pa, c);
-    if (!tv_read_pa(k, pa + (p->build_id_va - p->text_va), id, sizeof(id)) ||
-        memcmp(id, p->build_id, sizeof(id)) != 0)
-        return false;
-    if (!tv_read_pa(k, pa + (p->phys_base_va - p->text_va), &phys_base, sizeof(phys_base)))
-        return false;
-    if (p->la57_va && !tv_read_pa(k, pa + (p->la57_va - p->text_va), &la57, sizeof(la57)))
-        return false;
-
-    c->profile = p;
-    c->text_pa = pa;
-    /* arch/x86/kernel/head64.c: phys_base = load address - (link address of _text's page + delta) */
-    c->delta = pa - p->physical_start - phys_base;
-    c->root_pa = pa + (p->root_va - p->text_va);
-    c->levels = la57 ? 5 : 4;
-    if (c->delta >= KERNEL_IMAGE_MAX || c->delta % PROBE_STEP)
-        return false;
-    k->root_pa = c->root_pa; /* the walks are those of this candidate */
-    k->levels = c->levels;
-    linear = maps_linearly(k, c, p->text_va) && maps_linearly(k, c, p->build_id_va) &&
-             maps_linearly(k, c, p->phys_base_va) && maps_linearly(k, c, p->root_va);
-    k->root_pa = root_pa;
-    k->levels = levels;
-    return linear;
-}
-
-/* Keep a hit if it is a kernel.  False: there is no room for more. */
-static bool keep(struct tv_kernel *k, uint32_t profile_index, uint64_t pa)
+/* Add a hit to the candidates if it is a kernel.  False: there is no room for more. */
+static bool add_hit(struct tv_kernel *k, uint32_t profile_index, uint64_t pa)
 {
     struct tv_search *s = &k->search;
     struct tv_candidate c = { .profile_index = profile_index };
@@ -71,7 +27,7 @@ static bool keep(struct tv_kernel *k, uint32_t profile_index, uint64_t pa)
     return true;
 }
 
-/* Look for profile number `n` at TV_PT_SLOTS candidate frames.  False: there is no room for more. */
+/* Search for profile number `n` at TV_PT_SLOTS candidate frames.  False: there is no room for more. */
 static bool probe(struct tv_kernel *k, uint32_t n, uint64_t first)
 {
     const struct tv_kernel_profile *p = tv_profiles[n];
@@ -80,32 +36,23 @@ static bool probe(struct tv_kernel *k, uint32_t n, uint64_t first)
     uint32_t part = TV_PAGE_SIZE - in_page < TV_BUILD_ID_SIZE ? TV_PAGE_SIZE - in_page : TV_BUILD_ID_SIZE;
 
     for (uint32_t i = 0; i < TV_PT_SLOTS; i++)
-        k->pt.gfn[i] = ((first + i) * PROBE_STEP + id_offset) >> TV_PAGE_SHIFT;
-    guest_view_map(k->gm, &k->pt, 0, TV_PT_SLOTS);
+        k->pt.gfn[i] = ((first + i) * TV_PROBE_STEP + id_offset) >> TV_PAGE_SHIFT;
+    tv_view_map(k, &k->pt, 0, TV_PT_SLOTS);
     for (uint32_t i = 0; i < TV_PT_SLOTS; i++)
         if (!k->pt.err[i] && memcmp(k->pt.base + (size_t)i * TV_PAGE_SIZE + in_page, p->build_id, part) == 0)
             hits |= UINT64_C(1) << i;
     tv_pt_cache_flush(k); /* the slots were used out of their order */
     for (uint32_t i = 0; i < TV_PT_SLOTS; i++)
-        if ((hits >> i & 1) && !keep(k, n, (first + i) * PROBE_STEP))
+        if ((hits >> i & 1) && !add_hit(k, n, (first + i) * TV_PROBE_STEP))
             return false;
     return true;
 }
 
-bool tv_is_buried(const struct tv_kernel *k, const struct tv_candidate *c)
-{
-    for (uint32_t i = 0; i < TV_DEAD; i++)
-        if (k->dead[i].text_pa == c->text_pa && k->dead[i].clock.source &&
-            memcmp(&k->dead[i].clock, &c->clock, sizeof(c->clock)) == 0)
-            return true;
-    return false;
-}
-
-/* Look again at what was found: drop what is no kernel any more, or is known to have stopped. */
+/* Read the candidates again: drop what is no kernel any more, or is known to have stopped. */
 static void review(struct tv_kernel *k)
 {
     struct tv_search *s = &k->search;
-    uint32_t kept = 0;
+    uint32_t left = 0;
 
     tv_pt_cache_flush(k);
     for (uint32_t i = 0; i < s->count; i++) {
@@ -118,10 +65,10 @@ static void review(struct tv_kernel *k)
         c.moved = c.moved || tv_clock_moved(&c.clock, &now);
         if (!c.moved)
             c.clock = now; /* of another source, or the same */
-        if (c.moved || !tv_is_buried(k, &c))
-            s->found[kept++] = c;
+        if (c.moved || !tv_is_stale(k, &c))
+            s->found[left++] = c;
     }
-    s->count = kept;
+    s->count = left;
 }
 
 /* Of memory that stands still: what has not ended goes before what has, then the later clock.  <0, 0, >0. */
@@ -134,7 +81,7 @@ static int compare(struct tv_kernel *k, const struct tv_candidate *a, const stru
     return a->clock.real < b->clock.real ? -1 : a->clock.real > b->clock.real;
 }
 
-/* The one that runs, or NULL with *err: -TV_EAGAIN look again, -TV_EBUSY nobody can tell. */
+/* The one that runs, or NULL with *err: -TV_EAGAIN ask again, -TV_EBUSY nothing decides. */
 static const struct tv_candidate *choose(struct tv_kernel *k, int *err)
 {
     struct tv_search *s = &k->search;
@@ -177,25 +124,8 @@ static const struct tv_candidate *choose(struct tv_kernel *k, int *err)
     return NULL;
 }
 
-void tv_kernel_take(struct tv_kernel *k, const struct tv_candidate *c)
-{
-    k->profile = c->profile;
-    k->profile_index = c->profile_index;
-    k->text_pa = c->text_pa;
-    k->delta = c->delta;
-    k->root_pa = c->root_pa;
-    k->levels = c->levels;
-    k->was_running = false;
-    k->resourced_ns = 0;
-    k->moved_ns = 0;
-    k->noted_cpu_ns = k->ticking_cpu_ns = 0;
-    memset(&k->clock, 0, sizeof(k->clock));
-    memset(&k->search, 0, sizeof(k->search));
-    tv_kernel_life(k); /* from here on its clock is watched */
-}
-
-/* Probe on from where the last slice ended.  1: all memory has been seen; 0: not yet; negative errno. */
-static int slice(struct tv_kernel *k)
+/* Probe on from where the last call ended.  1: all memory has been seen; 0: not yet; negative errno. */
+static int probe_on(struct tv_kernel *k)
 {
     struct tv_search *s = &k->search;
     uint64_t start = tv_now_ns();
@@ -204,14 +134,14 @@ static int slice(struct tv_kernel *k)
 
     if (frames < 0)
         return (int)frames;
-    candidates = ((uint64_t)frames * TV_PAGE_SIZE + PROBE_STEP - 1) / PROBE_STEP;
+    candidates = ((uint64_t)frames * TV_PAGE_SIZE + TV_PROBE_STEP - 1) / TV_PROBE_STEP;
     if (!s->started_ns) {
         memset(s, 0, sizeof(*s));
         s->started_ns = start;
     }
     tv_pt_cache_flush(k);
     for (; s->next < candidates; s->next += TV_PT_SLOTS) {
-        if (tv_now_ns() - start >= TV_SLICE_NS)
+        if (tv_now_ns() - start >= TV_SEARCH_NS)
             break;
         for (uint32_t n = 0; n < tv_profile_count; n++)
             if (!probe(k, n, s->next))
@@ -231,7 +161,7 @@ int tv_kernel_find(struct tv_kernel *k)
     if (err != -TV_EOPNOTSUPP)
         return err;
     if (!s->passed) {
-        err = slice(k);
+        err = probe_on(k);
         if (err < 0) {
             tv_kernel_forget(k);
             return err;
@@ -251,6 +181,6 @@ int tv_kernel_find(struct tv_kernel *k)
         return 0;
     }
     if (err != -TV_EAGAIN)
-        tv_kernel_forget(k); /* the next call looks at memory anew */
+        tv_kernel_forget(k); /* the next call begins anew */
     return err;
 }

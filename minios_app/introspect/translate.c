@@ -3,13 +3,9 @@
  * x86-64 page-table walks (Intel SDM volume 3, chapter 4: 4- and 5-level
  * paging) over the target's own tables, and single reads of its memory.
  */
+#include <tinyvmi/guest_pv.h>
 #include <tinyvmi/kernel.h>
-
-#define PTE_PRESENT  (UINT64_C(1) << 0)
-#define PTE_WRITABLE (UINT64_C(1) << 1)
-#define PTE_LARGE    (UINT64_C(1) << 7)
-#define PTE_NX       (UINT64_C(1) << 63)
-#define PTE_ADDRESS  UINT64_C(0x000ffffffffff000)
+#include <tinyvmi/page_table.h>
 
 /* The slot that shows `gfn`, mapped now if it is not yet; NULL if it cannot be. */
 static const uint8_t *slot_page(struct tv_kernel *k, uint64_t gfn)
@@ -19,7 +15,7 @@ static const uint8_t *slot_page(struct tv_kernel *k, uint64_t gfn)
     _Static_assert(TV_PT_SLOTS == 64, "the slot hash gives six bits");
     if (k->pt.gfn[slot] != gfn) {
         k->pt.gfn[slot] = gfn;
-        guest_view_map(k->gm, &k->pt, slot, 1);
+        tv_view_map(k, &k->pt, slot, 1);
     }
     return k->pt.err[slot] ? NULL : k->pt.base + (size_t)slot * TV_PAGE_SIZE;
 }
@@ -60,22 +56,22 @@ int tv_translate(struct tv_kernel *k, uint64_t va, struct tv_translation *t)
         uint32_t shift = TV_PAGE_SHIFT + 9 * (level - 1);
         uint64_t entry;
 
-        if (!tv_read_pa(k, table + 8 * ((va >> shift) & 511), &entry, sizeof(entry)))
+        if (!tv_read_pa(k, table + 8 * ((va >> shift) & (TV_PT_ENTRIES - 1)), &entry, sizeof(entry)))
             return -TV_EIO;
-        if (!(entry & PTE_PRESENT))
+        if (!(entry & TV_PTE_PRESENT))
             return -TV_EFAULT;
-        t->writable = t->writable && (entry & PTE_WRITABLE);
-        t->executable = t->executable && !(entry & PTE_NX);
-        if (level == 1 || ((entry & PTE_LARGE) && level <= 3)) {
+        t->writable = t->writable && (entry & TV_PTE_WRITABLE);
+        t->executable = t->executable && !(entry & TV_PTE_NX);
+        if (level == 1 || ((entry & TV_PTE_LARGE) && level <= 3)) {
             t->size = UINT64_C(1) << shift;
             /* Bit 12 of a large entry is PAT, not address: the mask of the size drops it. */
-            t->pa = (entry & PTE_ADDRESS & ~(t->size - 1)) | (va & (t->size - 1));
-            t->entry_pa = table + 8 * ((va >> shift) & 511);
+            t->pa = (entry & TV_PTE_ADDRESS & ~(t->size - 1)) | (va & (t->size - 1));
+            t->entry_pa = table + 8 * ((va >> shift) & (TV_PT_ENTRIES - 1));
             return 0;
         }
-        if (entry & PTE_LARGE)
+        if (entry & TV_PTE_LARGE)
             return -TV_EFAULT; /* reserved at levels 4 and 5 */
-        table = entry & PTE_ADDRESS;
+        table = entry & TV_PTE_ADDRESS;
     }
     return -TV_EFAULT;
 }
@@ -88,7 +84,7 @@ uint32_t tv_frames(struct tv_kernel *k, uint64_t va, uint64_t *gfn, uint32_t n)
     gfn[0] = GFN_NONE;
     if (tv_translate(k, va, &t))
         return 1;
-    left = t.size > TV_PAGE_SIZE ? (t.size - (va & (t.size - 1))) >> TV_PAGE_SHIFT : 512 - t.entry_pa % TV_PAGE_SIZE / 8;
+    left = t.size > TV_PAGE_SIZE ? (t.size - (va & (t.size - 1))) >> TV_PAGE_SHIFT : TV_PT_ENTRIES - t.entry_pa % TV_PAGE_SIZE / 8;
     n = n < TV_FRAMES_MAX ? n : TV_FRAMES_MAX;
     n = n < left ? n : (uint32_t)left;
     if (t.size > TV_PAGE_SIZE) {
@@ -99,7 +95,7 @@ uint32_t tv_frames(struct tv_kernel *k, uint64_t va, uint64_t *gfn, uint32_t n)
     if (!tv_read_pa(k, t.entry_pa, entries, n * sizeof(*entries)))
         return 1;
     for (uint32_t i = 0; i < n; i++)
-        gfn[i] = entries[i] & PTE_PRESENT ? (entries[i] & PTE_ADDRESS) >> TV_PAGE_SHIFT : GFN_NONE;
+        gfn[i] = entries[i] & TV_PTE_PRESENT ? (entries[i] & TV_PTE_ADDRESS) >> TV_PAGE_SHIFT : GFN_NONE;
     return n;
 }
 
@@ -136,4 +132,11 @@ bool tv_read_va(struct tv_kernel *k, uint64_t va, void *dst, size_t n)
         n -= part;
     }
     return true;
+}
+
+uint64_t tv_guest_physical(struct tv_kernel *k, uint64_t pa)
+{
+    uint64_t pfn = k->pv ? guest_pv_pfn(k->gm, pa >> TV_PAGE_SHIFT) : pa >> TV_PAGE_SHIFT;
+
+    return pfn == GFN_NONE ? GFN_NONE : pfn << TV_PAGE_SHIFT | (pa & (TV_PAGE_SIZE - 1));
 }

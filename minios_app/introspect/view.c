@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <tinyvmi/guest_mem.h>
+#include <tinyvmi/kernel.h>
 
 bool guest_view_read(const struct guest_view *v, uint64_t offset, void *dst, size_t n)
 {
@@ -14,4 +14,13 @@ bool guest_view_read(const struct guest_view *v, uint64_t offset, void *dst, siz
             return false;
     memcpy(dst, v->base + offset, n);
     return true;
+}
+
+void tv_view_map(struct tv_kernel *k, struct guest_view *v, uint32_t first, uint32_t n)
+{
+    uint64_t since = tv_cost_begin(k->costs);
+
+    guest_view_map(k->gm, v, first, n);
+    tv_cost_count_mapping(k->costs, n);
+    tv_cost_end(k->costs, TV_PHASE_MAPPING, since);
 }

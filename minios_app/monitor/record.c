@@ -1,41 +1,29 @@
 /* SPDX-License-Identifier: MIT */
-#include <tinyvmi/cost.h>
-#include <tinyvmi/platform.h>
+#include <tinyvmi/crc32.h>
 #include <tinyvmi/record.h>
 
-static char json[TV_JSON_MAX + 1];
-static size_t used;
-static bool full;  /* something did not fit: the record is replaced by an error */
-static bool comma; /* a value stands before: the next one needs a comma */
-static uint32_t next_seq;
-static uint64_t began; /* for cost.h */
-
-uint32_t tv_crc32(uint32_t crc, const void *data, size_t n)
+void tv_record_writer_init(struct tv_record_writer *w, const struct tv_sink *sink, struct tv_costs *costs)
 {
-    const uint8_t *p = data;
-
-    crc = ~crc;
-    while (n--) {
-        crc ^= *p++;
-        for (int bit = 0; bit < 8; bit++)
-            crc = crc >> 1 ^ (0xedb88320u & -(crc & 1));
-    }
-    return ~crc;
+    w->sink = *sink;
+    w->costs = costs;
+    w->next_sequence = 0;
+    w->used = 0;
+    w->overflow = w->comma = false;
 }
 
-static void put(const char *s, size_t n)
+static void put(struct tv_record_writer *w, const char *s, size_t n)
 {
-    if (n > TV_JSON_MAX - used) {
-        full = true;
+    if (n > TV_JSON_MAX - w->used) {
+        w->overflow = true;
         return;
     }
-    memcpy(json + used, s, n);
-    used += n;
+    memcpy(w->json + w->used, s, n);
+    w->used += n;
 }
 
-static void put_text(const char *s)
+static void put_text(struct tv_record_writer *w, const char *s)
 {
-    put(s, strlen(s));
+    put(w, s, strlen(s));
 }
 
 static char hex_digit(unsigned int v)
@@ -58,123 +46,121 @@ static size_t decimal(uint64_t v, char out[20])
 }
 
 /* Hostile text: nothing but printable ASCII without quotes goes out as it is. */
-static void put_quoted(const char *s)
+static void put_quoted(struct tv_record_writer *w, const char *s)
 {
-    put("\"", 1);
+    put(w, "\"", 1);
     for (; *s; s++) {
         unsigned char c = (unsigned char)*s;
 
         if (c >= 0x20 && c <= 0x7e && c != '"' && c != '\\') {
-            put(s, 1);
+            put(w, s, 1);
         } else {
             char escape[6] = { '\\', 'u', '0', '0', hex_digit(c >> 4), hex_digit(c) };
 
-            put(escape, sizeof(escape));
+            put(w, escape, sizeof(escape));
         }
     }
-    put("\"", 1);
+    put(w, "\"", 1);
 }
 
-static void put_key(const char *key)
+static void put_key(struct tv_record_writer *w, const char *key)
 {
-    if (comma)
-        put(",", 1);
-    put_quoted(key);
-    put(":", 1);
-    comma = true;
+    if (w->comma)
+        put(w, ",", 1);
+    put_quoted(w, key);
+    put(w, ":", 1);
+    w->comma = true;
 }
 
-void tv_rec_begin(const char *type)
+void tv_record_begin(struct tv_record_writer *w, const char *type)
 {
-    began = tv_cost_begin();
-    used = 0;
-    full = false;
-    comma = false;
-    put("{", 1);
-    tv_rec_str("type", type);
+    w->began = tv_cost_begin(w->costs);
+    w->used = 0;
+    w->overflow = w->comma = false;
+    put(w, "{", 1);
+    tv_record_string(w, "type", type);
 }
 
-void tv_rec_str(const char *key, const char *s)
+void tv_record_string(struct tv_record_writer *w, const char *key, const char *s)
 {
-    put_key(key);
-    put_quoted(s);
+    put_key(w, key);
+    put_quoted(w, s);
 }
 
-void tv_rec_uint(const char *key, uint64_t v)
+void tv_record_uint(struct tv_record_writer *w, const char *key, uint64_t v)
 {
     char digits[20];
 
-    put_key(key);
-    put(digits, decimal(v, digits));
+    put_key(w, key);
+    put(w, digits, decimal(v, digits));
 }
 
-void tv_rec_addr(const char *key, uint64_t v)
+void tv_record_address(struct tv_record_writer *w, const char *key, uint64_t v)
 {
     char text[18] = "0x";
 
     for (int i = 0; i < 16; i++)
         text[2 + i] = hex_digit((unsigned int)(v >> (60 - 4 * i)));
-    put_key(key);
-    put("\"", 1);
-    put(text, sizeof(text));
-    put("\"", 1);
+    put_key(w, key);
+    put(w, "\"", 1);
+    put(w, text, sizeof(text));
+    put(w, "\"", 1);
 }
 
-void tv_rec_hex(const char *key, const void *data, size_t n)
+void tv_record_hex(struct tv_record_writer *w, const char *key, const void *data, size_t n)
 {
     const uint8_t *p = data;
 
-    put_key(key);
-    put("\"", 1);
+    put_key(w, key);
+    put(w, "\"", 1);
     for (; n; n--, p++) {
         char pair[2] = { hex_digit(*p >> 4), hex_digit(*p) };
 
-        put(pair, 2);
+        put(w, pair, 2);
     }
-    put("\"", 1);
+    put(w, "\"", 1);
 }
 
-void tv_rec_open_array(const char *key)
+void tv_record_open_array(struct tv_record_writer *w, const char *key)
 {
-    put_key(key);
-    put("[", 1);
-    comma = false;
+    put_key(w, key);
+    put(w, "[", 1);
+    w->comma = false;
 }
 
-void tv_rec_open_object(void)
+void tv_record_open_object(struct tv_record_writer *w)
 {
-    if (comma)
-        put(",", 1);
-    put("{", 1);
-    comma = false;
+    if (w->comma)
+        put(w, ",", 1);
+    put(w, "{", 1);
+    w->comma = false;
 }
 
-void tv_rec_close_object(void)
+void tv_record_close_object(struct tv_record_writer *w)
 {
-    put("}", 1);
-    comma = true;
+    put(w, "}", 1);
+    w->comma = true;
 }
 
-void tv_rec_close_array(void)
+void tv_record_close_array(struct tv_record_writer *w)
 {
-    put("]", 1);
-    comma = true;
+    put(w, "]", 1);
+    w->comma = true;
 }
 
-void tv_rec_end(void)
+void tv_record_end(struct tv_record_writer *w)
 {
-    /* "TVMI1 " + seq + " " + crc + " " + json + "\n" */
-    static char line[6 + 10 + 1 + 8 + 1 + TV_JSON_MAX + 1];
+    char *line = w->line;
     char seq[20];
-    size_t seq_size = decimal(next_seq, seq), n = 0;
+    size_t seq_size = decimal(w->next_sequence, seq), n = 0;
     uint32_t crc;
 
-    put("}", 1);
-    if (full) {
-        used = 0;
-        put_text("{\"type\":\"error\",\"where\":\"record\",\"what\":\"a record was longer than its bound\"}");
+    put(w, "}", 1);
+    if (w->overflow) {
+        w->used = 0;
+        put_text(w, "{\"type\":\"error\",\"where\":\"record\",\"what\":\"a record was longer than its bound\"}");
     }
-    crc = tv_crc32(tv_crc32(tv_crc32(0, seq, seq_size), " ", 1), json, used);
+    crc = tv_crc32(tv_crc32(tv_crc32(0, seq, seq_size), " ", 1), w->json, w->used);
     memcpy(line, "TVMI1 ", 6);
     n = 6;
     memcpy(line + n, seq, seq_size);
@@ -183,10 +169,11 @@ void tv_rec_end(void)
     for (int i = 0; i < 8; i++)
         line[n++] = hex_digit(crc >> (28 - 4 * i));
     line[n++] = ' ';
-    memcpy(line + n, json, used);
-    n += used;
+    memcpy(line + n, w->json, w->used);
+    n += w->used;
     line[n++] = '\n';
-    next_seq++;
-    tv_console_write(line, n);
-    tv_cost_end(TV_REPORTING, began);
+    w->next_sequence++;
+    TV_ASSERT(n <= sizeof(w->line));
+    w->sink.write(w->sink.context, line, n);
+    tv_cost_end(w->costs, TV_PHASE_REPORTING, w->began);
 }

@@ -24,12 +24,25 @@ def write_check_numbers(folder: Path) -> None:
     (folder / "tinyvmi_checks.h").write_text(text)
 
 
+def core_include(folder: Path) -> list[str]:
+    """Options for C that includes the core's headers; what is generated of them is written into `folder`."""
+    core = data_dir("minios_app")
+    write_check_numbers(folder)
+    return [f"-I{path}" for path in (core / "include", core, folder)]
+
+
+def check_table(folder: Path, *checks: str) -> Path:
+    """The generated table of `checks`, and that of all kinds of findings."""
+    values = {"checks": list(checks), "kinds": registry.finding_kinds()}
+    path = folder / "checks_table.c"
+    path.write_text(render(environment(data_dir("templates")), "c/checks.c.j2", "x.c", values))
+    return path
+
+
 def compile_shared(folder: Path, name: str, *sources: Path, compiler: str = "gcc") -> ctypes.CDLL:
     """Compile C files of the core into a library; the freestanding flags are those of the monitor."""
     library = folder / f"{name}.so"
-    core = data_dir("minios_app")
-    write_check_numbers(folder)
-    include = [f"-I{path}" for path in (core / "include", core, folder)]
+    include = core_include(folder)
     subprocess.run([compiler, *FLAGS, *include, *map(str, sources), "-o", str(library)], check=True)
     return ctypes.CDLL(str(library))
 
@@ -50,19 +63,56 @@ def digest_library(
     return library
 
 
+RECORD_PLATFORM = """
+#include <tinyvmi/platform.h>
+#include <tinyvmi/record.h>
+static char written[8192];
+static size_t used;
+static struct tv_costs costs;
+static void keep(void *context, const char *s, size_t n) { (void)context; memcpy(written, s, n); used = n; }
+uint64_t tv_now_ns(void) { return 0; }
+struct tv_record_writer *writer(void);
+struct tv_record_writer *writer(void)
+{
+    static struct tv_record_writer w;
+
+    tv_record_writer_init(&w, &(const struct tv_sink){ .write = keep }, &costs);
+    return &w;
+}
+const char *last(void);
+const char *last(void) { written[used] = 0; return written; }
+"""
+
+
+class Writer:
+    """record.c: `writer.uint(b"key", 1)` is tv_record_uint() of one writer."""
+
+    def __init__(self, library: ctypes.CDLL):
+        self.library = library
+        library.writer.restype = ctypes.c_void_p
+        library.last.restype = ctypes.c_char_p
+        self._writer = ctypes.c_void_p(library.writer())
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        call = getattr(self.library, f"tv_record_{name}")
+        return lambda *args: call(self._writer, *args)
+
+    def last(self) -> bytes:
+        """The line that was written last."""
+        return bytes(self.library.last())
+
+
 @pytest.fixture(scope="session")
 def record_library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    """record.c over a platform that keeps what is written."""
+    """record.c over a sink that keeps what is written."""
     folder = tmp_path_factory.mktemp("record")
     platform = folder / "platform.c"
-    platform.write_text(
-        "#include <tinyvmi/platform.h>\n"
-        "static char kept[8192];\nstatic size_t used;\n"
-        "uint64_t tv_now_ns(void) { return 0; }\n"
-        "void tv_console_write(const char *s, size_t n) { memcpy(kept, s, n); used = n; }\n"
-        "const char *last(void); const char *last(void) { kept[used] = 0; return kept; }\n"
-    )
-    room = data_dir("minios_app") / "monitor"
-    library = compile_shared(folder, "record", room / "record.c", room / "cost.c", platform)
-    library.last.restype = ctypes.c_char_p
-    return library
+    platform.write_text(RECORD_PLATFORM)
+    core = data_dir("minios_app")
+    parts = ("monitor/record.c", "introspect/cost.c", "digest/crc32.c")
+    return compile_shared(folder, "record", platform, *(core / part for part in parts))
+
+
+@pytest.fixture
+def writer(record_library: ctypes.CDLL) -> Writer:
+    return Writer(record_library)

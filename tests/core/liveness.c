@@ -9,7 +9,7 @@
 void take(bool may_ask);
 void target(uint32_t percent, uint64_t tick_every_ns, bool waits);
 void pass(uint64_t ns);
-enum tv_life look(void);
+enum tv_liveness look(void);
 bool still_there(void);
 uint64_t clock_ns(void);
 
@@ -58,14 +58,20 @@ void pass(uint64_t ns)
         ticks++;
 }
 
-enum tv_life look(void)
+enum tv_liveness look(void)
 {
-    return tv_kernel_life(&kernel);
+    return tv_kernel_liveness(&kernel);
 }
 
 bool still_there(void)
 {
-    return tv_kernel_still_there(&kernel);
+    struct tv_presence_query query;
+    enum tv_presence presence;
+
+    tv_presence_begin(&kernel, &query);
+    while ((presence = tv_presence_poll(&kernel, &query)) == TV_PRESENCE_OPEN)
+        pass(TV_PRESENCE_POLL_NS);
+    return presence == TV_PRESENT;
 }
 
 uint64_t clock_ns(void)
@@ -108,11 +114,6 @@ bool guest_mem_alive(struct guest_mem *gm)
 uint64_t tv_now_ns(void)
 {
     return now;
-}
-
-void tv_sleep_ns(uint64_t ns)
-{
-    pass(ns);
 }
 
 void tv_pt_cache_flush(struct tv_kernel *k)

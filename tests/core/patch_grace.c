@@ -1,64 +1,62 @@
 /* SPDX-License-Identifier: MIT */
-/* scan.c over a clock that the test moves, one check whose findings the test gives, and a target that writes or not. */
-#include <tinyvmi/check.h>
-#include <tinyvmi/config.h>
-#include <tinyvmi/schedule.h>
-#include <tinyvmi/platform.h>
-#include <tinyvmi/record.h>
+/* check_run.c over a clock that the test moves, one check whose findings the test gives, and a target that writes or not. */
+#include <stdlib.h>
 
-#include "scan.h"
+#include <tinyvmi/config.h>
+
+#include "monitor/monitor.h"
 
 void advance(uint64_t ns);
 void find(const char *kind, uint32_t count);
 void writes(bool yes);
-bool tells(void);
+bool reports(void);
 
 static uint64_t now = 1000000000000;
 static struct {
-    const char *kind;
+    enum tv_finding_kind kind;
     uint32_t count;
 } given[2];
 static uint32_t kinds;
 static bool writing;
-static struct tv_kernel kernel;
+static struct monitor monitor;
+static const struct tv_run run = { .heartbeat_ms = 1000000 };
 
-static int attach(struct tv_kernel *k)
+static enum tv_step step(void *context, struct tv_kernel *k, const struct tv_budget *budget, struct tv_result *res)
 {
+    (void)context;
     (void)k;
-    return 0;
-}
-
-static void detach(struct tv_kernel *k)
-{
-    (void)k;
-}
-
-static void run(struct tv_kernel *k, struct tv_result *res)
-{
-    (void)k;
-    res->units = 1;
+    (void)budget;
+    res->items = 1;
     for (uint32_t i = 0; i < kinds; i++)
         for (uint32_t n = 0; n < given[i].count; n++)
-            tv_find(res, given[i].kind, "_text", n, n, NULL, 0, NULL, 0, NULL);
-    tv_settle(res, NULL);
+            tv_report_finding(res, &(struct tv_finding_args){
+                                       .kind = given[i].kind, .symbol = "_text", .offset = n, .address = n });
+    tv_result_finalize(res, NULL);
+    return TV_STEP_DONE;
 }
 
-static const struct tv_check check = { .name = "text", .attach = attach, .run = run, .detach = detach };
-const struct tv_check *const tv_checks[] = { &check };
-const uint32_t tv_check_count = 1;
+const struct tv_check tv_check_text = { .name = "text", .id = TV_CHECK_TEXT, .step = step };
 
 void advance(uint64_t ns)
 {
     now += ns;
 }
 
-/* Found from now on, with what was said of a kind before; no kind: nothing. */
+static enum tv_finding_kind kind_of(const char *name)
+{
+    for (uint32_t i = 0; i < TV_KIND_COUNT; i++)
+        if (strlen(name) == strlen(tv_finding_kinds[i].name) && !memcmp(name, tv_finding_kinds[i].name, strlen(name)))
+            return i;
+    abort();
+}
+
+/* Found from now on, with what was given of a kind before; no kind: nothing. */
 void find(const char *kind, uint32_t count)
 {
     kinds = kind ? kinds : 0;
     if (!kind)
         return;
-    given[kinds].kind = kind;
+    given[kinds].kind = kind_of(kind);
     given[kinds++].count = count;
 }
 
@@ -67,14 +65,26 @@ void writes(bool yes)
     writing = yes;
 }
 
-bool tells(void)
+static void discard(void *context, const char *s, size_t n)
 {
-    tv_scan_check(&kernel, 0, 0, NULL);
-    return tv_scan_verdict() == TV_TAMPERED;
+    (void)context;
+    (void)s;
+    (void)n;
 }
 
-uint64_t tv_look_wrote_ns(struct tv_kernel *k)
+bool reports(void)
 {
+    monitor.run = &run;
+    monitor.kernel.costs = &monitor.costs;
+    if (!monitor.records.sink.write)
+        tv_record_writer_init(&monitor.records, &(const struct tv_sink){ .write = discard }, &monitor.costs);
+    tv_check_run_whole(&monitor, 0, 0, &monitor.scan_result, NULL);
+    return tv_current_verdict(&monitor) == TV_TAMPERED;
+}
+
+uint64_t tv_tracking_wrote_ns(struct tv_tracking *t, struct tv_kernel *k)
+{
+    (void)t;
     (void)k;
     return writing ? tv_now_ns() : 0;
 }
@@ -90,10 +100,14 @@ void tv_sleep_ns(uint64_t ns)
     now += ns;
 }
 
-void tv_console_write(const char *s, size_t n)
+void *tv_alloc(size_t n)
 {
-    (void)s;
-    (void)n;
+    return calloc(1, n);
+}
+
+void tv_free(void *p)
+{
+    free(p);
 }
 
 bool tv_kernel_arriving(struct tv_kernel *k)
@@ -102,10 +116,17 @@ bool tv_kernel_arriving(struct tv_kernel *k)
     return false;
 }
 
-bool tv_kernel_still_there(struct tv_kernel *k)
+void tv_presence_begin(struct tv_kernel *k, struct tv_presence_query *q)
 {
     (void)k;
-    return true;
+    (void)q;
+}
+
+enum tv_presence tv_presence_poll(struct tv_kernel *k, struct tv_presence_query *q)
+{
+    (void)k;
+    (void)q;
+    return TV_PRESENT;
 }
 
 void tv_pt_cache_flush(struct tv_kernel *k)
@@ -113,18 +134,12 @@ void tv_pt_cache_flush(struct tv_kernel *k)
     (void)k;
 }
 
-void tv_sleep_looking(struct tv_kernel *k, uint64_t until)
+const char *tv_digest_name(const struct tv_digest *d)
 {
-    (void)k;
-    now = until;
-}
-
-void tv_beat_if_due(void)
-{
-}
-
-void tv_kept_tell(void)
-{
+    (void)d;
+    return "";
 }
 
 const struct tv_config tv_config;
+const struct tv_kernel_profile *const tv_profiles[] = { NULL };
+const uint32_t tv_profile_count = 0;

@@ -1,78 +1,128 @@
-"""cost.c over a clock that the test moves: what each phase took, what is within another, who is not asked."""
+"""cost.c over a clock that the test moves: what each phase took, what is within another."""
 
 from __future__ import annotations
 
 import ctypes
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.core.conftest import compile_shared
+from tests.core.conftest import check_table, compile_shared
 from tinyvmi_build.paths import data_dir
 
 MAPPING, READING, SITES, HASHING, REPORTING = range(5)
 PLATFORM = """
-#include <tinyvmi/platform.h>
+#include <tinyvmi/config.h>
+#include "monitor/monitor.h"
 static uint64_t now;
-static char said[65536];
+static char written[65536];
 static size_t used;
+static struct monitor monitor;
 uint64_t tv_now_ns(void) { return now; }
-void tv_console_write(const char *s, size_t n) { memcpy(said + used, s, n); used += n; now += 100; }
+static void keep(void *context, const char *s, size_t n)
+{
+    (void)context;
+    memcpy(written + used, s, n);
+    used += n;
+    now += 100;
+}
+void start(bool enabled); void start(bool enabled)
+{
+    now = 0;
+    memset(&monitor, 0, sizeof(monitor));
+    monitor.costs.enabled = enabled;
+    tv_record_writer_init(&monitor.records, &(const struct tv_sink){ .write = keep }, &monitor.costs);
+}
 void go_on(uint64_t ns); void go_on(uint64_t ns) { now += ns; }
-const char *all_said(void); const char *all_said(void) { said[used] = 0; used = 0; return said; }
+uint64_t begin(void); uint64_t begin(void) { return tv_cost_begin(&monitor.costs); }
+void end(uint32_t phase, uint64_t since); void end(uint32_t phase, uint64_t since)
+{
+    tv_cost_end(&monitor.costs, phase, since);
+}
+void mapping(uint32_t npages); void mapping(uint32_t npages)
+{
+    tv_cost_count_mapping(&monitor.costs, npages);
+}
+void add(const char *name, uint64_t ns); void add(const char *name, uint64_t ns)
+{
+    tv_cost_add(&monitor.costs, 3, name, ns, false);
+}
+void record(const char *type); void record(const char *type)
+{
+    tv_record_begin(&monitor.records, type);
+    tv_record_end(&monitor.records);
+}
+const char *report(void); const char *report(void)
+{
+    used = 0;
+    tv_report_costs(&monitor);
+    written[used] = 0;
+    return written;
+}
+const struct tv_config tv_config;
+const struct tv_kernel_profile *const tv_profiles[] = { NULL };
+const uint32_t tv_profile_count = 0;
+const char *tv_digest_name(const struct tv_digest *d) { (void)d; return ""; }
 """
 
 
 class Costs:
-    def __init__(self, library: ctypes.CDLL, asked: bool):
+    def __init__(self, library: ctypes.CDLL, enabled: bool):
         self._library = library
-        library.tv_cost_begin.restype = ctypes.c_uint64
-        library.all_said.restype = ctypes.c_char_p
-        ctypes.c_bool.in_dll(library, "tv_costs").value = asked
+        self.enabled = enabled
+        library.begin.restype = ctypes.c_uint64
+        library.report.restype = ctypes.c_char_p
+        library.start(enabled)
 
     def passes(self, ns: int) -> None:
         self._library.go_on(ctypes.c_uint64(ns))
 
     def begin(self) -> int:
-        return int(self._library.tv_cost_begin())
+        return int(self._library.begin())
 
     def end(self, phase: int, since: int) -> None:
-        self._library.tv_cost_end(phase, ctypes.c_uint64(since))
+        self._library.end(phase, ctypes.c_uint64(since))
 
-    def note(self, name: bytes, ns: int) -> None:
-        self._library.tv_cost_note(3, name, ctypes.c_uint64(ns), False)
+    def maps(self, npages: int) -> None:
+        self._library.mapping(npages)
+
+    def add(self, name: bytes, ns: int) -> None:
+        self._library.add(name, ctypes.c_uint64(ns))
 
     def record(self, kind: bytes) -> None:
-        self._library.tv_rec_begin(kind)
-        self._library.tv_rec_end()
+        self._library.record(kind)
 
-    def told(self) -> list[dict[str, Any]]:
-        self._library.all_said()
-        self._library.tv_cost_tell()
-        said = self._library.all_said().decode()
-        return [json.loads(line.split(" ", 3)[3]) for line in said.splitlines()]
+    def reported(self) -> list[dict[str, Any]]:
+        lines = bytes(self._library.report()).decode().splitlines()
+        return [json.loads(line.split(" ", 3)[3]) for line in lines]
 
 
-@pytest.fixture(params=[True, False], ids=["asked", "not asked"])
-def costs(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Costs]:
+@pytest.fixture(params=[True, False], ids=["enabled", "not enabled"])
+def costs(tmp_path: Path, request: pytest.FixtureRequest) -> Costs:
     platform = tmp_path / "platform.c"
     platform.write_text(PLATFORM)
-    room = data_dir("minios_app") / "monitor"
-    library = compile_shared(tmp_path, "cost", platform, room / "cost.c", room / "record.c")
-    yield Costs(library, request.param)
+    core = data_dir("minios_app")
+    parts = (
+        "introspect/cost.c",
+        "monitor/record.c",
+        "monitor/records.c",
+        "digest/crc32.c",
+        "checks/lib/findings.c",
+    )
+    sources = [core / part for part in parts]
+    return Costs(compile_shared(tmp_path, "cost", platform, check_table(tmp_path), *sources), request.param)
 
 
 def a_check(costs: Costs) -> None:
-    """1000 ns: 300 at places, of which 50 to map within; 200 to read, twice; the rest is 300."""
+    """1000 ns: 300 at patch sites, of which 50 to map within; 200 to read, twice; the rest is 300."""
     sites = costs.begin()
     costs.passes(100)
     mapping = costs.begin()
     costs.passes(50)
     costs.end(MAPPING, mapping)
-    costs._library.tv_cost_mapped(7)
+    costs.maps(7)
     costs.passes(150)
     costs.end(SITES, sites)
     for _ in range(2):
@@ -80,29 +130,28 @@ def a_check(costs: Costs) -> None:
         costs.passes(200)
         costs.end(READING, since)
     costs.passes(300)
-    costs.note(b"text", 1000)
+    costs.add(b"text", 1000)
 
 
 def test_what_is_within_another_phase_is_counted_once(costs: Costs) -> None:
     a_check(costs)
     costs.passes(10_000)
-    costs.note(b"idt", 10)
-    told = costs.told()
-    if not told:
+    costs.add(b"idt", 10)
+    reported = costs.reported()
+    if not reported:
         assert costs.begin() == 0  # nothing is measured either
         return
-    assert [one["check"] for one in told] == ["text", "idt"]
-    text, idt = told
+    assert [one["check"] for one in reported] == ["text", "idt"]
+    text, idt = reported
     parts = {name: text[name] for name in ("map_ns", "read_ns", "sites_ns", "hash_ns")}
     assert parts == {"map_ns": 50, "read_ns": 400, "sites_ns": 250, "hash_ns": 0}
     assert (text["took_ns"], text["map_pages"], text["map_calls"]) == (1000, 7, 1)
     assert not any(idt[name] for name in (*parts, "map_pages", "map_calls", "report_ns"))
 
 
-def test_only_who_asks_is_told(costs: Costs) -> None:
-    asked = ctypes.c_bool.in_dll(costs._library, "tv_costs").value
+def test_costs_are_reported_only_if_enabled(costs: Costs) -> None:
     a_check(costs)
-    assert len(costs.told()) == (1 if asked else 0)
+    assert len(costs.reported()) == (1 if costs.enabled else 0)
 
 
 def test_records_count_for_the_check_before_and_costs_for_none(costs: Costs) -> None:
@@ -110,9 +159,9 @@ def test_records_count_for_the_check_before_and_costs_for_none(costs: Costs) -> 
     a_check(costs)
     costs.record(b"finding")
     costs.record(b"check")
-    costs.note(b"idt", 10)
-    costs.note(b"rodata", 20)
-    told = {one["check"]: one["report_ns"] for one in costs.told()}
-    assert told in ({}, {"text": 200, "idt": 0, "rodata": 0})
+    costs.add(b"idt", 10)
+    costs.add(b"rodata", 20)
+    reported = {one["check"]: one["report_ns"] for one in costs.reported()}
+    assert reported in ({}, {"text": 200, "idt": 0, "rodata": 0})
     a_check(costs)
-    assert [one["report_ns"] for one in costs.told()] in ([], [0])
+    assert [one["report_ns"] for one in costs.reported()] in ([], [0])

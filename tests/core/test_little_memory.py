@@ -1,16 +1,15 @@
-"""With too little memory for copies pages are digested, and that is told: once for each kernel."""
+"""With too little memory for copies pages are digested, and that is reported: once for each kernel."""
 
 from __future__ import annotations
 
 import ctypes
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.core.conftest import compile_shared
+from tests.core.conftest import check_table, compile_shared
 from tinyvmi_build.paths import data_dir
 
 MIB = 1 << 20
@@ -25,7 +24,7 @@ class Ranges:
     def __init__(self, library: ctypes.CDLL):
         self._library = library
         library.give.argtypes = [ctypes.c_uint64]
-        library.said.restype = ctypes.c_char_p
+        library.reported.restype = ctypes.c_char_p
         library.ready.restype = library.open_range.restype = ctypes.c_bool
 
     def give(self, size: int) -> None:
@@ -36,28 +35,31 @@ class Ranges:
             assert self._library.open_range(i, PAGES[i])
 
     def scan(self, *which: int) -> list[bool]:
-        """Which are kept, of those that a scan judges."""
+        """Which have copies, of those that a scan checks."""
         return [bool(self._library.ready(i)) for i in which]
+
+    def another_kernel(self) -> None:
+        self._library.another_kernel()
 
     def close(self, *which: int) -> None:
         for i in which:
             self._library.close_range(i)
 
-    def said(self) -> list[dict[str, Any]]:
-        """What is told at the end of a scan."""
-        lines = bytes(self._library.said()).decode().splitlines()
+    def reported(self) -> list[dict[str, Any]]:
+        """What is reported at the end of a scan."""
+        lines = bytes(self._library.reported()).decode().splitlines()
         return [json.loads(line.split(" ", 3)[3]) for line in lines]
 
 
 def ranges(folder: Path, compare: str) -> Ranges:
     """page_cache.c for `golden.comparison`."""
     core = data_dir("minios_app")
-    for name in (core / "checks/lib/page_cache.h", Path(__file__).parent / "little_memory.c"):
-        shutil.copy(name, folder)
     source = folder / "little_memory.c"
-    source.write_text(source.read_text().replace("KEEP_BYTES", str(int(compare == "bytes"))))
-    parts = (core / "checks/lib/page_cache.c", core / "monitor" / "record.c", core / "monitor" / "cost.c")
-    return Ranges(compile_shared(folder, "kept", source, *parts))
+    text = (Path(__file__).parent / "little_memory.c").read_text()
+    source.write_text(text.replace("KEEP_BYTES", str(int(compare == "bytes"))))
+    names = ("checks/lib/page_cache.c", "checks/lib/findings.c", "introspect/cost.c", "digest/crc32.c")
+    parts = [core / name for name in (*names, "monitor/record.c", "monitor/records.c")]
+    return Ranges(compile_shared(folder, "page_cache", source, check_table(folder), *parts))
 
 
 @pytest.fixture
@@ -69,50 +71,51 @@ def test_enough_memory_is_not_worth_a_word(bytewise: Ranges) -> None:
     bytewise.give(PLENTY)
     bytewise.open(TEXT, RODATA)
     assert bytewise.scan(TEXT, RODATA) == [True, True]
-    assert bytewise.said() == []
+    assert bytewise.reported() == []
 
 
-def test_too_little_is_told_once(bytewise: Ranges) -> None:
+def test_too_little_is_reported_once(bytewise: Ranges) -> None:
     bytewise.give(6 * MIB)
     bytewise.open(TEXT, RODATA)
     assert bytewise.scan(TEXT, RODATA) == [False, True]
-    assert bytewise.said() == [{"type": "memory", "cached": 900, "digested": 2000}]
+    assert bytewise.reported() == [{"type": "memory", "cached": 900, "digested": 2000}]
     assert bytewise.scan(TEXT, RODATA) == [False, True]
-    assert bytewise.said() == []
+    assert bytewise.reported() == []
 
 
-def test_a_module_that_comes_later_is_told_if_nothing_was_yet(bytewise: Ranges) -> None:
+def test_a_module_that_comes_later_is_reported_if_nothing_was_yet(bytewise: Ranges) -> None:
     bytewise.give(14 * MIB)
     bytewise.open(TEXT, RODATA)
     assert bytewise.scan(TEXT, RODATA) == [True, True]
-    assert bytewise.said() == []
+    assert bytewise.reported() == []
     bytewise.give(MIB)
     bytewise.open(MODULE)
     assert bytewise.scan(TEXT, RODATA, MODULE) == [True, True, False]
-    assert bytewise.said() == [{"type": "memory", "cached": 2900, "digested": 100}]
+    assert bytewise.reported() == [{"type": "memory", "cached": 2900, "digested": 100}]
     bytewise.close(MODULE)
     bytewise.open(MODULE)
     assert bytewise.scan(MODULE) == [False]
-    assert bytewise.said() == []
+    assert bytewise.reported() == []
 
 
-def test_another_kernel_is_told_anew(bytewise: Ranges) -> None:
+def test_another_kernel_is_reported_anew(bytewise: Ranges) -> None:
     for _ in range(2):
         bytewise.give(6 * MIB)
         bytewise.open(TEXT, RODATA)
         bytewise.scan(TEXT, RODATA)
-        assert bytewise.said() == [{"type": "memory", "cached": 900, "digested": 2000}]
+        assert bytewise.reported() == [{"type": "memory", "cached": 900, "digested": 2000}]
         bytewise.close(TEXT, RODATA)
+        bytewise.another_kernel()
     bytewise.give(PLENTY)
     bytewise.open(TEXT)
     assert bytewise.scan(TEXT) == [True]
-    assert bytewise.said() == []
+    assert bytewise.reported() == []
 
 
-def test_who_did_not_ask_for_copies_is_told_nothing(tmp_path: Path) -> None:
+def test_nothing_is_reported_where_copies_are_not_configured(tmp_path: Path) -> None:
     digests = ranges(tmp_path, "digest")
     digests.give(MIB)
     digests.open(TEXT, RODATA)
     assert digests.scan(TEXT, RODATA) == [False, False]
-    assert digests.said() == []
+    assert digests.reported() == []
     digests.close(TEXT, RODATA)

@@ -27,7 +27,7 @@ class Target:
         library.clock_ns.restype = ctypes.c_uint64
 
     def found(self, may_ask: bool = True) -> None:
-        """By a monitor that Xen tells of the target, or does not."""
+        """By a monitor that Xen answers about the target, or does not."""
         self._library.take(may_ask)
 
     def does(self, percent: int, tick_ms: float, waits: bool) -> None:
@@ -54,10 +54,12 @@ def target(tmp_path: Path) -> Target:
     room = data_dir("minios_app") / "introspect"
     shutil.copy(room / "internal.h", tmp_path)
     shutil.copy(Path(__file__).parent / "liveness.c", tmp_path / "around.c")
-    return Target(compile_shared(tmp_path, "life", tmp_path / "around.c", room / "liveness.c"))
+    return Target(
+        compile_shared(tmp_path, "life", tmp_path / "around.c", room / "liveness.c", room / "clock.c")
+    )
 
 
-def test_an_idle_one_is_believed_at_once(target: Target) -> None:
+def test_an_idle_one_is_taken_at_once(target: Target) -> None:
     """It ticks every 400 ms; whoever is asked about it need not wait for the next."""
     target.found()
     target.does(1, 400, waits=True)
@@ -99,8 +101,8 @@ def test_another_that_waits_after_its_work_is_not_taken_for_it(target: Target, m
     assert there  # after a second's sleep, in which nothing is replaced
 
 
-def test_nobody_tells(target: Target) -> None:
-    """Without Xen's word there is the clock alone, which is not waited for."""
+def test_without_an_answer(target: Target) -> None:
+    """Without Xen's answer there is the clock alone, which is not waited for."""
     target.found(may_ask=False)
     target.does(1, 400, waits=True)
     target.looks(10)

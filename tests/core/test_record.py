@@ -9,6 +9,8 @@ import zlib
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.core.conftest import Writer
+
 
 def parse(line: bytes) -> tuple[int, dict[str, object]]:
     assert line.endswith(b"\n")
@@ -28,14 +30,14 @@ def test_crc32_is_zlibs(record_library: ctypes.CDLL, data: bytes) -> None:
 
 @given(text=st.binary(max_size=200).map(lambda b: b.replace(b"\0", b"")), number=st.integers(0, 2**64 - 1))
 def test_hostile_text_stays_inside_its_string(record_library: ctypes.CDLL, text: bytes, number: int) -> None:
-    lib = record_library
-    lib.tv_rec_begin(b"finding")
-    lib.tv_rec_str(b"note", text)
-    lib.tv_rec_uint(b"offset", ctypes.c_uint64(number))
-    lib.tv_rec_addr(b"address", ctypes.c_uint64(number))
-    lib.tv_rec_hex(b"actual", text, ctypes.c_size_t(len(text)))
-    lib.tv_rec_end()
-    _, body = parse(lib.last())
+    writer = Writer(record_library)
+    writer.begin(b"finding")
+    writer.string(b"note", text)
+    writer.uint(b"offset", ctypes.c_uint64(number))
+    writer.address(b"address", ctypes.c_uint64(number))
+    writer.hex(b"actual", text, ctypes.c_size_t(len(text)))
+    writer.end()
+    _, body = parse(writer.last())
     assert body == {
         "type": "finding",
         "note": text.decode("latin-1"),
@@ -45,36 +47,35 @@ def test_hostile_text_stays_inside_its_string(record_library: ctypes.CDLL, text:
     }
 
 
-def test_records_are_numbered_without_a_gap(record_library: ctypes.CDLL) -> None:
+def test_records_are_numbered_without_a_gap(writer: Writer) -> None:
     seen = []
     for _ in range(12):
-        record_library.tv_rec_begin(b"heartbeat")
-        record_library.tv_rec_end()
-        seen.append(parse(record_library.last())[0])
-    assert seen == list(range(seen[0], seen[0] + 12))
+        writer.begin(b"heartbeat")
+        writer.end()
+        seen.append(parse(writer.last())[0])
+    assert seen == list(range(12))
 
 
-def test_arrays_and_objects(record_library: ctypes.CDLL) -> None:
-    lib = record_library
-    lib.tv_rec_begin(b"hello")
-    lib.tv_rec_open_array(b"profiles")
+def test_arrays_and_objects(writer: Writer) -> None:
+    writer.begin(b"hello")
+    writer.open_array(b"profiles")
     for release in (b"6.1", b"6.12"):
-        lib.tv_rec_open_object()
-        lib.tv_rec_str(b"release", release)
-        lib.tv_rec_uint(b"n", ctypes.c_uint64(1))
-        lib.tv_rec_close_object()
-    lib.tv_rec_close_array()
-    lib.tv_rec_str(b"base", b"x")
-    lib.tv_rec_end()
-    assert parse(lib.last())[1] == {
+        writer.open_object()
+        writer.string(b"release", release)
+        writer.uint(b"n", ctypes.c_uint64(1))
+        writer.close_object()
+    writer.close_array()
+    writer.string(b"base", b"x")
+    writer.end()
+    assert parse(writer.last())[1] == {
         "type": "hello",
         "profiles": [{"release": "6.1", "n": 1}, {"release": "6.12", "n": 1}],
         "base": "x",
     }
 
 
-def test_a_record_over_its_bound_becomes_an_error(record_library: ctypes.CDLL) -> None:
-    record_library.tv_rec_begin(b"finding")
-    record_library.tv_rec_str(b"note", b"x" * 3000)
-    record_library.tv_rec_end()
-    assert parse(record_library.last())[1]["type"] == "error"
+def test_a_record_over_its_bound_becomes_an_error(writer: Writer) -> None:
+    writer.begin(b"finding")
+    writer.string(b"note", b"x" * 3000)
+    writer.end()
+    assert parse(writer.last())[1]["type"] == "error"

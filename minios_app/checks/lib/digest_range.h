@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pages that are compared by digest: the layout of their golden values.
+ * Pages that are compared by digest: the layout of their golden values, and what every check does with them.  The
+ * relocation of KASLR is taken back, the page is digested, and if the digest differs, the changed lines are found
+ * and reported as they were read.
  */
 #ifndef CHECKS_DIGEST_RANGE_H
 #define CHECKS_DIGEST_RANGE_H
 
+#include <tinyvmi/finding.h>
 #include <tinyvmi/golden.h>
+
+#include "page_cache.h"
 
 /* Pages compared by digest, after the KASLR relocation is taken back. */
 #define TV_LINE_SIZE      64 /* bytes of a locator line */
@@ -37,14 +42,51 @@ struct tv_digest_range {
     uint64_t va;        /* page aligned */
     uint32_t npages;
     uint32_t last_size;              /* bytes of the last page that are compared */
-    const uint8_t (*digests)[32];    /* [npages] SHA-256 of each page's bytes in the file */
+    const uint8_t (*digests)[32];    /* [npages] of each page's bytes in the file */
     const uint32_t *reloc_index;     /* [npages + 1] into relocs */
     const uint16_t *relocs;
     /* [npages][64]: low 16 bits of the CRC-32 of each line.  They only say where
-     * in a page that the digest has condemned the change is; they judge nothing. */
+     * in a page whose digest differs the change is; they verify nothing. */
     const uint16_t (*lines)[TV_LINES_PER_PAGE];
     const struct tv_cut_string *cuts; /* [cut_count] */
     uint32_t cut_count;
 };
+
+/* Where the bytes of a range are read: what the cache holds, if it does, else what the view shows. */
+struct tv_page_source {
+    const struct tv_range *range;
+    const struct tv_page_cache *cache; /* or NULL */
+};
+
+/* `n` bytes from `offset` of the range on: just those that are, or were, checked.  False if a page is not there. */
+bool tv_page_source_read(const struct tv_page_source *s, uint64_t offset, void *dst, size_t n);
+
+/* How much of page `i` is compared. */
+static inline uint32_t tv_digest_range_size(const struct tv_digest_range *g, uint32_t i)
+{
+    return i + 1 < g->npages ? TV_PAGE_SIZE : g->last_size;
+}
+
+/* Bring page `i` back to the bytes of the file; `page` has TV_RELOC_BIAS bytes before it, and 8 behind it. */
+void tv_digest_range_unrelocate(const struct tv_digest_range *g, uint32_t i, uint8_t *page, uint64_t delta);
+
+/* A page whose digest differs. */
+struct tv_changed_page {
+    const uint8_t *bytes; /* as it was digested */
+    uint32_t size;
+    uint32_t line_size;   /* of a line that has a sum of its own */
+    const void *sums;     /* [lines] low bits of each line's CRC-32: where the change is, not whether there is one */
+    uint32_t sum_size;    /* 1 or 2 bytes */
+    uint64_t offset;      /* of the page, in the source */
+    const uint8_t *expected, *digest;
+    struct tv_finding_args finding; /* of a line: kind, symbol, note; offset and address of the page's first byte */
+};
+
+/* Report each line that differs; if none does (an attacker can make the sums fit), the page by its digest. */
+void tv_report_changed_lines(const struct tv_changed_page *p, const struct tv_page_source *s, struct tv_result *res);
+
+/* The same for page `i` of a range; `line` as in struct tv_changed_page. */
+void tv_digest_range_report(const struct tv_digest_range *g, uint32_t i, const uint8_t *bytes, const uint8_t *digest,
+                            const struct tv_finding_args *line, const struct tv_page_source *s, struct tv_result *res);
 
 #endif

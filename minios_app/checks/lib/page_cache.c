@@ -1,130 +1,105 @@
 /* SPDX-License-Identifier: MIT */
 #include <tinyvmi/config.h>
-#include <tinyvmi/cost.h>
 #include <tinyvmi/platform.h>
-#include <tinyvmi/record.h>
 
 #include "page_cache.h"
 
-/* With a heap's header this fills a MiB, which even an allocator of powers of two gives without waste. */
-#define TV_KEPT_BLOCK 255
+/* Pages of a block: with a heap's header they fill a MiB, which even an allocator of powers of two gives without waste. */
+#define BLOCK_PAGES 255
 
 /* Flags are passed over eight at a time. */
 #define EIGHT(flag) (UINT64_C(0x0101010101010101) * (flag))
 
-#define LEFT (UINT32_C(1) << 20) /* bytes that copies leave to others */
+#define RESERVE (UINT32_C(1) << 20) /* bytes that copies leave to others */
 
-/* Of all ranges of the kernel that is watched, which ends when none is open any more. */
-static uint32_t open_ranges, kept_pages, digested_pages;
-static bool told; /* that there is too little memory */
-
-static uint32_t block_count(const struct tv_kept *s)
+static uint32_t block_count(const struct tv_page_cache *c)
 {
-    return (s->npages + TV_KEPT_BLOCK - 1) / TV_KEPT_BLOCK;
+    return (c->npages + BLOCK_PAGES - 1) / BLOCK_PAGES;
 }
 
-static void free_copies(struct tv_kept *s)
+static void free_copies(struct tv_page_cache *c)
 {
-    if (!s->block)
+    if (!c->block)
         return;
-    for (uint32_t b = 0; b < block_count(s); b++)
-        if (s->block[b])
-            tv_free(s->block[b]);
-    tv_free(s->block);
-    s->block = NULL;
+    for (uint32_t b = 0; b < block_count(c); b++)
+        if (c->block[b])
+            tv_free(c->block[b]);
+    tv_free(c->block);
+    c->block = NULL;
 }
 
-static void alloc_copies(struct tv_kept *s)
+static void alloc_copies(struct tv_page_cache *c)
 {
-    void *rest;
+    void *reserve;
 
-    s->block = tv_alloc(block_count(s) * sizeof(*s->block));
-    for (uint32_t b = 0; s->block && b < block_count(s); b++) {
-        uint32_t left = s->npages - b * TV_KEPT_BLOCK;
+    c->block = tv_alloc(block_count(c) * sizeof(*c->block));
+    for (uint32_t b = 0; c->block && b < block_count(c); b++) {
+        uint32_t left = c->npages - b * BLOCK_PAGES;
 
-        s->block[b] = tv_alloc((size_t)(left < TV_KEPT_BLOCK ? left : TV_KEPT_BLOCK) * TV_PAGE_SIZE);
-        if (!s->block[b])
-            free_copies(s);
+        c->block[b] = tv_alloc((size_t)(left < BLOCK_PAGES ? left : BLOCK_PAGES) * TV_PAGE_SIZE);
+        if (!c->block[b])
+            free_copies(c);
     }
-    rest = tv_alloc(LEFT);
-    if (rest)
-        tv_free(rest);
+    reserve = tv_alloc(RESERVE);
+    if (reserve)
+        tv_free(reserve);
     else
-        free_copies(s);
+        free_copies(c);
 }
 
-int tv_kept_open(struct tv_kept *s, uint32_t npages)
+int tv_page_cache_init(struct tv_page_cache *c, uint32_t npages)
 {
-    *s = (struct tv_kept){ .npages = npages };
-    s->flags = tv_alloc((npages + 15) & ~UINT32_C(7)); /* what follows the last is not set: nothing to do there */
-    if (!s->flags)
-        return -TV_ENOMEM;
-    open_ranges++;
-    return 0;
+    *c = (struct tv_page_cache){ .npages = npages };
+    c->flags = tv_alloc((npages + 15) & ~UINT32_C(7)); /* what follows the last is not set: nothing to do there */
+    return c->flags ? 0 : -TV_ENOMEM;
 }
 
 /* Where the pages of a range are counted. */
-static uint32_t *tally(const struct tv_kept *s)
+static uint32_t *count_of(const struct tv_page_cache *c, struct tv_page_cache_tally *tally)
 {
-    return s->block ? &kept_pages : &digested_pages;
+    return c->block ? &tally->cached : &tally->digested;
 }
 
-bool tv_kept_ready(struct tv_kept *s)
+bool tv_page_cache_has_copies(struct tv_page_cache *c, struct tv_page_cache_tally *tally)
 {
-    if (!s->tried && tv_config.keep_bytes) {
-        alloc_copies(s);
-        *tally(s) += s->npages;
+    if (!c->tried && tv_config.keep_bytes) {
+        alloc_copies(c);
+        *count_of(c, tally) += c->npages;
     }
-    s->tried = true;
-    return s->block;
+    c->tried = true;
+    return c->block;
 }
 
-void tv_kept_lack(uint32_t npages)
+void tv_page_cache_count_digested(struct tv_page_cache_tally *tally, uint32_t npages)
 {
-    digested_pages += told ? 0 : npages; /* it is asked for again in each scan */
+    tally->digested += tally->reported ? 0 : npages; /* it is asked for again in each scan */
 }
 
-void tv_kept_tell(void)
+void tv_page_cache_deinit(struct tv_page_cache *c, struct tv_page_cache_tally *tally)
 {
-    if (told || !digested_pages)
-        return;
-    told = true;
-    tv_rec_begin("memory");
-    tv_rec_uint("cached", kept_pages);
-    tv_rec_uint("digested", digested_pages);
-    tv_rec_end();
+    if (c->tried && tv_config.keep_bytes)
+        *count_of(c, tally) -= c->npages;
+    free_copies(c);
+    if (c->flags)
+        tv_free(c->flags);
+    *c = (struct tv_page_cache){ 0 };
 }
 
-void tv_kept_close(struct tv_kept *s)
+void tv_page_cache_invalidate(struct tv_page_cache *c)
 {
-    if (s->tried && tv_config.keep_bytes)
-        *tally(s) -= s->npages;
-    free_copies(s);
-    if (s->flags) {
-        tv_free(s->flags);
-        if (--open_ranges == 0) {
-            told = false; /* another kernel may find more room, or less */
-            digested_pages = 0;
-        }
-    }
-    *s = (struct tv_kept){ 0 };
+    for (uint32_t i = 0; i < c->npages; i++)
+        c->flags[i] &= (uint8_t)~TV_PAGE_VALID;
 }
 
-void tv_kept_doubt(struct tv_kept *s)
+static void invalidate(struct tv_page_cache *c, uint32_t i)
 {
-    for (uint32_t i = 0; i < s->npages; i++)
-        s->flags[i] &= (uint8_t)~TV_KEPT_GOOD;
+    if (i < c->npages)
+        c->flags[i] &= (uint8_t)~TV_PAGE_VALID;
 }
 
-static void doubt(struct tv_kept *s, uint32_t i)
+static uint8_t *copy_of(const struct tv_page_cache *c, uint32_t i)
 {
-    if (i < s->npages)
-        s->flags[i] &= (uint8_t)~TV_KEPT_GOOD;
-}
-
-static uint8_t *copy_of(const struct tv_kept *s, uint32_t i)
-{
-    return s->block[i / TV_KEPT_BLOCK] + (size_t)(i % TV_KEPT_BLOCK) * TV_PAGE_SIZE;
+    return c->block[i / BLOCK_PAGES] + (size_t)(i % BLOCK_PAGES) * TV_PAGE_SIZE;
 }
 
 /* Are the pages at `a` and `b` the same?  Each word is read once, and no register but general ones is used. */
@@ -137,106 +112,108 @@ static bool same(const uint8_t *a, const uint8_t *b)
     return equal;
 }
 
-bool tv_kept_look(struct tv_kept *s, uint32_t i, const struct guest_view *v, uint32_t at)
+bool tv_page_cache_update(struct tv_page_cache *c, uint32_t i, const struct guest_view *v, uint32_t at)
 {
     const uint8_t *shown = v->base + (size_t)at * TV_PAGE_SIZE;
     bool there = v->err[at] == 0;
 
-    if (there && (s->flags[i] & TV_KEPT_HAVE) && same(shown, copy_of(s, i)))
+    if (there && (c->flags[i] & TV_PAGE_COPIED) && same(shown, copy_of(c, i)))
         return true;
     if (there)
-        memcpy(copy_of(s, i), shown, TV_PAGE_SIZE);
-    s->flags[i] = (uint8_t)((s->flags[i] & TV_KEPT_LOOK) | (there ? TV_KEPT_HAVE : 0));
-    doubt(s, i - 1);
-    doubt(s, i + 1);
+        memcpy(copy_of(c, i), shown, TV_PAGE_SIZE);
+    c->flags[i] = (uint8_t)((c->flags[i] & TV_PAGE_DUE) | (there ? TV_PAGE_COPIED : 0));
+    invalidate(c, i - 1);
+    invalidate(c, i + 1);
     return there;
 }
 
-void tv_kept_look_part(struct tv_kept *s, const struct guest_view *v, uint32_t first, uint32_t end)
+void tv_page_cache_update_part(struct tv_page_cache *c, struct tv_kernel *k, const struct guest_view *v,
+                               uint32_t first, uint32_t end)
 {
-    uint64_t since = tv_cost_begin();
+    uint64_t since = tv_cost_begin(k->costs);
 
     for (uint32_t i = first; i < end; i++)
-        tv_kept_look(s, i, v, i);
-    tv_cost_end(TV_READING, since);
+        tv_page_cache_update(c, i, v, i);
+    tv_cost_end(k->costs, TV_PHASE_READING, since);
 }
 
-void tv_kept_look_marked(struct tv_kept *s, const struct guest_view *v)
+void tv_page_cache_update_due(struct tv_page_cache *c, struct tv_kernel *k, const struct guest_view *v)
 {
-    uint64_t since = tv_cost_begin();
+    uint64_t since = tv_cost_begin(k->costs);
 
-    for (uint32_t i = tv_kept_next(s, 0); i < s->npages; i = tv_kept_next(s, i + 1))
-        tv_kept_look(s, i, v, i);
-    tv_cost_end(TV_READING, since);
+    for (uint32_t i = tv_page_cache_next_due(c, 0); i < c->npages; i = tv_page_cache_next_due(c, i + 1))
+        tv_page_cache_update(c, i, v, i);
+    tv_cost_end(k->costs, TV_PHASE_READING, since);
 }
 
-const uint8_t *tv_kept_page(const struct tv_kept *s, uint32_t i)
+const uint8_t *tv_page_cache_page(const struct tv_page_cache *c, uint32_t i)
 {
-    return s->block && i < s->npages && (s->flags[i] & TV_KEPT_HAVE) ? copy_of(s, i) : NULL;
+    return c->block && i < c->npages && (c->flags[i] & TV_PAGE_COPIED) ? copy_of(c, i) : NULL;
 }
 
-static uint64_t eight(const struct tv_kept *s, uint32_t i)
+static uint64_t eight(const struct tv_page_cache *c, uint32_t i)
 {
     uint64_t flags;
 
-    __builtin_memcpy(&flags, s->flags + i, sizeof(flags)); /* one load, not a call */
+    __builtin_memcpy(&flags, c->flags + i, sizeof(flags)); /* one load, not a call */
     return flags;
 }
 
-uint32_t tv_kept_next(const struct tv_kept *s, uint32_t i)
+uint32_t tv_page_cache_next_due(const struct tv_page_cache *c, uint32_t i)
 {
-    while (i < s->npages && !(s->flags[i] & TV_KEPT_LOOK)) {
-        if (i % 8 == 0 && !(eight(s, i) & EIGHT(TV_KEPT_LOOK)))
+    while (i < c->npages && !(c->flags[i] & TV_PAGE_DUE)) {
+        if (i % 8 == 0 && !(eight(c, i) & EIGHT(TV_PAGE_DUE)))
             i += 8;
         else
             i++;
     }
-    return i < s->npages ? i : s->npages;
+    return i < c->npages ? i : c->npages;
 }
 
 /* Does page `i` lead to a frame that is not tracked? */
-static bool strays(const struct tv_range *r, uint32_t i, const struct tv_dirty *dirty)
+static bool is_orphan(const struct tv_range *r, uint32_t i, const struct tv_dirty *dirty)
 {
     return r->view.gfn[i] - dirty->first >= dirty->count;
 }
 
-/* Is page `i` in want of a look? */
-static bool wanted(const struct tv_kept *s, const struct tv_range *r, uint32_t i, const struct tv_dirty *dirty)
+/* Is page `i` to be checked? */
+static bool is_due(const struct tv_page_cache *c, const struct tv_range *r, uint32_t i, const struct tv_dirty *dirty)
 {
     uint64_t at = r->view.gfn[i] - dirty->first;
 
-    return !(s->flags[i] & TV_KEPT_GOOD) || r->view.err[i] == -TV_EAGAIN || strays(r, i, dirty) ||
+    return !(c->flags[i] & TV_PAGE_VALID) || r->view.err[i] == -TV_EAGAIN || is_orphan(r, i, dirty) ||
            (dirty->bits[at / 8] >> at % 8 & 1);
 }
 
-/* Mark what is wanted: of all pages, or if nothing was written or moved of those that were not right. */
-static void mark(struct tv_kept *s, const struct tv_range *r, const struct tv_dirty *dirty, bool all)
+/* Mark what is due: of all pages, or if nothing was written or moved, of those that were not valid. */
+static void mark(struct tv_page_cache *c, const struct tv_range *r, const struct tv_dirty *dirty, bool all)
 {
-    for (uint32_t i = 0; i < s->npages; i += 8) {
-        uint64_t flags = eight(s, i) & ~EIGHT(TV_KEPT_LOOK);
-        uint32_t end = i + 8 < s->npages ? i + 8 : s->npages;
+    for (uint32_t i = 0; i < c->npages; i += 8) {
+        uint64_t flags = eight(c, i) & ~EIGHT(TV_PAGE_DUE);
+        uint32_t end = i + 8 < c->npages ? i + 8 : c->npages;
 
-        __builtin_memcpy(s->flags + i, &flags, sizeof(flags));
-        if (!all && (flags & EIGHT(TV_KEPT_GOOD)) == EIGHT(TV_KEPT_GOOD))
+        __builtin_memcpy(c->flags + i, &flags, sizeof(flags));
+        if (!all && (flags & EIGHT(TV_PAGE_VALID)) == EIGHT(TV_PAGE_VALID))
             continue;
         for (uint32_t j = i; j < end; j++)
-            if (wanted(s, r, j, dirty))
-                s->flags[j] |= TV_KEPT_LOOK;
+            if (is_due(c, r, j, dirty))
+                c->flags[j] |= TV_PAGE_DUE;
     }
 }
 
 /* Mark those whose turn it is. */
-static void mark_turn(struct tv_kept *s)
+static void mark_turn(struct tv_page_cache *c)
 {
-    uint32_t share = s->block ? (s->npages + TV_KEPT_TURNS - 1) / TV_KEPT_TURNS : 0;
-    uint32_t first = s->turn * share;
+    uint32_t share = c->block ? (c->npages + TV_PAGE_TURNS - 1) / TV_PAGE_TURNS : 0;
+    uint32_t first = c->turn * share;
 
-    for (uint32_t i = first; i < first + share && i < s->npages; i++)
-        s->flags[i] |= TV_KEPT_LOOK;
-    s->turn = (s->turn + 1) % TV_KEPT_TURNS;
+    for (uint32_t i = first; i < first + share && i < c->npages; i++)
+        c->flags[i] |= TV_PAGE_DUE;
+    c->turn = (c->turn + 1) % TV_PAGE_TURNS;
 }
 
-bool tv_kept_revisit(struct tv_kept *s, struct tv_kernel *k, struct tv_range *r, const struct tv_dirty *dirty)
+bool tv_page_cache_refresh_due(struct tv_page_cache *c, struct tv_kernel *k, struct tv_range *r,
+                               const struct tv_dirty *dirty)
 {
     bool moved, any = false;
 
@@ -244,16 +221,16 @@ bool tv_kept_revisit(struct tv_kept *s, struct tv_kernel *k, struct tv_range *r,
     moved = r->moved;
     r->moved = false;
     if (moved) {
-        s->strays = false;
-        for (uint32_t i = 0; i < s->npages; i++)
-            s->strays = s->strays || strays(r, i, dirty);
+        c->orphans = false;
+        for (uint32_t i = 0; i < c->npages; i++)
+            c->orphans = c->orphans || is_orphan(r, i, dirty);
     }
-    mark(s, r, dirty, moved || s->strays || dirty->any);
-    mark_turn(s);
-    for (uint32_t i = tv_kept_next(s, 0), n; i < s->npages; i = tv_kept_next(s, i + n)) {
-        for (n = 1; i + n < s->npages && (s->flags[i + n] & TV_KEPT_LOOK); n++)
+    mark(c, r, dirty, moved || c->orphans || dirty->any);
+    mark_turn(c);
+    for (uint32_t i = tv_page_cache_next_due(c, 0), n; i < c->npages; i = tv_page_cache_next_due(c, i + n)) {
+        for (n = 1; i + n < c->npages && (c->flags[i + n] & TV_PAGE_DUE); n++)
             ;
-        guest_view_map(k->gm, &r->view, i, n);
+        tv_view_map(k, &r->view, i, n);
         any = true;
     }
     return any;

@@ -3,71 +3,79 @@
  * What is known of the pages of a range from earlier scans and, with
  * `golden.comparison = "bytes"`, copies of them.
  *
- * A copy is taken before a page is judged and is what is judged, so that what
- * is kept as right is exactly what was found right.  A later scan compares the
- * target's page with it, each word read once, straight from the mapping: no
- * digest, no copy.  A page is judged together with some bytes of its
- * neighbours, so a page that has changed makes its neighbours uncertain, too.
+ * A copy is taken before a page is checked, and the copy is what is checked: so
+ * exactly what was verified is cached.  A later scan compares the target's page
+ * with the copy, each word read once, straight from the mapping: no digest, no
+ * copy.  A page is checked together with some bytes of its neighbours, so a page
+ * that has changed makes its neighbours uncertain, too.
  */
-#ifndef CHECKS_KEPT_H
-#define CHECKS_KEPT_H
+#ifndef CHECKS_PAGE_CACHE_H
+#define CHECKS_PAGE_CACHE_H
 
 #include <tinyvmi/check.h>
 
-#define TV_KEPT_HAVE 1 /* there is a copy */
-#define TV_KEPT_GOOD 2 /* and it, with its neighbours, was right */
-#define TV_KEPT_ASKS 4 /* what is right in it depends on more of the target than the check compares */
-#define TV_KEPT_LOOK 8 /* tv_kept_revisit(): look at it now */
+#define TV_PAGE_COPIED  1 /* there is a copy */
+#define TV_PAGE_VALID   2 /* and it, with its neighbours, was verified */
+#define TV_PAGE_DEPENDS 4 /* what is right in it depends on more of the target than the check compares */
+#define TV_PAGE_DUE     8 /* tv_page_cache_refresh_due(): check it now */
 
-struct tv_kept {
-    uint8_t *flags;  /* [npages] TV_KEPT_* */
-    uint8_t **block; /* copies of TV_KEPT_BLOCK pages each; NULL: none are kept */
+struct tv_page_cache {
+    uint8_t *flags;  /* [npages] TV_PAGE_* */
+    uint8_t **block; /* copies of some pages each; NULL: there are none */
     uint32_t npages;
-    uint32_t turn;   /* of tv_kept_revisit() */
-    bool strays;     /* some page led to a frame that is not tracked when this was asked last */
-    bool tried;      /* to get memory for copies */
+    uint32_t turn; /* of tv_page_cache_refresh_due() */
+    bool orphans;  /* some page led to a frame that is not tracked when this was asked last */
+    bool tried;    /* to get memory for copies */
+};
+
+/* Pages of all ranges of the kernel that is watched: the monitor reports it if memory was short. */
+struct tv_page_cache_tally {
+    uint32_t cached, digested;
+    bool reported; /* that there is too little memory */
 };
 
 /* Memory for what is known of `npages` pages.  0 or -TV_ENOMEM. */
-int tv_kept_open(struct tv_kept *s, uint32_t npages);
+int tv_page_cache_init(struct tv_page_cache *c, uint32_t npages);
+void tv_page_cache_deinit(struct tv_page_cache *c, struct tv_page_cache_tally *tally);
 
 /*
- * Are copies kept?  The first call, in the first scan, when every check has
- * the memory that it cannot do without, asks for theirs.  False: they are not
+ * Are there copies?  The first call, in the first scan, when every check has the
+ * memory that it cannot do without, asks for theirs.  False: they are not
  * configured, or too little would be left; the pages are then digested.
  */
-bool tv_kept_ready(struct tv_kept *s);
-void tv_kept_close(struct tv_kept *s);
+bool tv_page_cache_has_copies(struct tv_page_cache *c, struct tv_page_cache_tally *tally);
 
-/* `npages` pages are digested because not even what is known of them could be kept: for tv_kept_tell() (check.h). */
-void tv_kept_lack(uint32_t npages);
+/* `npages` pages are digested because not even what is known of them could be kept in memory. */
+void tv_page_cache_count_digested(struct tv_page_cache_tally *tally, uint32_t npages);
 
-/* Nothing is known to be right any more. */
-void tv_kept_doubt(struct tv_kept *s);
+/* Nothing is known to be valid any more. */
+void tv_page_cache_invalidate(struct tv_page_cache *c);
 
 /* Bring copy `i` up to what the view shows at its page `at`.  False, and there is no copy, if it shows nothing. */
-bool tv_kept_look(struct tv_kept *s, uint32_t i, const struct guest_view *v, uint32_t at);
+bool tv_page_cache_update(struct tv_page_cache *c, uint32_t i, const struct guest_view *v, uint32_t at);
 
-/* The same of pages `first` to `end`, which the view shows at the same numbers; told as reading (cost.h). */
-void tv_kept_look_part(struct tv_kept *s, const struct guest_view *v, uint32_t first, uint32_t end);
+/* The same of pages `first` to `end`, which the view shows at the same numbers; counted as reading (cost.h). */
+void tv_page_cache_update_part(struct tv_page_cache *c, struct tv_kernel *k, const struct guest_view *v,
+                               uint32_t first, uint32_t end);
 
-/* And of those that a look is for (tv_kept_next()). */
-void tv_kept_look_marked(struct tv_kept *s, const struct guest_view *v);
+/* And of those that are due. */
+void tv_page_cache_update_due(struct tv_page_cache *c, struct tv_kernel *k, const struct guest_view *v);
 
 /* Copy `i`, or NULL. */
-const uint8_t *tv_kept_page(const struct tv_kept *s, uint32_t i);
+const uint8_t *tv_page_cache_page(const struct tv_page_cache *c, uint32_t i);
 
 /*
- * Between two scans: walk the page tables again and mark with TV_KEPT_LOOK the
- * pages that the target has written, that were not right, that lead to another
- * frame or to one that is not tracked, and, if there are copies, those whose
- * turn it is: all of them within TV_KEPT_TURNS calls.  Those pages are mapped
- * anew.  Are there any?
+ * For an incremental check: walk the page tables again and mark with TV_PAGE_DUE
+ * the pages that the target has written, that were not valid, that lead to
+ * another frame or to one that is not tracked, and, if there are copies, those
+ * whose turn it is: all of them within TV_PAGE_TURNS calls.  Those pages are
+ * mapped anew.  Are there any?
  */
-#define TV_KEPT_TURNS 100
-bool tv_kept_revisit(struct tv_kept *s, struct tv_kernel *k, struct tv_range *r, const struct tv_dirty *dirty);
+#define TV_PAGE_TURNS 100
+bool tv_page_cache_refresh_due(struct tv_page_cache *c, struct tv_kernel *k, struct tv_range *r,
+                               const struct tv_dirty *dirty);
 
-/* The first page from `i` on that is marked so; npages: none. */
-uint32_t tv_kept_next(const struct tv_kept *s, uint32_t i);
+/* The first page from `i` on that is due; npages: none. */
+uint32_t tv_page_cache_next_due(const struct tv_page_cache *c, uint32_t i);
 
 #endif

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * modules: the guest's own list of its modules (kernel/module/main.c).  What
- * stands there is the guest's to write: it only tells where to look, and what
- * is found there must be the package's.
+ * modules: the guest's own list of its modules (kernel/module/main.c).  The
+ * guest can write it: it only names places, and what lies there must be the
+ * package's.
  */
-#include <tinyvmi/config.h>
 #include <tinyvmi/platform.h>
 
 #include "internal.h"
@@ -12,7 +11,7 @@
 #define STATE_LIVE 0 /* enum module_state, linux/module.h */
 #define MODULES_VADDR UINT64_C(0xffffffff80000000) /* no module lies below: asm/pgtable_64_types.h */
 
-/* One struct module, as far as it is looked at. */
+/* One struct module, as far as it is read. */
 struct entry {
     uint64_t at;
     char name[TV_MODULES_NAME + 1];
@@ -44,23 +43,23 @@ static uint32_t number_of(const struct tv_modules *m, const char *name)
     return low < m->count && compare(m->list[low].name, name) == 0 ? low : m->count;
 }
 
-static void append(struct tv_modules_state *s, const char *text, uint32_t limit)
+static void append(struct tv_module_list *l, const char *text, uint32_t limit)
 {
-    for (; *text && s->length < limit; text++)
-        s->names[s->length++] = *text;
-    s->names[s->length] = 0;
+    for (; *text && l->length < limit; text++)
+        l->names[l->length++] = *text;
+    l->names[l->length] = 0;
 }
 
-void tv_modules_name(struct tv_modules_state *s, const char *why, const char *name)
+void tv_module_list_note(struct tv_module_list *l, const char *why, const char *name)
 {
-    if (s->length >= TV_MODULES_NAMES)
+    if (l->length >= TV_MODULES_NAMES)
         return;
-    if (s->length)
-        append(s, ", ", TV_MODULES_NAMES);
-    append(s, name, TV_MODULES_NAMES);
-    append(s, " (", TV_MODULES_NAMES);
-    append(s, why, TV_MODULES_NAMES);
-    append(s, s->length < TV_MODULES_NAMES ? ")" : " and others", TV_MODULES_NAMES + 16);
+    if (l->length)
+        append(l, ", ", TV_MODULES_NAMES);
+    append(l, name, TV_MODULES_NAMES);
+    append(l, " (", TV_MODULES_NAMES);
+    append(l, why, TV_MODULES_NAMES);
+    append(l, l->length < TV_MODULES_NAMES ? ")" : " and others", TV_MODULES_NAMES + 16);
 }
 
 /* Without a layout of its own for each area (before 6.4) the areas follow one another. */
@@ -118,93 +117,91 @@ static bool laid_out(const struct tv_module *module, const struct entry *e)
     return true;
 }
 
-static const char *keep(struct tv_modules_state *s, const char *name)
+/* Report the module of `e`; no more than a bound of its name, which is the guest's. */
+static void report(const struct entry *e, enum tv_finding_kind kind, const char *note, struct tv_result *res)
 {
-    char *kept = s->kept[s->kept_count % TV_FINDINGS_MAX];
-
-    /* More findings than are described need no name. */
-    if (s->kept_count >= TV_FINDINGS_MAX)
-        return "a module";
-    s->kept_count++;
-    memcpy(kept, name, TV_MODULES_NAME);
-    kept[TV_MODULES_NAME - 1] = 0;
-    return kept;
+    tv_report_finding(res, &(struct tv_finding_args){ .kind = kind,
+                                                      .symbol = e->name,
+                                                      .address = e->at,
+                                                      .actual = e->name,
+                                                      .actual_size = strlen(e->name),
+                                                      .note = note });
 }
 
-static void strange(struct tv_modules_state *s, const struct entry *e, const char *why, struct tv_result *res)
+/* A module that the packages do not explain. */
+static void add_strange(struct tv_module_list *l, const struct entry *e, const char *why, struct tv_result *res)
 {
-    s->strange++;
+    l->strange++;
     if (!res)
         return;
     if (tv_modules_config.report_unknown)
-        tv_find(res, "unknown-module", keep(s, e->name), 0, e->at, NULL, 0, e->name, strlen(e->name),
-                "a module that the packages given do not explain");
+        report(e, TV_KIND_UNKNOWN_MODULE, "a module that the packages given do not explain", res);
     else
-        tv_modules_name(s, why, e->name);
+        tv_module_list_note(l, why, e->name);
 }
 
-static void find(struct tv_modules_state *s, const struct entry *e, const char *note, struct tv_result *res)
+static void add(struct tv_module_list *l, const struct tv_modules *m, struct tv_kernel *k, const struct entry *e,
+                struct tv_result *res)
 {
-    if (res)
-        tv_find(res, "module", keep(s, e->name), 0, e->at, NULL, 0, e->name, strlen(e->name), note);
-}
-
-static void see(struct tv_modules_state *s, struct tv_kernel *k, const struct entry *e, struct tv_result *res)
-{
-    uint32_t i = number_of(s->m, e->name);
-    const struct tv_module *module = &s->m->list[i];
+    uint32_t i = number_of(m, e->name);
+    const struct tv_module *module = &m->list[i];
     uint8_t id[TV_BUILD_ID_SIZE];
     uint64_t rodata;
     bool fits, same;
 
     if (e->state != STATE_LIVE) {
-        s->busy++;
+        l->busy++;
         if (res)
-            tv_modules_name(s, "being loaded or unloaded", e->name);
+            tv_module_list_note(l, "being loaded or unloaded", e->name);
         return;
     }
-    if (i == s->m->count) {
-        strange(s, e, "no tables of it", res);
+    if (i == m->count) {
+        add_strange(l, e, "no tables of it", res);
         return;
     }
     fits = laid_out(module, e);
-    rodata = s->m->split ? e->base[TV_MODULE_RODATA] : e->base[TV_MODULE_TEXT] + module->sizes[TV_MODULE_TEXT];
+    rodata = m->split ? e->base[TV_MODULE_RODATA] : e->base[TV_MODULE_TEXT] + module->sizes[TV_MODULE_TEXT];
     same = tv_read_va(k, rodata + module->build_id_at, id, sizeof(id)) &&
            memcmp(id, module->build_id, sizeof(id)) == 0;
     if (!fits && !same) {
-        strange(s, e, "another build than the package's", res);
+        add_strange(l, e, "another build than the package's", res);
     } else if (!fits) {
-        find(s, e, "it is the package's module by its build-id, but its struct module describes other memory", res);
-    } else if (s->seen[i].loaded) {
-        find(s, e, "it is on the list of modules twice", res);
+        report(e, TV_KIND_MODULE,
+               "it is the package's module by its build-id, but its struct module describes other memory", res);
+    } else if (l->seen[i].loaded) {
+        report(e, TV_KIND_MODULE, "it is on the list of modules twice", res);
     } else {
-        s->seen[i].loaded = true;
-        memcpy(s->seen[i].base, e->base, sizeof(e->base));
+        l->seen[i].loaded = true;
+        memcpy(l->seen[i].base, e->base, sizeof(e->base));
     }
 }
 
-void tv_modules_walk(struct tv_modules_state *s, struct tv_kernel *k, struct tv_result *res)
+void tv_module_list_read(struct tv_module_list *l, const struct tv_modules *m, struct tv_kernel *k,
+                         struct tv_result *res)
 {
-    uint64_t head = k->profile->text_va + k->delta + s->m->head, at = head;
-    static struct entry e;
+    uint64_t head = k->profile->text_va + k->delta + m->head, at = head;
+    struct entry e;
 
-    memset(s->seen, 0, s->m->count * sizeof(*s->seen));
-    s->walked = tv_now_ns();
-    s->listed = s->strange = s->busy = s->length = s->kept_count = 0;
-    s->names[0] = 0;
+    memset(l->seen, 0, m->count * sizeof(*l->seen));
+    l->read_ns = tv_now_ns();
+    l->listed = l->strange = l->busy = l->length = 0;
+    l->names[0] = 0;
     while (tv_read_va(k, at, &at, sizeof(at))) {
         if (at == head)
             return;
-        if (s->listed++ == TV_MODULES_LISTED) {
-            if (res)
-                tv_find(res, "module", "modules", 0, head, NULL, 0, &at, sizeof(at),
-                        "the list of modules does not end");
+        if (l->listed++ == TV_MODULES_LISTED) {
+            tv_report_finding(res, &(struct tv_finding_args){ .kind = TV_KIND_MODULE,
+                                                              .symbol = "modules",
+                                                              .address = head,
+                                                              .actual = &at,
+                                                              .actual_size = sizeof(at),
+                                                              .note = "the list of modules does not end" });
             return;
         }
-        e.at = at - s->m->next;
-        if (!read_entry(s->m, k, &e))
+        e.at = at - m->next;
+        if (!read_entry(m, k, &e))
             break;
-        see(s, k, &e, res);
+        add(l, m, k, &e, res);
     }
     if (res)
         res->missing++;

@@ -4,16 +4,13 @@
  * entry and a list of who traces; together they ask for exactly one encoding
  * (ftrace_get_addr_curr(), kernel/trace/ftrace.c).
  */
-#include "internal.h"
+#include "encode.h"
 
 /* dyn_ftrace.flags: the same in every series that the generator knows, which it verifies. */
 #define ENABLED   (UINT64_C(1) << 31)
 #define REGS_EN   (UINT64_C(1) << 29)
 #define TRAMP_EN  (UINT64_C(1) << 27)
 #define DIRECT_EN (UINT64_C(1) << 23)
-
-#define CALL  0xe8
-#define JMP32 0xe9
 
 static bool read64(struct tv_kernel *k, uint64_t va, uint64_t *v)
 {
@@ -52,7 +49,7 @@ static void read_ops(struct tv_text_state *s, struct tv_kernel *k)
     s->op_count = 0;
     if (!read64(k, s->text + s->t->ftrace.ops_list, &at))
         return;
-    while (at != end && s->op_count < TV_TEXT_OPS) {
+    while (at != end && s->op_count < TV_TEXT_OPS_MAX) {
         struct tv_text_op *op = &s->ops[s->op_count];
 
         op->at = at;
@@ -60,7 +57,7 @@ static void read_ops(struct tv_text_state *s, struct tv_kernel *k)
             return;
         s->op_count++;
         if (tv_text_entry(s, op->func) == TV_TEXT_FOREIGN)
-            tv_text_ask(s, op->func);
+            tv_text_dynamic_add(s, op->func);
     }
 }
 
@@ -93,10 +90,15 @@ void tv_text_ftrace_read(struct tv_text_state *s, struct tv_kernel *k)
     s->trace_function = s->text + f->functions[0];
     if (!read64(k, s->text + f->trace_function, &s->trace_function) || may_call(s, s->trace_function))
         return;
-    tv_attribute(tv_find(s->res, "ftrace", "ftrace_trace_function", 0, s->text + f->trace_function, NULL, 0,
-                         &s->trace_function, sizeof(s->trace_function),
-                         "what ftrace calls is neither its own nor of a registered ftrace_ops"),
-                 s->trace_function, NULL);
+    tv_report_finding(s->res, &(struct tv_finding_args){
+                                  .kind = TV_KIND_FTRACE,
+                                  .symbol = "ftrace_trace_function",
+                                  .address = s->text + f->trace_function,
+                                  .actual = &s->trace_function,
+                                  .actual_size = sizeof(s->trace_function),
+                                  .note = "what ftrace calls is neither its own nor of a registered ftrace_ops",
+                                  .target = s->trace_function,
+                              });
     s->trace_function = s->text + f->functions[0];
 }
 
@@ -137,7 +139,7 @@ static uint64_t target_of(struct tv_text_state *s, struct tv_kernel *k, uint64_t
 void tv_text_expect_ftrace(struct tv_text_state *s, struct tv_kernel *k, const struct tv_text_site *site, uint8_t *out)
 {
     uint64_t ip = s->text + site->offset, flags, target;
-    uint8_t opcode = CALL;
+    uint8_t opcode = TV_OP_CALL;
     uint32_t actual;
 
     memcpy(&actual, site->actual + 1, sizeof(actual));
@@ -145,7 +147,7 @@ void tv_text_expect_ftrace(struct tv_text_state *s, struct tv_kernel *k, const s
         return;
     target = target_of(s, k, ip, flags, actual + site->offset + 5);
     if ((flags & DIRECT_EN) && (target & 1)) { /* ftrace_is_jmp() (7.x) */
-        opcode = JMP32;
+        opcode = TV_OP_JMP32;
         target--;
     }
     tv_text_put_branch(out, opcode, site->offset, target - s->text);
@@ -164,7 +166,7 @@ void tv_text_expect_ftrace_update(const struct tv_text_state *s, const struct tv
         for (uint32_t i = 0; i < f->graph_count; i++)
             if (actual == f->graph[i])
                 want = actual;
-        tv_text_put_branch(out, JMP32, site->offset, want);
+        tv_text_put_branch(out, TV_OP_JMP32, site->offset, want);
         return;
     }
     /* Counted as compiled, not when ftrace has set it: its callers count themselves. */
@@ -173,5 +175,5 @@ void tv_text_expect_ftrace_update(const struct tv_text_state *s, const struct tv
     /* Switched off (kernel.ftrace_enabled), it keeps what it last called. */
     if (!s->ftrace_enabled && may_call(s, s->text + (uint64_t)(int64_t)(int32_t)actual))
         want = actual;
-    tv_text_put_branch(out, CALL, site->offset, want);
+    tv_text_put_branch(out, TV_OP_CALL, site->offset, want);
 }

@@ -34,7 +34,7 @@ bool tv_text_hash_has(struct tv_text_state *s, struct tv_kernel *k, const struct
 {
     uint64_t at = head_of(h, ip), found;
 
-    for (uint32_t i = 0; i < CHAIN_MAX && tv_text_step(s); i++) {
+    for (uint32_t i = 0; i < CHAIN_MAX && tv_text_walk_on(s); i++) {
         if (!tv_read_va(k, at, &at, sizeof(at)) || !at ||
             !tv_read_va(k, at + s->t->ftrace.entry_ip, &found, sizeof(found)))
             return false;
@@ -48,13 +48,13 @@ static void read_chain(struct tv_text_state *s, struct tv_kernel *k, uint64_t at
 {
     const struct tv_text_ftrace *f = &s->t->ftrace;
 
-    while (s->direct_count < TV_TEXT_DIRECT && tv_text_step(s) && tv_read_va(k, at, &at, sizeof(at)) && at) {
+    while (s->direct_count < TV_TEXT_DIRECT_MAX && tv_text_walk_on(s) && tv_read_va(k, at, &at, sizeof(at)) && at) {
         struct tv_text_direct *d = &s->direct[s->direct_count];
 
         if (!tv_read_va(k, at + f->entry_ip, &d->ip, sizeof(d->ip)) ||
             !tv_read_va(k, at + f->entry_direct, &d->target, sizeof(d->target)))
             return;
-        tv_text_ask(s, d->target & ~UINT64_C(1)); /* bit 0: a jump (7.x) */
+        tv_text_dynamic_add(s, d->target & ~UINT64_C(1)); /* bit 0: a jump (7.x) */
         s->direct_count++;
     }
 }

@@ -1,10 +1,53 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * text: the keys that places follow, static keys and those of static calls.
+ * text: the keys that patch sites follow, static keys and those of static calls.
  * The kernel's own lie in some 180 pages, which are mapped in one go; the
  * tables of keys are in address order.
  */
 #include "internal.h"
+
+int tv_text_area_init(struct tv_text_area *a, struct tv_kernel *k, uint32_t jump_keys, uint32_t call_keys)
+{
+    memset(a, 0, sizeof(*a));
+    a->functions = tv_alloc((call_keys + 1) * sizeof(*a->functions));
+    a->foreign = tv_alloc((call_keys + 1) * sizeof(*a->foreign));
+    a->enabled = tv_alloc(jump_keys + 1);
+    if (a->functions && a->foreign && a->enabled)
+        return 0;
+    tv_text_area_deinit(a, k);
+    return -TV_ENOMEM;
+}
+
+void tv_text_area_deinit(struct tv_text_area *a, struct tv_kernel *k)
+{
+    void *tables[] = { a->functions, a->foreign, a->enabled };
+
+    if (a->pages.npages)
+        guest_view_release(k->gm, &a->pages);
+    for (uint32_t i = 0; i < TV_ARRAY_SIZE(tables); i++)
+        if (tables[i])
+            tv_free(tables[i]);
+    memset(a, 0, sizeof(*a));
+}
+
+/* Fields next to a region may be named too: its end, or a displacement that is counted from within an instruction. */
+#define AROUND 4096u
+
+uint64_t tv_text_address(const struct tv_text_state *s, const struct tv_text_area *a, uint32_t offset)
+{
+    for (uint32_t i = 0; i < a->region_count; i++) {
+        const struct tv_text_region *r = &a->regions[i];
+
+        if (offset - (r->start - AROUND) < r->size + 2 * AROUND)
+            return r->va + (uint64_t)(int64_t)(int32_t)(offset - r->start);
+    }
+    return s->text + offset;
+}
+
+uint32_t tv_text_running(const struct tv_text_state *s, const struct tv_text_area *a, uint32_t offset)
+{
+    return a->region_count ? (uint32_t)(tv_text_address(s, a, offset) - s->text) : offset;
+}
 
 /* Where the reading of keys in their order stands. */
 struct at {
@@ -63,7 +106,7 @@ bool tv_text_keys_read(struct tv_text_state *s, struct tv_text_area *a, struct t
 
     if (a->pages.npages) {
         find_pages(a, k);
-        guest_view_map(k->gm, &a->pages, 0, a->pages.npages);
+        tv_view_map(k, &a->pages, 0, a->pages.npages);
     }
     a->changed = false;
     for (uint32_t i = 0; i < c->jump_key_count; i++) {
@@ -85,7 +128,7 @@ bool tv_text_keys_read(struct tv_text_state *s, struct tv_text_area *a, struct t
         if (a->foreign[i] != old || !old)
             a->functions[i] = tv_text_entry(s, a->foreign[i]);
         if (a->functions[i] == TV_TEXT_FOREIGN)
-            tv_text_ask(s, a->foreign[i]);
+            tv_text_dynamic_add(s, a->foreign[i]);
     }
     return true;
 }

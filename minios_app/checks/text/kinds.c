@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* text: the kinds of places by name and size. */
+/* text: the kinds of patch sites: their sizes, what findings at them are called, who changes them. */
 #include "internal.h"
 
 uint32_t tv_text_size(const struct tv_text *t, const struct tv_text_site *site)
@@ -25,25 +25,40 @@ uint32_t tv_text_size(const struct tv_text *t, const struct tv_text_site *site)
 }
 
 static const struct {
-    const char *name, *note;
+    enum tv_finding_kind finding;
+    const char *note;
 } kinds[] = {
-    [TV_TEXT_ALTERNATIVE] = { "alternative", "set at boot by the processor's capabilities (apply_alternatives)" },
-    [TV_TEXT_RETURN] = { "return", "set at boot by the choice of return thunk (apply_returns)" },
-    [TV_TEXT_RETPOLINE] = { "retpoline", "set at boot by the choice of retpolines (apply_retpolines)" },
-    [TV_TEXT_PARAVIRT] = { "paravirt", "set at boot from pv_ops (apply_paravirt)" },
-    [TV_TEXT_LOCK] = { "lock", "set for one or several processors, all places at once (alternatives_smp_lock)" },
-    [TV_TEXT_ENDBR] = { "endbr", "sealed at boot (apply_ibt_endbr), never changed again" },
-    [TV_TEXT_FTRACE] = { "ftrace", "a call here belongs to a registered ftrace_ops (ftrace, kprobes, livepatch, BPF)" },
-    [TV_TEXT_JUMP_LABEL] = { "jump-label", "follows its static key (jump_label_update)" },
-    [TV_TEXT_STATIC_CALL] = { "static-call", "follows its key (static_call_update)" },
-    [TV_TEXT_TRAMPOLINE] = { "static-call-trampoline", "follows its key (static_call_update)" },
-    [TV_TEXT_RUNTIME_CONST] = { "runtime-const", "set at boot to its variable (runtime_const_init)" },
-    [TV_TEXT_FTRACE_UPDATE] = { "ftrace", "leads to the function of a registered ftrace_ops (ftrace_update_ftrace_func)" },
+    [TV_TEXT_ALTERNATIVE] = { TV_KIND_ALTERNATIVE, "set at boot by the processor's capabilities (apply_alternatives)" },
+    [TV_TEXT_RETURN] = { TV_KIND_RETURN, "set at boot by the choice of return thunk (apply_returns)" },
+    [TV_TEXT_RETPOLINE] = { TV_KIND_RETPOLINE, "set at boot by the choice of retpolines (apply_retpolines)" },
+    [TV_TEXT_PARAVIRT] = { TV_KIND_PARAVIRT, "set at boot from pv_ops (apply_paravirt)" },
+    [TV_TEXT_LOCK] = { TV_KIND_LOCK, "set for one or several processors, all sites at once (alternatives_smp_lock)" },
+    [TV_TEXT_ENDBR] = { TV_KIND_ENDBR, "sealed at boot (apply_ibt_endbr), never changed again" },
+    [TV_TEXT_FTRACE] = { TV_KIND_FTRACE, "a call here belongs to a registered ftrace_ops (ftrace, kprobes, livepatch, BPF)" },
+    [TV_TEXT_JUMP_LABEL] = { TV_KIND_JUMP_LABEL, "follows its static key (jump_label_update)" },
+    [TV_TEXT_STATIC_CALL] = { TV_KIND_STATIC_CALL, "follows its key (static_call_update)" },
+    [TV_TEXT_TRAMPOLINE] = { TV_KIND_STATIC_CALL_TRAMPOLINE, "follows its key (static_call_update)" },
+    [TV_TEXT_RUNTIME_CONST] = { TV_KIND_RUNTIME_CONST, "set at boot to its variable (runtime_const_init)" },
+    [TV_TEXT_FTRACE_UPDATE] = { TV_KIND_FTRACE, "leads to the function of a registered ftrace_ops (ftrace_update_ftrace_func)" },
 };
 
-const char *tv_text_kind_name(enum tv_text_kind kind)
+enum tv_finding_kind tv_text_finding_kind(enum tv_text_kind kind)
 {
-    return kinds[kind].name;
+    return kinds[kind].finding;
+}
+
+bool tv_text_has_argument(enum tv_text_kind kind)
+{
+    switch (kind) {
+    case TV_TEXT_RETURN:
+    case TV_TEXT_LOCK:
+    case TV_TEXT_ENDBR:
+    case TV_TEXT_FTRACE:
+    case TV_TEXT_JUMP_LABEL:
+        return false;
+    default:
+        return true;
+    }
 }
 
 const char *tv_text_kind_note(enum tv_text_kind kind)

@@ -1,125 +1,68 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * text: whose code it is that the kernel's own leads to.  Code that the kernel
- * makes of BPF programs stands in bpf_kallsyms, what livepatch replaces in
- * klp_ops; both are told by name, and allowed only if the configuration says so.
+ * text: whose code it is that the kernel's own leads to.  Dynamic code of BPF stands
+ * in bpf_kallsyms (dynamic.c), what livepatch replaces in klp_ops; both are reported by
+ * name, and allowed only if the configuration allows them.
  */
-#include <tinyvmi/config.h>
+#include "dynamic.h"
 
-#include "internal.h"
-
-#define LIST_MAX  8192
-#define KLP_MAX   1024
-#define HALF_PAGE 2048 /* a dispatcher's two images (kernel/bpf/dispatcher.c) */
+#define KLP_MAX 1024
 
 static const char bpf_note[] = "code that the kernel made of BPF programs; its bytes cannot be verified";
 
-bool tv_text_verified(const struct tv_text_state *s, struct tv_kernel *k, uint64_t va)
-{
-    return va && (tv_text_entry(s, va) < TV_TEXT_FOREIGN || tv_module_entry(k, va));
-}
+static const char call_note[] =
+    "a static call leads to no function of the kernel or of a verified module, and to no BPF dispatcher";
+static const char direct_note[] = "a direct call of ftrace leads to code that no registry of the kernel has";
 
-void tv_text_ask(struct tv_text_state *s, uint64_t va)
-{
-    struct tv_text_generated *g = &s->generated[s->generated_count];
-
-    if (s->generated_count == TV_TEXT_GENERATED || tv_text_generated(s, va))
-        return;
-    memset(g, 0, sizeof(*g));
-    g->va = va;
-    s->generated_count++;
-}
-
-const struct tv_text_generated *tv_text_generated(const struct tv_text_state *s, uint64_t va)
-{
-    for (uint32_t i = 0; i < s->generated_count; i++)
-        if (s->generated[i].va == va)
-            return &s->generated[i];
-    return NULL;
-}
-
-static bool starts(const char *name, const char *with)
-{
-    return memcmp(name, with, strlen(with)) == 0;
-}
-
-/* May one call `va` in the BPF code [start, end) of this name?  Trampolines at their begin, dispatchers in either half. */
-static bool is_entry(const char name[TV_OWNER_MAX], uint64_t va, uint64_t start, uint64_t end)
-{
-    if (starts(name, "bpf_dispatcher_"))
-        return va < end && (va == start || va == start + HALF_PAGE);
-    return va == start && starts(name, "bpf_");
-}
-
-static void compare_bpf(struct tv_text_state *s, struct tv_kernel *k, uint64_t ksym)
-{
-    const struct tv_text_registries *r = &s->t->registries;
-    uint64_t start, end;
-    char name[TV_OWNER_MAX];
-
-    if (!tv_read_va(k, ksym + r->bpf_start, &start, sizeof(start)) || !tv_read_va(k, ksym + r->bpf_end, &end, sizeof(end)))
-        return;
-    for (uint32_t i = 0; i < s->generated_count; i++) {
-        struct tv_text_generated *g = &s->generated[i];
-
-        if (g->va < start || g->va >= end || !tv_read_va(k, ksym + r->bpf_name, name, sizeof(name)))
-            continue;
-        name[sizeof(name) - 1] = 0;
-        memcpy(g->name, name, sizeof(name));
-        g->known = is_entry(name, g->va, start, end);
-    }
-}
-
-void tv_text_answer(struct tv_text_state *s, struct tv_kernel *k)
-{
-    const struct tv_text_registries *r = &s->t->registries;
-    uint64_t head = s->text + r->bpf_list, at = head;
-
-    if (!s->generated_count || !r->bpf_list)
-        return;
-    for (uint32_t i = 0; i < LIST_MAX && tv_text_step(s) && tv_read_va(k, at, &at, sizeof(at)) && at != head; i++)
-        compare_bpf(s, k, at - r->bpf_node);
-}
-
-static const char *name_of(const struct tv_text_generated *g)
+static const char *name_of(const struct tv_text_dynamic *g)
 {
     return g ? g->name : NULL;
 }
 
-void tv_text_tell_calls(struct tv_text_state *s, const struct tv_text_area *a, struct tv_kernel *k)
+void tv_text_report_calls(struct tv_text_state *s, const struct tv_text_area *a, struct tv_kernel *k)
 {
     for (uint32_t i = 0; i < a->c->call_key_count; i++) {
         uint64_t key = tv_text_address(s, a, a->c->call_keys[i]);
-        const struct tv_text_generated *g;
+        const struct tv_text_dynamic *g;
         bool known;
 
         if (a->functions[i] != TV_TEXT_FOREIGN || tv_module_entry(k, a->foreign[i]))
             continue;
         if (s->in_modules && key - s->text < k->profile->image_size)
-            continue; /* the kernel's: told with its own calls */
-        g = tv_text_generated(s, a->foreign[i]);
-        known = g && g->known && starts(g->name, "bpf_dispatcher_");
-        tv_attribute(tv_tell(s->res, known && tv_text_config.allow_bpf, known ? "bpf" : "static-call", "_text",
-                             key - s->text, key, NULL, 0, &a->foreign[i], sizeof(a->foreign[i]),
-                             known ? bpf_note
-                                   : "a static call leads to no function of the kernel or of a verified module, and to no "
-                                     "BPF dispatcher"),
-                     a->foreign[i], name_of(g));
+            continue; /* the kernel's: reported with its own calls */
+        g = tv_text_dynamic_at(s, a->foreign[i]);
+        known = g && g->known && tv_text_starts_with(g->name, "bpf_dispatcher_");
+        tv_report(s->res, known && tv_text_config.allow_bpf,
+                  &(struct tv_finding_args){ .kind = known ? TV_KIND_BPF : TV_KIND_STATIC_CALL,
+                                             .symbol = "_text",
+                                             .offset = key - s->text,
+                                             .address = key,
+                                             .actual = &a->foreign[i],
+                                             .actual_size = sizeof(a->foreign[i]),
+                                             .note = known ? bpf_note : call_note,
+                                             .target = a->foreign[i],
+                                             .owner = name_of(g) });
     }
 }
 
-static void tell_direct(struct tv_text_state *s)
+static void report_direct(struct tv_text_state *s)
 {
     for (uint32_t i = 0; i < s->direct_count; i++) {
         const struct tv_text_direct *d = &s->direct[i];
         uint64_t target = d->target & ~UINT64_C(1);
-        const struct tv_text_generated *g = tv_text_generated(s, target);
-        bool known = g && g->known && starts(g->name, "bpf_trampoline_");
+        const struct tv_text_dynamic *g = tv_text_dynamic_at(s, target);
+        bool known = g && g->known && tv_text_starts_with(g->name, "bpf_trampoline_");
 
-        tv_attribute(tv_tell(s->res, known && tv_text_config.allow_bpf, known ? "bpf" : "ftrace", "_text", d->ip - s->text,
-                             d->ip, NULL, 0, &d->target, sizeof(d->target),
-                             known ? bpf_note : "a direct call of ftrace leads to code that no registry of the kernel has"),
-                     target, name_of(g));
+        tv_report(s->res, known && tv_text_config.allow_bpf,
+                  &(struct tv_finding_args){ .kind = known ? TV_KIND_BPF : TV_KIND_FTRACE,
+                                             .symbol = "_text",
+                                             .offset = d->ip - s->text,
+                                             .address = d->ip,
+                                             .actual = &d->target,
+                                             .actual_size = sizeof(d->target),
+                                             .note = known ? bpf_note : direct_note,
+                                             .target = target,
+                                             .owner = name_of(g) });
     }
 }
 
@@ -129,13 +72,13 @@ static bool is_livepatch(struct tv_text_state *s, struct tv_kernel *k, uint64_t 
     const struct tv_text_registries *r = &s->t->registries;
     uint64_t head = s->text + r->klp_list, at = head;
 
-    for (uint32_t i = 0; i < KLP_MAX && tv_text_step(s) && tv_read_va(k, at, &at, sizeof(at)) && at != head; i++)
+    for (uint32_t i = 0; i < KLP_MAX && tv_text_walk_on(s) && tv_read_va(k, at, &at, sizeof(at)) && at != head; i++)
         if (va == at - r->klp_node + r->klp_ops)
             return true;
     return false;
 }
 
-static void tell_ops(struct tv_text_state *s, struct tv_kernel *k)
+static void report_ops(struct tv_text_state *s, struct tv_kernel *k)
 {
     const struct tv_text_registries *r = &s->t->registries;
 
@@ -146,16 +89,21 @@ static void tell_ops(struct tv_text_state *s, struct tv_kernel *k)
 
         if (livepatch && !is_livepatch(s, k, op->at))
             note = "a registered ftrace_ops calls livepatch's handler and is none of livepatch's";
-        else if (!tv_text_verified(s, k, op->func))
+        else if (!tv_text_is_verified(s, k, op->func))
             note = "a registered ftrace_ops calls no function of verified code: a module may have registered it";
         if (note)
-            tv_attribute(tv_find(s->res, "ftrace", "ftrace_ops_list", 0, op->at + s->t->ftrace.func, NULL, 0, &op->func,
-                                 sizeof(op->func), note),
-                         op->func, name_of(tv_text_generated(s, op->func)));
+            tv_report_finding(s->res, &(struct tv_finding_args){ .kind = TV_KIND_FTRACE,
+                                                                 .symbol = "ftrace_ops_list",
+                                                                 .address = op->at + s->t->ftrace.func,
+                                                                 .actual = &op->func,
+                                                                 .actual_size = sizeof(op->func),
+                                                                 .note = note,
+                                                                 .target = op->func,
+                                                                 .owner = name_of(tv_text_dynamic_at(s, op->func)) });
     }
 }
 
-static void tell_livepatch(struct tv_text_state *s, struct tv_kernel *k, uint64_t ops)
+static void report_livepatch(struct tv_text_state *s, struct tv_kernel *k, uint64_t ops)
 {
     const struct tv_text_registries *r = &s->t->registries;
     uint64_t func, old, new, name_va;
@@ -173,19 +121,26 @@ static void tell_livepatch(struct tv_text_state *s, struct tv_kernel *k, uint64_
     if (!tv_read_va(k, name_va, name, sizeof(name)))
         name[0] = 0;
     name[sizeof(name) - 1] = 0;
-    tv_attribute(tv_tell(s->res, tv_text_config.allow_livepatch, "livepatch", "_text", old - s->text, old, NULL, 0, &new,
-                         sizeof(new), "livepatch has replaced this function; that of the new one is a module's code"),
-                 new, name);
+    tv_report(s->res, tv_text_config.allow_livepatch,
+              &(struct tv_finding_args){ .kind = TV_KIND_LIVEPATCH,
+                                         .symbol = "_text",
+                                         .offset = old - s->text,
+                                         .address = old,
+                                         .actual = &new,
+                                         .actual_size = sizeof(new),
+                                         .note = "livepatch has replaced this function; that of the new one is a module's code",
+                                         .target = new,
+                                         .owner = name });
 }
 
-void tv_text_tell_owners(struct tv_text_state *s, struct tv_kernel *k)
+void tv_text_report_owners(struct tv_text_state *s, struct tv_kernel *k)
 {
     const struct tv_text_registries *r = &s->t->registries;
     uint64_t head = s->text + r->klp_list, at = head;
 
-    tell_direct(s);
-    tell_ops(s, k);
-    for (uint32_t i = 0; r->klp_list && i < KLP_MAX && tv_text_step(s) && tv_read_va(k, at, &at, sizeof(at)) && at != head;
+    report_direct(s);
+    report_ops(s, k);
+    for (uint32_t i = 0; r->klp_list && i < KLP_MAX && tv_text_walk_on(s) && tv_read_va(k, at, &at, sizeof(at)) && at != head;
          i++)
-        tell_livepatch(s, k, at - r->klp_node);
+        report_livepatch(s, k, at - r->klp_node);
 }

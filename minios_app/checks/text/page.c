@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* text: one page of code, the kernel's or a module's: every place in it is judged, then blanked. */
-#include <tinyvmi/cost.h>
+/* text: one page of code, the kernel's or a module's: every patch site in it is checked, then blanked. */
+#include "encode.h"
 
-#include "internal.h"
-
-bool tv_text_copy_kept(uint8_t *window, const struct tv_kept *kept, uint32_t i)
+bool tv_text_copy_cached(uint8_t *window, const struct tv_page_cache *cache, uint32_t i)
 {
-    const uint8_t *before = i ? tv_kept_page(kept, i - 1) : NULL, *here = tv_kept_page(kept, i);
-    const uint8_t *after = tv_kept_page(kept, i + 1);
+    const uint8_t *before = i ? tv_page_cache_page(cache, i - 1) : NULL, *here = tv_page_cache_page(cache, i);
+    const uint8_t *after = tv_page_cache_page(cache, i + 1);
     uint8_t *page = window + TV_TEXT_BEFORE;
 
     memset(window, 0, TV_TEXT_BEFORE);
@@ -26,7 +24,7 @@ bool tv_text_copy(uint8_t *window, const struct tv_range *range, uint64_t va, ui
     uint64_t at = va + (uint64_t)i * TV_PAGE_SIZE;
     uint8_t *page = window + TV_TEXT_BEFORE;
 
-    /* A neighbour that is missing counts itself; what reaches into it cannot be judged here either. */
+    /* A neighbour that is missing counts itself; what reaches into it cannot be checked here either. */
     if (i == 0 || !tv_range_read(range, at - TV_TEXT_BEFORE, window, TV_TEXT_BEFORE))
         memset(window, 0, TV_TEXT_BEFORE);
     if (i + 1 == npages || !tv_range_read(range, at + TV_PAGE_SIZE, page + TV_PAGE_SIZE, TV_TEXT_AFTER))
@@ -62,9 +60,9 @@ static void uncount_pads(struct tv_text_pass *p, uint32_t i, uint32_t n)
             continue;
         tv_text_fill(p->s, p->a, pad, window + at, want);
         if (memcmp(p->window + at, want, pad->size) == 0)
-            memset(p->window + at, 0x90, pad->size);
+            memset(p->window + at, TV_OP_NOP, pad->size);
         else if (kind == TV_TEXT_PAD_COUNTED)
-            memset(p->window + at, 0, pad->size); /* it must be there: let the digest tell */
+            memset(p->window + at, 0, pad->size); /* it must be there: then the digest differs */
     }
 }
 
@@ -84,25 +82,11 @@ static void uncount(struct tv_text_pass *p, uint32_t i)
         uncount_pads(p, i, i + 1);
 }
 
-static bool has_argument(enum tv_text_kind kind)
-{
-    switch (kind) {
-    case TV_TEXT_RETURN:
-    case TV_TEXT_LOCK:
-    case TV_TEXT_ENDBR:
-    case TV_TEXT_FTRACE:
-    case TV_TEXT_JUMP_LABEL:
-        return false;
-    default:
-        return true;
-    }
-}
-
-/* A text poke in flight has 0xcc for the first byte until the others are there (text_poke_bp). */
+/* A text poke in flight has INT3 for the first byte until the others are there (text_poke_bp). */
 static const char *note_of(struct tv_text_state *s, struct tv_kernel *k, const struct tv_text_site *site,
                            const uint8_t *expected)
 {
-    if (site->actual[0] != 0xcc || expected[0] == 0xcc)
+    if (site->actual[0] != TV_OP_INT3 || expected[0] == TV_OP_INT3)
         return tv_text_kind_note(site->kind);
     if (!tv_text_poked(s, k, s->text + (uint64_t)(int64_t)(int32_t)site->offset))
         return "a breakpoint that neither a kprobe nor the kernel's own patching explains";
@@ -110,7 +94,7 @@ static const char *note_of(struct tv_text_state *s, struct tv_kernel *k, const s
     return "the kernel says that it is patching this place, and did not end: a dump taken just then, or a cover";
 }
 
-static void judge(struct tv_text_pass *p, struct tv_kernel *k, const struct tv_text_site *site, uint64_t offset,
+static void check_site(struct tv_text_pass *p, struct tv_kernel *k, const struct tv_text_site *site, uint64_t offset,
                   struct tv_result *res)
 {
     uint8_t expected[TV_TEXT_AFTER];
@@ -118,11 +102,18 @@ static void judge(struct tv_text_pass *p, struct tv_kernel *k, const struct tv_t
     memset(expected, 0, sizeof(expected));
     tv_text_expect(p->s, k, site, expected);
     if (memcmp(expected, site->actual, site->size) != 0)
-        tv_find(res, tv_text_kind_name(site->kind), p->a->symbol, offset, p->a->va + offset, expected, site->size,
-                site->actual, site->size, note_of(p->s, k, site, expected));
+        tv_report_finding(res, &(struct tv_finding_args){ .kind = tv_text_finding_kind(site->kind),
+                                                          .symbol = p->a->symbol,
+                                                          .offset = offset,
+                                                          .address = p->a->va + offset,
+                                                          .expected = expected,
+                                                          .expected_size = site->size,
+                                                          .actual = site->actual,
+                                                          .actual_size = site->size,
+                                                          .note = note_of(p->s, k, site, expected) });
 }
 
-/* Place number `n`, which is on page `i`: the next one of the pass, but for what stands there. */
+/* Site number `n`, which is on page `i`: the next one of the pass, but for what stands there. */
 static struct tv_text_site next_site(struct tv_text_pass *p, uint32_t i, uint32_t n)
 {
     const struct tv_text_code *c = p->a->c;
@@ -132,7 +123,7 @@ static struct tv_text_site next_site(struct tv_text_pass *p, uint32_t i, uint32_
                                            (c->sites[n] & (TV_PAGE_SIZE - 1)) };
     uint32_t end;
 
-    if (has_argument(site.kind))
+    if (tv_text_has_argument(site.kind))
         site.argument = c->args[p->arg++];
     if (site.kind == TV_TEXT_JUMP_LABEL)
         site.jump = &c->jumps[p->jump++];
@@ -143,7 +134,7 @@ static struct tv_text_site next_site(struct tv_text_pass *p, uint32_t i, uint32_
     return site;
 }
 
-void tv_text_starts(struct tv_text_pass *p, struct tv_text_start *starts)
+void tv_text_find_starts(struct tv_text_pass *p, struct tv_text_start *starts)
 {
     p->arg = p->jump = p->carried = 0;
     for (uint32_t i = 0; i < p->a->c->npages; i++) {
@@ -154,8 +145,8 @@ void tv_text_starts(struct tv_text_pass *p, struct tv_text_start *starts)
     }
 }
 
-/* All places of page `i`.  An unreadable page is passed over, so that the tables stay in step. */
-static void judge_places(struct tv_text_pass *p, struct tv_kernel *k, uint32_t i, bool readable,
+/* All sites of page `i`.  An unreadable page is passed over, so that the tables stay in step. */
+static void check_sites(struct tv_text_pass *p, struct tv_kernel *k, uint32_t i, bool readable,
                          struct tv_result *res)
 {
     const struct tv_text_code *c = p->a->c;
@@ -172,62 +163,41 @@ static void judge_places(struct tv_text_pass *p, struct tv_kernel *k, uint32_t i
         if (!readable)
             continue;
         site.actual = page + at;
-        judge(p, k, &site, offset, res);
+        check_site(p, k, &site, offset, res);
         if (!p->s->in_modules)
-            tv_text_keep_early(p->s, &site);
+            tv_text_save_early(p->s, &site);
         memset(page + at, 0, site.size);
     }
 }
 
-/* Copy page `i`, with what lies around it, to where its places are judged. */
-static bool take(struct tv_text_pass *p, uint32_t i)
+/* Copy page `i`, with what lies around it, to where its sites are checked. */
+static bool take(struct tv_text_pass *p, struct tv_kernel *k, uint32_t i)
 {
     uint64_t since;
     bool there;
 
-    if (p->kept)
-        return tv_text_copy_kept(p->window, p->kept, i);
-    since = tv_cost_begin();
+    if (p->cache)
+        return tv_text_copy_cached(p->window, p->cache, i);
+    since = tv_cost_begin(k->costs);
     there = tv_text_copy(p->window, p->range, p->a->va, i, p->a->c->npages);
-    tv_cost_end(TV_READING, since);
+    tv_cost_end(k->costs, TV_PHASE_READING, since);
     return there;
 }
 
-bool tv_text_page(struct tv_text_pass *p, struct tv_kernel *k, uint32_t i, struct tv_result *res)
+bool tv_text_check_page(struct tv_text_pass *p, struct tv_kernel *k, uint32_t i, struct tv_result *res)
 {
-    uint64_t since = tv_cost_begin();
-    bool readable = take(p, i);
+    uint64_t since = tv_cost_begin(k->costs);
+    bool readable = take(p, k, i);
 
     if (readable)
-        tv_text_lift_probes(p->s, p->a, k, p->a->va + (uint64_t)i * TV_PAGE_SIZE, p->window, sizeof(p->window));
+        tv_text_remove_probes(p->s, p->a, k, p->a->va + (uint64_t)i * TV_PAGE_SIZE, p->window, sizeof(p->window));
     else
         res->missing++;
     if (readable && !p->s->in_modules)
-        tv_text_keep_callers(p->s, i * TV_PAGE_SIZE, p->window + TV_TEXT_BEFORE);
-    if (readable && p->s->choices.call_depth)
+        tv_text_save_callers(p->s, i * TV_PAGE_SIZE, p->window + TV_TEXT_BEFORE);
+    if (readable && p->s->patching.call_depth)
         uncount(p, i);
-    judge_places(p, k, i, readable, res);
-    tv_cost_end(TV_SITES, since);
+    check_sites(p, k, i, readable, res);
+    tv_cost_end(k->costs, TV_PHASE_SITES, since);
     return readable;
-}
-
-void tv_text_rights(struct tv_kernel *k, const char *symbol, uint64_t base, uint64_t va, uint64_t size,
-                    bool executable, struct tv_result *res)
-{
-    struct tv_translation tr;
-
-    for (uint64_t end = va + size; va < end;) {
-        if (tv_translate(k, va, &tr)) {
-            va += TV_PAGE_SIZE; /* not there: who reads it says so */
-            continue;
-        }
-        if (tr.writable || (tr.executable && !executable))
-            tv_find(res, "mapping", symbol, va - base, va, NULL, 0, NULL, 0,
-                    tr.writable ? "read-only memory of the kernel is mapped writable"
-                                : "memory that holds no code is mapped executable");
-        else if (executable && !tr.executable)
-            tv_find(res, "mapping", symbol, va - base, va, NULL, 0, NULL, 0,
-                    "the kernel's code is mapped without execution");
-        va += tr.size - (va & (tr.size - 1));
-    }
 }

@@ -15,7 +15,7 @@ static bool next_page(struct tv_text_state *s, struct tv_kernel *k)
     int32_t count;
     uint64_t page = r->page;
 
-    while (page && r->limit && tv_text_step(s)) {
+    while (page && r->limit && tv_text_walk_on(s)) {
         if (!tv_read_va(k, page + f->page_records, &r->records, sizeof(r->records)) ||
             !tv_read_va(k, page + f->page_index, &count, sizeof(count)) ||
             !tv_read_va(k, page + f->page_next, &r->page, sizeof(r->page)))

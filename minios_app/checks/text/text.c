@@ -1,357 +1,365 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * text: every byte of .text.  One pass over the pages and the table of places
- * that the kernel patches: each place is compared with the encoding that the
- * kernel's state asks for, then blanked; the rest of the page is brought back
- * to link addresses and digested.
+ * text: every byte of .text.  One pass over the pages and the table of patch
+ * sites: each site is compared with the encoding that the kernel's state asks
+ * for, then blanked; the rest of the page is brought back to link addresses and
+ * digested.
  *
- * With copies (kept.h) that is done once: a page that has not changed is
- * compared with its copy, and its places are judged again only if the state
+ * With copies (lib/page_cache.h) that is done once: a page that has not changed
+ * is compared with its copy, and its sites are checked again only if the state
  * has changed.
  */
-#include <tinyvmi/check.h>
-#include <tinyvmi/cost.h>
-#include <tinyvmi/schedule.h>
-#include <tinyvmi/platform.h>
-#include <tinyvmi/record.h>
-
 #include "../lib/digest_batch.h"
 #include "internal.h"
 
-/* A text poke ends within microseconds; a row of them, as of a tracer that is switched on, may take longer. */
-#define POKES   3
-#define POKE_NS UINT64_C(5000000)
-
-/* Pages that are mapped, then judged, in one go: mapping is cheapest in large batches, and digests take long. */
+/* Pages that are mapped, then checked, in one go: mapping is cheapest in large batches, and digests take long. */
 #define CHUNK_COMPARED 128
 #define CHUNK_DIGESTED 8
 
-static struct tv_range range;
-static struct tv_text_state state;
-static struct tv_text_area area;
-static struct tv_text_pass pass;
-static struct tv_text_start *starts; /* [npages] */
-static struct tv_kept kept;
-static struct tv_pair pair;
-static uint32_t records_at; /* the page up to which ftrace's records were passed */
-static bool was_traced;
-static bool places_again; /* the places of pages that have not changed are to be judged, too */
-static bool owed; /* and at the next scan, for those that were judged by an older state */
-static bool quiet; /* nothing was wrong at the last scan */
-static uint8_t *const page = pass.window + TV_TEXT_BEFORE;
+struct text_check {
+    const struct tv_text *t; /* NULL: there are no golden values */
+    struct tv_range range;
+    struct tv_page_cache cache;
+    struct tv_page_source source;
+    struct tv_text_state state;
+    struct tv_text_area area;
+    struct tv_text_pass pass;
+    struct tv_text_start *starts; /* [npages] */
+    struct tv_digest_batch batch; /* empty between steps */
+    uint32_t records_at;          /* the page up to which ftrace's records were passed */
+    bool was_traced;
+    bool recheck_all;     /* the sites of pages that have not changed are to be checked, too */
+    bool recheck_pending; /* and at the next scan, for pages that were checked by an older state */
+    bool last_scan_clean; /* nothing was wrong at the last scan */
 
-static void detach(struct tv_kernel *k)
+    /* Of the scan under way: which chunk is next, of so many of that size, in the order that the seed chooses. */
+    uint32_t next, chunks, chunk_size, order;
+    bool unreadable; /* the state could not be read, so the pages are not */
+};
+
+static void deinit(void *context, struct tv_kernel *k)
 {
-    if (!tv_text_golden(k))
+    struct text_check *c = context;
+
+    if (!c->t)
         return;
-    if (starts)
-        tv_free(starts);
-    starts = NULL;
-    tv_range_close(k, &range);
-    tv_kept_close(&kept);
-    tv_text_area_close(&area, k);
-    tv_text_state_close(&state);
+    if (c->starts)
+        tv_free(c->starts);
+    if (c->range.view.npages)
+        tv_range_deinit(k, &c->range);
+    tv_page_cache_deinit(&c->cache, k->page_cache);
+    tv_text_area_deinit(&c->area, k);
+    tv_text_state_deinit(&c->state);
 }
 
-static int attach(struct tv_kernel *k)
+static int init_parts(struct text_check *c, struct tv_kernel *k)
 {
-    const struct tv_text *t = tv_text_golden(k);
-    uint32_t npages;
+    const struct tv_text *t = c->t;
+    uint32_t npages = t->range.npages;
+    int err = tv_text_state_init(&c->state, k);
+
+    if (!err)
+        err = tv_text_area_init(&c->area, k, t->code.jump_key_count, t->code.call_key_count);
+    c->area.c = &t->code;
+    if (!err)
+        err = tv_text_area_map_keys(&c->area, k);
+    if (!err)
+        err = tv_range_init(k, &c->range, t->range.va, (uint64_t)npages * TV_PAGE_SIZE);
+    if (!err)
+        err = tv_page_cache_init(&c->cache, npages);
+    if (!err)
+        c->starts = tv_alloc(npages * sizeof(*c->starts));
+    return err ? err : c->starts ? 0 : -TV_ENOMEM;
+}
+
+static int init(void *context, struct tv_kernel *k)
+{
+    struct text_check *c = context;
     int err;
 
-    if (!t)
+    c->t = tv_text_golden(k);
+    if (!c->t)
         return 0;
-    npages = t->range.npages;
-    err = tv_text_state_open(&state, k);
-    if (!err)
-        err = tv_text_area_open(&area, k, t->code.jump_key_count, t->code.call_key_count);
-    area.c = &t->code;
-    if (!err)
-        err = tv_text_area_map_keys(&area, k);
-    if (!err)
-        err = tv_range_open(k, &range, t->range.va, (uint64_t)npages * TV_PAGE_SIZE);
-    if (!err)
-        err = tv_kept_open(&kept, npages);
-    starts = tv_alloc(npages * sizeof(*starts));
-    if (!err && !starts)
-        err = -TV_ENOMEM;
+    err = init_parts(c, k);
     if (err) {
-        detach(k);
+        deinit(c, k);
         return err;
     }
-    area.symbol = "_text";
-    area.va = range.va;
-    pass.s = &state;
-    pass.a = &area;
-    pass.range = &range;
-    pass.kept = NULL;
-    tv_text_starts(&pass, starts);
-    was_traced = owed = quiet = false;
+    c->area.symbol = "_text";
+    c->area.va = c->range.va;
+    c->source = (struct tv_page_source){ .range = &c->range, .cache = &c->cache };
+    c->pass.s = &c->state;
+    c->pass.a = &c->area;
+    c->pass.range = &c->range;
+    tv_text_find_starts(&c->pass, c->starts);
     return 0;
 }
 
-/* Bring page `i` back to the bytes of the file. */
-static void unrelocate(const struct tv_digest_range *g, uint32_t i, uint64_t delta)
+/* Check the pages that wait for their digests. */
+static void finish_batch(struct text_check *c, struct tv_kernel *k, struct tv_result *res)
 {
-    for (uint32_t r = g->reloc_index[i]; r < g->reloc_index[i + 1]; r++) {
-        uint8_t *at = page - TV_RELOC_BIAS + TV_RELOC_OFFSET(g->relocs[r]);
-        uint64_t v = 0;
-        size_t size = TV_RELOC_KIND(g->relocs[r]) == TV_RELOC_64 ? 8 : 4;
-
-        memcpy(&v, at, size);
-        v += TV_RELOC_KIND(g->relocs[r]) == TV_RELOC_INV32 ? delta : -delta;
-        memcpy(at, &v, size);
-    }
-}
-
-/* The bytes that were judged. */
-static bool read_judged(uint32_t i, uint32_t at, void *dst, size_t n)
-{
-    const uint8_t *copy = tv_kept_page(&kept, i);
-
-    if (!copy)
-        return tv_range_read(&range, range.va + (uint64_t)i * TV_PAGE_SIZE + at, dst, n);
-    memcpy(dst, copy + at, n);
-    return true;
-}
-
-/* The digest has condemned page `i`: say which lines of what was digested differ. */
-static void locate(const struct tv_digest_range *g, uint32_t i, const uint8_t *bytes, const uint8_t digest[32],
-                   struct tv_result *res)
-{
-    uint64_t offset = (uint64_t)i * TV_PAGE_SIZE;
-    bool located = false;
-
-    for (uint32_t line = 0; line < TV_LINES_PER_PAGE; line++) {
-        uint32_t at = line * TV_LINE_SIZE;
-        uint8_t actual[TV_LINE_SIZE];
-
-        if ((uint16_t)tv_crc32(0, bytes + at, TV_LINE_SIZE) == g->lines[i][line])
-            continue;
-        located = true;
-        if (read_judged(i, at, actual, TV_LINE_SIZE))
-            tv_find(res, "text-bytes", "_text", offset + at, range.va + offset + at, NULL, 0, actual, TV_LINE_SIZE,
-                    "a line of code that differs from the package outside of the places that are patched");
-    }
-    if (!located) /* made to look the same line by line: the digest still tells */
-        tv_find(res, "page-digest", "_text", offset, range.va + offset, g->digests[i], 32, digest, 32, NULL);
-}
-
-/* Judge the pages that wait. */
-static void judge_pair(struct tv_kernel *k, struct tv_result *res)
-{
-    const struct tv_digest_range *g = &state.t->range;
-    uint32_t count = tv_pair_digest(&pair, k->digest);
+    const struct tv_digest_range *g = &c->t->range;
+    uint32_t count = tv_digest_batch_run(&c->batch, k);
 
     for (uint32_t n = 0; n < count; n++) {
-        uint32_t i = pair.number[n];
+        uint32_t i = c->batch.number[n];
+        struct tv_finding_args line = {
+            .kind = TV_KIND_TEXT_BYTES,
+            .symbol = "_text",
+            .offset = (uint64_t)i * TV_PAGE_SIZE,
+            .address = c->range.va + (uint64_t)i * TV_PAGE_SIZE,
+            .note = "a line of code that differs from the package outside of the places that are patched",
+        };
 
-        if (memcmp(pair.digest[n], g->digests[i], TV_DIGEST_SIZE) == 0)
-            kept.flags[i] |= pair.flags[n];
+        if (memcmp(c->batch.digest[n], g->digests[i], TV_DIGEST_SIZE) == 0)
+            c->cache.flags[i] |= c->batch.flags[n];
         else
-            locate(g, i, pair.page[n], pair.digest[n], res);
+            tv_digest_range_report(g, i, c->batch.page[n], c->batch.digest[n], &line, &c->source, res);
     }
 }
 
-/* Was page `i` right, and has nothing changed that it depends on? */
-static bool is_settled(uint32_t i)
+/* Was page `i` verified, and has nothing changed that it depends on? */
+static bool is_settled(const struct text_check *c, uint32_t i)
 {
-    return pass.kept && !places_again && (kept.flags[i] & (TV_KEPT_GOOD | TV_KEPT_ASKS)) == TV_KEPT_GOOD;
+    return c->pass.cache && !c->recheck_all &&
+           (c->cache.flags[i] & (TV_PAGE_VALID | TV_PAGE_DEPENDS)) == TV_PAGE_VALID;
 }
 
-/* Page `i`, with all its places; its digest, too, unless it was right and has not changed. */
-static void judge_page(struct tv_kernel *k, uint32_t i, struct tv_result *res)
+/* Page `i`, with all its sites; its digest, too, unless it was verified and has not changed. */
+static void check_page(struct text_check *c, struct tv_kernel *k, uint32_t i, struct tv_result *res)
 {
-    uint32_t told = res->findings + res->notices + res->missing;
-    uint8_t *flags = &kept.flags[i], right = 0;
-    bool good = pass.kept && (*flags & TV_KEPT_GOOD);
+    uint32_t reported = res->findings + res->notices + res->missing;
+    uint8_t *flags = &c->cache.flags[i], valid = 0;
+    uint8_t *page = c->pass.window + TV_TEXT_BEFORE;
+    bool was_valid = c->pass.cache && (*flags & TV_PAGE_VALID);
 
-    res->units++;
-    state.asked = state.lifted = false;
-    pass.arg = starts[i].arg;
-    pass.jump = starts[i].jump;
-    pass.carried = starts[i].carried;
-    if (!tv_text_page(&pass, k, i, res)) {
-        res->units--;
+    c->state.depends = c->state.removed = false;
+    c->pass.arg = c->starts[i].arg;
+    c->pass.jump = c->starts[i].jump;
+    c->pass.carried = c->starts[i].carried;
+    if (!tv_text_check_page(&c->pass, k, i, res))
+        return;
+    res->items++;
+    if (!c->state.removed && res->findings + res->notices + res->missing == reported)
+        valid = TV_PAGE_VALID | (c->state.depends ? TV_PAGE_DEPENDS : 0);
+    *flags &= TV_PAGE_COPIED | TV_PAGE_DUE;
+    if (was_valid) {
+        *flags |= valid;
         return;
     }
-    if (!state.lifted && res->findings + res->notices + res->missing == told)
-        right = TV_KEPT_GOOD | (state.asked ? TV_KEPT_ASKS : 0);
-    *flags &= TV_KEPT_HAVE | TV_KEPT_LOOK;
-    if (good) {
-        *flags |= right;
-        return;
-    }
-    unrelocate(&state.t->range, i, state.delta);
-    if (tv_pair_add(&pair, i, right, page, false))
-        judge_pair(k, res);
+    tv_digest_range_unrelocate(&c->t->range, i, page, c->state.delta);
+    if (tv_digest_batch_add(&c->batch, i, valid, page, false))
+        finish_batch(c, k, res);
 }
 
-static bool read_parts(struct tv_kernel *k, struct tv_result *res)
+static bool read_parts(struct text_check *c, struct tv_kernel *k)
 {
+    struct tv_text_state *s = &c->state;
     bool traced;
 
-    if (!tv_text_state_read(&state, k, res) || !tv_text_keys_read(&state, &area, k) ||
-        !tv_text_constants_read(&state, k, res)) {
-        res->missing++;
-        tv_kept_doubt(&kept);
+    if (!tv_text_state_read(s, k) || !tv_text_keys_read(s, &c->area, k) || !tv_text_constants_read(s, k)) {
+        tv_page_cache_invalidate(&c->cache);
         return false;
     }
-    tv_text_ftrace_read(&state, k);
-    tv_text_probes_read(&state, k);
-    tv_text_answer(&state, k);
-    if (state.renewed)
-        tv_kept_doubt(&kept);
-    traced = state.op_count || state.direct_count || state.probe_count || state.generated_count;
-    places_again = area.changed || traced || was_traced;
-    was_traced = traced;
+    tv_text_ftrace_read(s, k);
+    tv_text_probes_read(s, k);
+    tv_text_dynamic_resolve(s, k);
+    if (s->changed)
+        tv_page_cache_invalidate(&c->cache);
+    traced = s->op_count || s->direct_count || s->probe_count || s->dynamic_count;
+    c->recheck_all = c->area.changed || traced || c->was_traced;
+    c->was_traced = traced;
     return true;
 }
 
-/* Read all that the places depend on.  False: it could not be read (counted as missing). */
-static bool read_state(struct tv_kernel *k, struct tv_result *res)
+/*
+ * Read all that the sites depend on; what is wrong with it goes into `told`, or is not reported if that is NULL.
+ * False, and counted as missing, if it cannot be read.
+ */
+static bool read_state(struct text_check *c, struct tv_kernel *k, struct tv_result *told, struct tv_result *res)
 {
-    uint64_t since = tv_cost_begin();
-    bool there = read_parts(k, res);
+    uint64_t since = tv_cost_begin(k->costs);
+    bool there;
 
-    tv_cost_end(TV_SITES, since);
+    c->state.res = told;
+    there = read_parts(c, k);
+    c->state.res = res;
+    tv_cost_end(k->costs, TV_PHASE_SITES, since);
+    res->missing += !there;
     return there;
 }
 
-/* Map pages `first` to `end` and their neighbours, and judge them. */
-static void judge_chunk(struct tv_kernel *k, uint32_t first, uint32_t end, struct tv_result *res)
+/* Map pages `first` to `end` and their neighbours, and check them. */
+static void check_chunk(struct text_check *c, struct tv_kernel *k, uint32_t first, uint32_t end, struct tv_result *res)
 {
-    uint32_t low = first ? first - 1 : 0, high = end < range.npages ? end + 1 : end;
-    bool before = kept.flags[low] & TV_KEPT_GOOD, after = kept.flags[high - 1] & TV_KEPT_GOOD;
+    uint8_t *flags = c->cache.flags;
+    uint32_t low = first ? first - 1 : 0, high = end < c->range.npages ? end + 1 : end;
+    bool before = flags[low] & TV_PAGE_VALID, after = flags[high - 1] & TV_PAGE_VALID;
 
-    tv_range_refresh_part(k, &range, low, high - low);
-    if (pass.kept) {
-        tv_kept_look_part(&kept, &range.view, low, high);
-        /* A neighbour that was right, and is not after this look, must not be passed over. */
-        first = before && !(kept.flags[low] & TV_KEPT_GOOD) ? low : first;
-        end = after && !(kept.flags[high - 1] & TV_KEPT_GOOD) ? high : end;
+    tv_range_refresh_part(k, &c->range, low, high - low);
+    if (c->pass.cache) {
+        tv_page_cache_update_part(&c->cache, k, &c->range.view, low, high);
+        /* A neighbour that was valid, and is not after this, must not be passed over. */
+        first = before && !(flags[low] & TV_PAGE_VALID) ? low : first;
+        end = after && !(flags[high - 1] & TV_PAGE_VALID) ? high : end;
     }
-    if (state.op_count && first != records_at)
-        tv_text_records_begin(&state, k);
+    if (c->state.op_count && first != c->records_at)
+        tv_text_records_begin(&c->state, k);
     for (uint32_t i = first; i < end; i++) {
-        if (is_settled(i))
-            res->units++;
+        if (is_settled(c, i))
+            res->items++;
         else
-            judge_page(k, i, res);
+            check_page(c, k, i, res);
     }
-    judge_pair(k, res);
-    records_at = end;
+    finish_batch(c, k, res);
+    c->records_at = end;
 }
 
-/* After a rest: the state as it is now.  What is wrong with the state itself was told at the scan's begin. */
-static bool read_state_again(struct tv_kernel *k, struct tv_result *res)
+/* The target has run since the last step: read the state as it is now.  What is wrong with it was reported at the begin. */
+static bool read_state_again(struct text_check *c, struct tv_kernel *k, struct tv_result *res)
 {
-    static struct tv_result told;
-    bool before = places_again;
+    bool before = c->recheck_all;
 
-    memset(&told, 0, sizeof(told));
-    tv_pt_cache_flush(k);
-    if (!read_state(k, &told)) {
-        res->missing++;
+    if (!read_state(c, k, NULL, res))
         return false;
-    }
-    state.res = res;
-    owed = owed || places_again || state.renewed;
-    places_again = places_again || before;
-    records_at = 0;
-    if (state.op_count)
-        tv_text_records_begin(&state, k);
+    c->recheck_pending = c->recheck_pending || c->recheck_all || c->state.changed;
+    c->recheck_all = c->recheck_all || before;
+    c->records_at = 0;
+    if (c->state.op_count)
+        tv_text_records_begin(&c->state, k);
     return true;
 }
 
-static void scan(struct tv_kernel *k, struct tv_result *res)
+static void check_rights(const struct text_check *c, struct tv_kernel *k, struct tv_result *res)
 {
-    const struct tv_text *t = tv_text_golden(k);
-    uint32_t chunk, chunks, order;
+    const struct tv_text *t = c->t;
+    struct tv_text_mapped m = { .symbol = "_text", .base = c->state.text };
 
-    pass.kept = tv_kept_ready(&kept) ? &kept : NULL;
-    chunk = pass.kept ? CHUNK_COMPARED : CHUNK_DIGESTED;
-    chunks = (range.npages + chunk - 1) / chunk;
-    state.poking = false;
-    memset(state.caller_pages, 0, sizeof(state.caller_pages));
-    if (!read_state(k, res))
-        return;
-    places_again = places_again || owed;
-    owed = false;
-    records_at = 0;
-    tv_text_tell_calls(&state, &area, k);
-    tv_text_tell_owners(&state, k);
-    tv_text_rights(k, "_text", state.text, state.text, (uint64_t)t->range.npages * TV_PAGE_SIZE, true, res);
-    tv_text_rights(k, "_text", state.text, state.text + t->rodata, t->rodata_end - t->rodata, false, res);
-    /* In order if there is something to tell, so that it is told in one order; ftrace's records have one, too. */
-    order = quiet && !state.op_count ? tv_random() : 0;
-    for (uint32_t n = 0; n < chunks; n++) {
-        uint32_t first = tv_shuffled(order, n, chunks) * chunk;
-
-        if (tv_slice_over()) {
-            tv_rest(k);
-            if (!read_state_again(k, res))
-                return;
-        }
-        judge_chunk(k, first, first + chunk < range.npages ? first + chunk : range.npages, res);
-    }
-    tv_text_trampolines(&state, k);
+    m.va = c->state.text;
+    m.size = (uint64_t)t->range.npages * TV_PAGE_SIZE;
+    m.executable = true;
+    tv_text_check_rights(k, &m, res);
+    m.va = c->state.text + t->rodata;
+    m.size = t->rodata_end - t->rodata;
+    m.executable = false;
+    tv_text_check_rights(k, &m, res);
 }
 
-static void run(struct tv_kernel *k, struct tv_result *res)
+static void begin(void *context, struct tv_kernel *k, struct tv_result *res)
 {
-    if (!tv_text_golden(k)) {
-        tv_settle(res, tv_golden_reason(k, TV_CHECK_TEXT));
+    struct text_check *c = context;
+
+    if (!c->t)
         return;
-    }
-    scan(k, res);
-    for (uint32_t again = 0; state.poking && again < POKES; again++) {
-        tv_sleep_ns(POKE_NS);
-        tv_pt_cache_flush(k);
-        memset(res, 0, sizeof(*res));
-        scan(k, res);
-    }
-    quiet = !res->findings && !res->missing && !res->notices;
-    tv_settle(res, "no page of .text could be read");
+    c->pass.cache = tv_page_cache_has_copies(&c->cache, k->page_cache) ? &c->cache : NULL;
+    c->chunk_size = c->pass.cache ? CHUNK_COMPARED : CHUNK_DIGESTED;
+    c->chunks = (c->range.npages + c->chunk_size - 1) / c->chunk_size;
+    c->next = 0;
+    c->state.poking = false;
+    memset(c->state.caller_pages, 0, sizeof(c->state.caller_pages));
+    c->unreadable = !read_state(c, k, res, res);
+    if (c->unreadable)
+        return;
+    c->recheck_all = c->recheck_all || c->recheck_pending;
+    c->recheck_pending = false;
+    c->records_at = 0;
+    tv_text_report_calls(&c->state, &c->area, k);
+    tv_text_report_owners(&c->state, k);
+    check_rights(c, k, res);
+    /* In order if something may be wrong, so that it is reported in one order; ftrace's records have one, too. */
+    c->order = c->last_scan_clean && !c->state.op_count ? tv_random_next(k->random) : 0;
 }
 
-/* Before the first page is judged in a look: what its places depend on.  False if it cannot be read. */
-static bool read_state_once(struct tv_kernel *k, bool *ready, struct tv_result *res)
+/* The chunks that are left.  False: the budget is spent. */
+static bool check_chunks(struct text_check *c, struct tv_kernel *k, const struct tv_budget *budget,
+                         struct tv_result *res)
+{
+    bool worked = false;
+
+    c->state.res = res;
+    if (budget->resumed && !c->unreadable)
+        c->unreadable = !read_state_again(c, k, res);
+    for (; c->next < c->chunks && !c->unreadable; c->next++) {
+        uint32_t first = tv_shuffled(c->order, c->next, c->chunks) * c->chunk_size;
+        uint32_t end = first + c->chunk_size < c->range.npages ? first + c->chunk_size : c->range.npages;
+
+        if ((worked || !budget->resumed) && tv_budget_is_spent(budget))
+            return false;
+        check_chunk(c, k, first, end, res);
+        worked = true; /* however small the budget is, each step gets on */
+    }
+    if (!c->unreadable)
+        tv_text_check_trampolines(&c->state, k);
+    return true;
+}
+
+static enum tv_step step(void *context, struct tv_kernel *k, const struct tv_budget *budget, struct tv_result *res)
+{
+    struct text_check *c = context;
+
+    if (!c->t) {
+        tv_result_finalize(res, tv_golden_reason(k, TV_CHECK_TEXT));
+        return TV_STEP_DONE;
+    }
+    if (!check_chunks(c, k, budget, res))
+        return TV_STEP_MORE;
+    c->last_scan_clean = !res->findings && !res->missing && !res->notices;
+    tv_result_finalize(res, "no page of .text could be read");
+    return c->state.poking ? TV_STEP_RETRY : TV_STEP_DONE;
+}
+
+/* Before the first page is checked: what its sites depend on.  False if it cannot be read. */
+static bool read_state_once(struct text_check *c, struct tv_kernel *k, bool *ready, struct tv_result *res)
 {
     if (*ready)
         return true;
-    if (!read_state(k, res))
+    if (!read_state(c, k, res, res))
         return false;
-    if (state.op_count)
-        tv_text_records_begin(&state, k);
+    if (c->state.op_count)
+        tv_text_records_begin(&c->state, k);
     *ready = true;
     return true;
 }
 
-static void look(struct tv_kernel *k, const struct tv_dirty *dirty, struct tv_result *res)
+/* Between the steps of a scan, too: after it the scan reads the state again, and checks with what both have found changed. */
+static void check_dirty(void *context, struct tv_kernel *k, const struct tv_dirty *dirty, struct tv_result *res)
 {
-    bool ready = false;
+    struct text_check *c = context;
+    bool recheck_all, ready = false;
 
-    if (!tv_text_golden(k) || !tv_kept_revisit(&kept, k, &range, dirty))
+    if (!c->t || !tv_page_cache_refresh_due(&c->cache, k, &c->range, dirty))
         return;
-    if (pass.kept)
-        tv_kept_look_marked(&kept, &range.view);
-    for (uint32_t i = tv_kept_next(&kept, 0), done = 0; i < range.npages; i = tv_kept_next(&kept, i + 1)) {
-        uint32_t end = i + 2 < range.npages ? i + 2 : range.npages;
+    recheck_all = c->recheck_all;
+    if (c->pass.cache)
+        tv_page_cache_update_due(&c->cache, k, &c->range.view);
+    for (uint32_t i = tv_page_cache_next_due(&c->cache, 0), done = 0; i < c->range.npages;
+         i = tv_page_cache_next_due(&c->cache, i + 1)) {
+        uint32_t end = i + 2 < c->range.npages ? i + 2 : c->range.npages;
 
-        /* With its neighbours, into which places may reach, each once and in order. */
+        /* With its neighbours, into which sites may reach, each once and in order. */
         for (uint32_t n = i > done ? i - 1 : done; n < end; n++) {
-            if (pass.kept && (kept.flags[n] & TV_KEPT_GOOD))
+            if (c->pass.cache && (c->cache.flags[n] & TV_PAGE_VALID))
                 continue;
-            if (!read_state_once(k, &ready, res))
+            if (!read_state_once(c, k, &ready, res))
                 return;
-            judge_page(k, n, res);
+            check_page(c, k, n, res);
         }
         done = end;
     }
-    if (ready)
-        judge_pair(k, res);
-    owed = owed || (ready && (places_again || state.renewed));
+    if (!ready)
+        return;
+    finish_batch(c, k, res);
+    c->recheck_pending = c->recheck_pending || c->recheck_all || c->state.changed;
+    c->recheck_all = c->recheck_all || recheck_all;
 }
 
-const struct tv_check tv_check_text = { .name = "text", .attach = attach, .run = run, .detach = detach, .look = look };
+const struct tv_check tv_check_text = {
+    .name = "text",
+    .id = TV_CHECK_TEXT,
+    .context_size = sizeof(struct text_check),
+    .init = init,
+    .deinit = deinit,
+    .begin = begin,
+    .step = step,
+    .check_dirty = check_dirty,
+};

@@ -12,17 +12,14 @@
  * of mitigations, and is never made again: a copy of the caller as compiled,
  * with a plain return.
  */
-#include "internal.h"
-
 #include "../lib/insn.h"
+#include "encode.h"
 
-#define CALL 0xe8
-#define RET  0xc3
-#define RETURN_SIZE 5
+#define RETURN_SIZE TV_BRANCH_SIZE
 #define TRAMPOLINE_MAX (TV_FTRACE_CALLER_MAX + RETURN_SIZE + 8)
 #define SHOWN 16 /* bytes of a difference */
 
-void tv_text_keep_callers(struct tv_text_state *s, uint32_t page_offset, const uint8_t *page)
+void tv_text_save_callers(struct tv_text_state *s, uint32_t page_offset, const uint8_t *page)
 {
     for (uint32_t i = 0; i < 2; i++) {
         const struct tv_text_caller *c = &s->t->ftrace.templates[i];
@@ -39,7 +36,7 @@ void tv_text_keep_callers(struct tv_text_state *s, uint32_t page_offset, const u
     }
 }
 
-void tv_text_keep_early(struct tv_text_state *s, const struct tv_text_site *site)
+void tv_text_save_early(struct tv_text_state *s, const struct tv_text_site *site)
 {
     for (uint32_t i = 0; i < 2; i++) {
         const struct tv_text_caller *c = &s->t->ftrace.templates[i];
@@ -79,13 +76,18 @@ static uint32_t make(const struct tv_text_state *s, const struct tv_text_op *op,
     if (c->jmp)
         memcpy(out + c->jmp, "\x66\x90", 2);
     memcpy(out + c->op + 3, &load, sizeof(load));
-    tv_text_put_branch(out + c->call, CALL, to + c->call, op->called);
+    tv_text_put_branch(out + c->call, TV_OP_CALL, to + c->call, op->called);
     if (early)
         memcpy(out + c->size, "\xc3\xcc\0\0\0", RETURN_SIZE);
     else
-        tv_text_put_return(s, to + c->size, out + c->size);
+        tv_text_put_return(s, (uint32_t)(to + c->size - s->text), out + c->size);
     memcpy(out + c->size + RETURN_SIZE, &op->at, sizeof(op->at));
     return c->size + RETURN_SIZE + 8u;
+}
+
+static const char *caller_name(uint32_t which)
+{
+    return which ? "ftrace_regs_caller" : "ftrace_caller";
 }
 
 static void differs(struct tv_text_state *s, const struct tv_text_op *op, uint32_t which, uint32_t at,
@@ -93,10 +95,18 @@ static void differs(struct tv_text_state *s, const struct tv_text_op *op, uint32
 {
     uint32_t shown = size - at < SHOWN ? size - at : SHOWN;
 
-    tv_attribute(tv_find(s->res, "ftrace-trampoline", which ? "ftrace_regs_caller" : "ftrace_caller", at,
-                         op->trampoline + at, want + at, shown, got + at, shown,
-                         "a trampoline of ftrace is not the copy of ftrace's own code that the kernel makes"),
-                 op->func, NULL);
+    tv_report_finding(s->res, &(struct tv_finding_args){
+                                  .kind = TV_KIND_FTRACE_TRAMPOLINE,
+                                  .symbol = caller_name(which),
+                                  .offset = at,
+                                  .address = op->trampoline + at,
+                                  .expected = want + at,
+                                  .expected_size = shown,
+                                  .actual = got + at,
+                                  .actual_size = shown,
+                                  .note = "a trampoline of ftrace is not the copy of ftrace's own code that the kernel makes",
+                                  .target = op->func,
+                              });
 }
 
 /* The first byte that differs, or `size`. */
@@ -104,14 +114,14 @@ static uint32_t compare(struct tv_text_state *s, uint32_t which, uint8_t *want, 
 {
     uint32_t code = s->t->ftrace.templates[which].size, at;
 
-    if (want[code] == RET)
+    if (want[code] == TV_OP_RET)
         memcpy(want + code + 2, got + code + 2, RETURN_SIZE - 2); /* behind ret; int3: whatever was there before */
     for (at = 0; at < size && want[at] == got[at]; at++)
         ;
     return at;
 }
 
-static void judge(struct tv_text_state *s, struct tv_kernel *k, const struct tv_text_op *op)
+static void check_copy(struct tv_text_state *s, struct tv_kernel *k, const struct tv_text_op *op)
 {
     uint8_t want[TRAMPOLINE_MAX], early[TRAMPOLINE_MAX], got[TRAMPOLINE_MAX];
     uint32_t which = op->flags & s->t->ftrace.save_regs ? 1 : 0;
@@ -122,16 +132,31 @@ static void judge(struct tv_text_state *s, struct tv_kernel *k, const struct tv_
         s->res->missing++;
         return;
     }
-    s->res->units++;
+    s->res->items++;
     if (!tv_translate(k, op->trampoline, &tr) && tr.writable)
-        tv_find(s->res, "mapping", which ? "ftrace_regs_caller" : "ftrace_caller", 0, op->trampoline, NULL, 0, NULL, 0,
-                "a trampoline of ftrace is mapped writable");
+        tv_report_finding(s->res, &(struct tv_finding_args){ .kind = TV_KIND_MAPPING,
+                                                             .symbol = caller_name(which),
+                                                             .address = op->trampoline,
+                                                             .note = "a trampoline of ftrace is mapped writable" });
     at = compare(s, which, want, got, size);
     if (at < size && (!make(s, op, which, true, early) || compare(s, which, early, got, size) < size))
         differs(s, op, which, at, want, got, size);
 }
 
-void tv_text_trampolines(struct tv_text_state *s, struct tv_kernel *k)
+static void report_foreign(struct tv_text_state *s, const struct tv_text_op *op)
+{
+    tv_report_finding(s->res, &(struct tv_finding_args){
+                                  .kind = TV_KIND_FTRACE_TRAMPOLINE,
+                                  .symbol = "ftrace_ops_list",
+                                  .address = op->at + s->t->ftrace.trampoline,
+                                  .actual = &op->trampoline,
+                                  .actual_size = sizeof(op->trampoline),
+                                  .note = "the trampoline that a registered ftrace_ops brings is none of the kernel's",
+                                  .target = op->trampoline,
+                              });
+}
+
+void tv_text_check_trampolines(struct tv_text_state *s, struct tv_kernel *k)
 {
     for (uint32_t i = 0; i < s->op_count; i++) {
         const struct tv_text_op *op = &s->ops[i];
@@ -139,11 +164,8 @@ void tv_text_trampolines(struct tv_text_state *s, struct tv_kernel *k)
         if (!op->trampoline)
             continue;
         if (op->flags & s->t->ftrace.alloc_tramp)
-            judge(s, k, op);
+            check_copy(s, k, op);
         else if (tv_text_entry(s, op->trampoline) == TV_TEXT_FOREIGN) /* its own: it must be the kernel's */
-            tv_attribute(tv_find(s->res, "ftrace-trampoline", "ftrace_ops_list", 0, op->at + s->t->ftrace.trampoline,
-                                 NULL, 0, &op->trampoline, sizeof(op->trampoline),
-                                 "the trampoline that a registered ftrace_ops brings is none of the kernel's"),
-                         op->trampoline, NULL);
+            report_foreign(s, op);
     }
 }

@@ -1,58 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A check compares one part of the running kernel with its golden values.
- * It is found by its name: checks/NAME.c, templates/checks/NAME.c.j2.
+ * A check compares one part of the running kernel with its golden values.  It works in steps, keeps all that it
+ * knows in a context of its own, and neither sleeps nor schedules: the monitor decides when the next step runs.
+ *
+ * It is found by its name: checks/NAME.c or checks/NAME/, tinyvmi_build/checks/NAME/.
  */
 #ifndef TINYVMI_CHECK_H
 #define TINYVMI_CHECK_H
 
+#include <tinyvmi/finding.h>
 #include <tinyvmi/golden.h>
+#include <tinyvmi/platform.h>
 
-enum tv_verdict { /* in order of precedence: a scan's verdict is its highest */
-    TV_INTACT = 0,
-    TV_UNVERIFIABLE = 1,
-    TV_ERROR = 2,
-    TV_TAMPERED = 3,
+/* How long a step may work.  A step that is over its budget ends as soon as what it has read can be left. */
+struct tv_budget {
+    uint64_t until_ns; /* UINT64_MAX: as long as it takes */
+    bool resumed;      /* the target has run since the last step: what was read of it must be read anew */
 };
 
-const char *tv_verdict_name(enum tv_verdict v);
+static inline bool tv_budget_is_spent(const struct tv_budget *b)
+{
+    return b->until_ns != UINT64_MAX && tv_now_ns() >= b->until_ns;
+}
 
-/* What a kind of findings is called in records, and whether such findings come and go while the kernel patches itself. */
-struct tv_finding_kind_info {
-    const char *name;
-    bool transient;
-};
-extern const struct tv_finding_kind_info tv_finding_kinds[TV_KIND_COUNT]; /* generated checks.c */
-
-#define TV_FINDINGS_MAX 16  /* reported of one check in one scan; all are counted */
-#define TV_FINDING_BYTES 128 /* of expected and of actual bytes */
-#define TV_OWNER_MAX 64     /* of a name from the guest, its NUL included */
-
-struct tv_finding {
-    const char *kind;    /* what differs: page-digest, pointer, gate, string, … */
-    const char *symbol;  /* at or below the address */
-    uint64_t offset;     /* from the symbol */
-    uint64_t address;    /* running virtual address */
-    const char *note;    /* or NULL */
-    uint8_t expected[TV_FINDING_BYTES], actual[TV_FINDING_BYTES];
-    uint32_t expected_size, actual_size;
-    uint64_t target;           /* running address that it leads to, 0: none */
-    char owner[TV_OWNER_MAX];  /* the guest's own name of who made it (hostile text), "" if there is none */
+enum tv_step {
+    TV_STEP_DONE,  /* the result is final */
+    TV_STEP_MORE,  /* the budget is spent */
+    TV_STEP_RETRY, /* the result is final, but the kernel was just patching what was read: worth beginning again */
 };
 
-struct tv_result {
-    enum tv_verdict verdict;
-    uint32_t units;    /* pages, pointers, gates, strings … really compared */
-    uint32_t findings; /* all of them, reported or not */
-    uint32_t lasting;  /* of them, those at places that no kernel patches while it runs */
-    uint32_t missing;  /* units that could not be read */
-    const char *reason; /* for unverifiable and error */
-    struct tv_finding finding[TV_FINDINGS_MAX];
-    uint32_t notices; /* what the configuration allows; it is told and does not change the verdict */
-    struct tv_finding notice[TV_FINDINGS_MAX];
-};
-
-/* Frames whose writes are tracked, and which of them were written since the last look. */
+/* Frames whose writes are tracked, and which of them were written since the last incremental check. */
 struct tv_dirty {
     uint64_t first; /* gfn */
     uint32_t count;
@@ -62,42 +39,28 @@ struct tv_dirty {
 
 struct tv_check {
     const char *name;
-    /* Reserve views for the kernel that was found.  0 or -TV_ENOMEM. */
-    int (*attach)(struct tv_kernel *k);
-    /* Map or revalidate, read, compare.  `res` is zeroed by the caller. */
-    void (*run)(struct tv_kernel *k, struct tv_result *res);
-    void (*detach)(struct tv_kernel *k);
+    enum tv_check_id id;
+    size_t context_size; /* of what each function gets as `context`: zeroed when init() is called; 0: none */
+
+    /* Reserve memory and views for the kernel that was found; NULL: nothing to reserve.  0 or -TV_E…. */
+    int (*init)(void *context, struct tv_kernel *k);
+    void (*deinit)(void *context, struct tv_kernel *k);
+
+    /* Begin a scan; NULL: nothing to do.  What it reports is part of the result. */
+    void (*begin)(void *context, struct tv_kernel *k, struct tv_result *res);
+
+    /* Map or revalidate, read, compare.  `res` is what begin() and the steps before have left in it. */
+    enum tv_step (*step)(void *context, struct tv_kernel *k, const struct tv_budget *budget, struct tv_result *res);
+
     /*
-     * Between two scans, or NULL: judge only what may have changed since this was
-     * intact.  Findings go into `res`; no finding says nothing about the rest.
+     * The incremental check between scans, or between the steps of one, or NULL: check only what may have changed
+     * since this was intact.  A result without a finding says nothing about the rest.
      */
-    void (*look)(struct tv_kernel *k, const struct tv_dirty *dirty, struct tv_result *res);
+    void (*check_dirty)(void *context, struct tv_kernel *k, const struct tv_dirty *dirty, struct tv_result *res);
 };
 
 /* The checks that this image was configured to make (generated checks.c). */
 extern const struct tv_check *const tv_checks[];
 extern const uint32_t tv_check_count;
-
-/*
- * Count a finding and keep its details while there is room.  Byte strings are
- * cut at TV_FINDING_BYTES.  Returns what was kept, or NULL.
- */
-struct tv_finding *tv_find(struct tv_result *res, const char *kind, const char *symbol, uint64_t offset,
-                           uint64_t address, const void *expected, size_t expected_size, const void *actual,
-                           size_t actual_size, const char *note);
-
-/* The same for what the configuration allows: if `allowed` a notice, else a finding. */
-struct tv_finding *tv_tell(struct tv_result *res, bool allowed, const char *kind, const char *symbol,
-                           uint64_t offset, uint64_t address, const void *expected, size_t expected_size,
-                           const void *actual, size_t actual_size, const char *note);
-
-/* Say where a finding leads and who made it; `f` may be NULL, `owner` too. */
-void tv_attribute(struct tv_finding *f, uint64_t target, const char *owner);
-
-/* Say once for each kernel, at the end of a scan, that pages are digested for want of memory for copies (kept.c). */
-void tv_kept_tell(void);
-
-/* Settle the verdict from units, findings and missing; `none` is the reason if nothing was compared. */
-void tv_settle(struct tv_result *res, const char *none);
 
 #endif

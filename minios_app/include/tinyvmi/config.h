@@ -12,9 +12,9 @@ struct tv_config {
     uint32_t period_ms;   /* from the start of one scan to the next */
     uint32_t jitter_pct;  /* each period varies by up to this much, either way */
     uint32_t heartbeat_ms;
-    uint32_t poll_ms;     /* from one look at what was written to the next; 0: none between scans */
-    uint32_t time_budget_us;    /* work of a scan in one go, before it rests; 0: all of it */
-    bool keep_bytes;      /* pages that were right are kept, and compared instead of digested */
+    uint32_t poll_ms;     /* from one incremental check to the next; 0: none between scans */
+    uint32_t time_budget_us;    /* work of a scan in one go, before it yields; 0: all of it */
+    bool keep_bytes;      /* verified pages are cached, and compared instead of digested */
 };
 
 extern const struct tv_config tv_config;

@@ -5,7 +5,7 @@
  * page shows one gfn, read-only, or is invalid with the reason.
  *
  * Everything seen through a view is hostile and may change between two reads
- * of the same byte: copy a value out once, then judge the copy.
+ * of the same byte: copy a value out once, then check the copy.
  */
 #ifndef TINYVMI_GUEST_MEM_H
 #define TINYVMI_GUEST_MEM_H
@@ -36,20 +36,20 @@ bool guest_mem_alive(struct guest_mem *gm);
 
 /*
  * Processor time that the target has used, in ns.  -TV_EAGAIN while it is
- * paused, other negative errno if the platform cannot say (a memory image).
+ * paused, other negative errno if the platform does not know (a memory image).
  */
 int64_t guest_mem_cpu_ns(struct guest_mem *gm);
 
-/* Do all of the target's processors wait for an event now?  False, too, if the platform cannot say. */
+/* Do all of the target's processors wait for an event now?  False, too, if the platform does not know. */
 bool guest_mem_waits(struct guest_mem *gm);
 
 /*
  * Which of the `count` frames from `first` on the target's own processors have
  * written since the last call with the same range; a call with another range
- * begins anew, and what it says of the past is nothing.  Bit I of `bits` (bit
+ * begins anew, and what it returns of the past means nothing.  Bit I of `bits` (bit
  * I % 8 of byte I / 8) is frame first + I.  Writes through other domains'
  * mappings are not seen.  0; -TV_ENOENT: nothing runs that could write (a
- * memory image); another -errno: the platform cannot tell, or may not.
+ * memory image); another -errno: the platform does not know, or may not.
  */
 int guest_mem_dirty(struct guest_mem *gm, uint64_t first, uint32_t count, uint8_t *bits);
 

@@ -2,8 +2,8 @@
 /*
  * PV targets: what maps their memory are machine frames, in page tables too.
  * gfn of a view and pa of a walk are then machine frames and addresses; what
- * the guest takes for its physical memory (pseudo-physical frames, pfn) is told
- * by Xen's table from machine to physical, of which a guest can change the
+ * the guest takes for its physical memory (pseudo-physical frames, pfn) is in
+ * Xen's table from machine to physical, of which a guest can change the
  * entries of its own frames only.
  */
 #ifndef TINYVMI_GUEST_PV_H

@@ -9,7 +9,7 @@
 
 #include <tinyvmi/guest_mem.h>
 
-#define TV_VCPUS_MAX 512 /* of one target that are looked at; Xen's own bound is lower for HVM */
+#define TV_VCPUS_MAX 512 /* of one target that are read; Xen's own bound is lower for HVM */
 
 enum tv_register {
     TV_REG_RIP,

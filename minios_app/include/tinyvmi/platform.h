@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The clock, memory and console that a platform gives to the core.  Together
- * with guest_mem.h this is all of the outside world that the core can reach.
+ * The clock and the memory that a platform gives to the core.  Together with guest_mem.h, and the sink of
+ * records (record.h) that each run is given, this is all of the outside world that the core can reach.
  */
 #ifndef TINYVMI_PLATFORM_H
 #define TINYVMI_PLATFORM_H
@@ -18,10 +18,6 @@ void tv_sleep_ns(uint64_t ns);
  * found or has loaded a module, never in a steady scan. */
 void *tv_alloc(size_t n);
 void tv_free(void *p);
-
-/* Write `n` bytes of one record line to the console; blocks until all of them
- * are taken, so that a record is never torn. */
-void tv_console_write(const char *s, size_t n);
 
 /*
  * Of the processor's vector units those that may be used at any time: the processor has them, operating

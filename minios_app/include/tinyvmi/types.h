@@ -32,6 +32,13 @@ size_t strlen(const char *s);
 #define TV_EINVAL 22
 #define TV_EOPNOTSUPP 95
 
+/* An invariant of ours, never of what the guest holds: without it nothing that follows can be trusted. */
+#define TV_ASSERT(condition)      \
+    do {                          \
+        if (!(condition))         \
+            __builtin_trap();     \
+    } while (0)
+
 #define TV_ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 #endif

@@ -4,8 +4,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include <tinyvmi/cost.h>
-
 #include "guest_mem.h"
 #include "mapping_cache.h"
 
@@ -153,7 +151,7 @@ static void trim(const struct guest_view *v, uint32_t *first, uint32_t *n)
 static void copy_in(struct guest_mem *gm, struct guest_view *v, uint32_t i)
 {
     struct window *w = v->platform;
-    const uint8_t *frame = kept_frame(gm, v->gfn[i], &v->err[i]);
+    const uint8_t *frame = cached_frame(gm, v->gfn[i], &v->err[i]);
 
     if (w->call[i] != NO_CALL)
         hide(gm, v, i, 1);
@@ -170,10 +168,7 @@ static void copy_in(struct guest_mem *gm, struct guest_view *v, uint32_t i)
 
 void guest_view_map(struct guest_mem *gm, struct guest_view *v, uint32_t first, uint32_t n)
 {
-    uint64_t since = tv_cost_begin();
-    uint32_t asked = n;
-
-    if (gm->mapping == MAP_BATCHED && asked == 1 && v->gfn[first] != GFN_NONE) {
+    if (gm->mapping == MAP_BATCHED && n == 1 && v->gfn[first] != GFN_NONE) {
         copy_in(gm, v, first);
         n = 0;
     } else if (gm->mapping == MAP_BATCHED) {
@@ -185,8 +180,6 @@ void guest_view_map(struct guest_mem *gm, struct guest_view *v, uint32_t first, 
         if (v->gfn[i] != GFN_NONE)
             map(gm, v, v->gfn + i, i, run);
     }
-    tv_cost_mapped(asked);
-    tv_cost_end(TV_MAPPING, since);
 }
 
 void guest_view_release(struct guest_mem *gm, struct guest_view *v)

@@ -13,7 +13,7 @@
 #include <tinyvmi/guest_mem.h>
 
 enum mapping {
-    MAP_BATCHED,    /* a view in one call, single pages (kept.h) each once; kept, and mapped again only where a gfn
+    MAP_BATCHED,    /* a view in one call, single pages (mapping_cache.h) each once; kept, and mapped again only where a gfn
                      * changes: the least that dom0 can do */
     MAP_REVALIDATE, /* a view in one call at each use: sees a frame that the guest has exchanged, as the monitor does */
     MAP_SINGLE,     /* a call a page at each use, unmapped before the next: what a tool does that reads page by page */
@@ -31,7 +31,7 @@ int guest_mem_open(struct guest_mem *gm);
 
 void guest_mem_close(struct guest_mem *gm);
 
-/* NULL if the target can be judged from here; else why not. */
+/* NULL if the target can be checked from here; else why not. */
 const char *guest_mem_unfit(struct guest_mem *gm);
 
 #endif

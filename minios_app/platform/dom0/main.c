@@ -9,20 +9,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <tinyvmi/cost.h>
-#include <tinyvmi/monitor.h>
+#include "monitor/monitor.h"
 
 #include "../host/arguments.h"
 #include "guest_mem.h"
 
-#define PATIENCE_MS 60000
+#define PRIVILEGE_TIMEOUT_MS 60000
 
 static const struct {
     const char *option;
     enum mapping mapping;
 } ways[] = { { "--batched", MAP_BATCHED }, { "--revalidate", MAP_REVALIDATE }, { "--single", MAP_SINGLE } };
 
-static bool take(struct guest_mem *gm, const char *option)
+static bool take(struct guest_mem *gm, bool *costs, const char *option)
 {
     for (size_t i = 0; i < TV_ARRAY_SIZE(ways); i++) {
         if (strcmp(option, ways[i].option) == 0) {
@@ -31,21 +30,23 @@ static bool take(struct guest_mem *gm, const char *option)
         }
     }
     if (strcmp(option, "--costs") == 0)
-        return tv_costs = true;
+        return *costs = true;
     return false;
 }
 
 int main(int argc, char **argv)
 {
     struct guest_mem gm = { .mapping = MAP_BATCHED };
+    static struct monitor monitor;
     unsigned long target = 0;
+    bool costs = false;
     const char *unfit;
     enum tv_verdict verdict;
     struct tv_run run;
     char *end;
     int err;
 
-    while (argc > 1 && take(&gm, argv[1])) {
+    while (argc > 1 && take(&gm, &costs, argv[1])) {
         argc--;
         argv++;
     }
@@ -57,8 +58,9 @@ int main(int argc, char **argv)
         return 2;
     }
     run = run_of_arguments(argc - 2, argv + 2);
-    run.patience_ms = PATIENCE_MS;
+    run.privilege_timeout_ms = PRIVILEGE_TIMEOUT_MS;
     run.target = (uint32_t)target;
+    run.costs = costs;
     gm.target = (uint16_t)target;
     err = guest_mem_open(&gm);
     if (err) {
@@ -70,7 +72,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "error: domain %lu: %s\n", target, unfit);
         return 4;
     }
-    verdict = tv_monitor(&gm, &run);
+    verdict = tv_monitor(&monitor, &gm, &run);
     guest_mem_close(&gm);
     return exit_code_of(verdict);
 }

@@ -34,7 +34,7 @@ static uint32_t slot_of(uint64_t gfn)
     return i;
 }
 
-const uint8_t *kept_frame(struct guest_mem *gm, uint64_t gfn, int *err)
+const uint8_t *cached_frame(struct guest_mem *gm, uint64_t gfn, int *err)
 {
     uint32_t i = slot_of(gfn);
     void *at;

@@ -8,7 +8,7 @@
 struct tv_run run_of_arguments(int argc, char **argv)
 {
     struct tv_run run = { .nonce = "", .period_ms = tv_config.period_ms,
-                          .heartbeat_ms = tv_config.heartbeat_ms, .scans = 1 };
+                          .heartbeat_ms = tv_config.heartbeat_ms, .scans = 1, .sink = { .write = write_to_stdout } };
 
     if (argc > 0)
         run.nonce = argv[0];

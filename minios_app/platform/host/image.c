@@ -40,10 +40,10 @@ int image_map(struct guest_mem *gm, const char *path, uint64_t size)
     if (!f)
         return -errno;
     while (!err && (got = fscanf(f, "%" SCNu64 " %" SCNu64 " %" SCNu64, &r.gfn, &r.count, &r.offset)) == 3) {
-        bool sound = r.gfn >= gm->frames && r.count && r.gfn < IMAGE_MAX_GFN && r.count <= IMAGE_MAX_GFN - r.gfn &&
+        bool valid = r.gfn >= gm->frames && r.count && r.gfn < IMAGE_MAX_GFN && r.count <= IMAGE_MAX_GFN - r.gfn &&
                      r.offset <= size && r.count <= (size - r.offset) / TV_PAGE_SIZE;
 
-        err = sound ? append(gm, r, &room) : -EINVAL;
+        err = valid ? append(gm, r, &room) : -EINVAL;
     }
     if (!err && (got != EOF || ferror(f) || !gm->nranges))
         err = -EINVAL;

@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <tinyvmi/monitor.h>
+#include "monitor/monitor.h"
 
 #include "arguments.h"
 #include "guest_mem.h"
@@ -27,6 +27,7 @@ static int fail(const char *what, const char *path)
 
 int main(int argc, char **argv)
 {
+    static struct monitor monitor;
     struct guest_mem gm = { .fd = -1 };
     const char *map = NULL, *registers = NULL;
     enum tv_verdict verdict;
@@ -50,7 +51,7 @@ int main(int argc, char **argv)
         return 2;
     }
     run = run_of_arguments(argc - 2, argv + 2);
-    run.patience_ms = gm.live ? 60000 : 0;
+    run.privilege_timeout_ms = gm.live ? 60000 : 0;
     gm.fd = open(argv[1], O_RDONLY | O_CLOEXEC);
     if (gm.fd < 0)
         return fail("cannot be opened", argv[1]);
@@ -67,7 +68,7 @@ int main(int argc, char **argv)
         return fail("registers cannot be read", registers);
     }
 
-    verdict = tv_monitor(&gm, &run);
+    verdict = tv_monitor(&monitor, &gm, &run);
     free(gm.ranges);
     free(gm.vcpus);
     return exit_code_of(verdict);

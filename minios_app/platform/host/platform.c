@@ -7,6 +7,8 @@
 
 #include <tinyvmi/platform.h>
 
+#include "arguments.h"
+
 uint64_t tv_now_ns(void)
 {
     struct timespec t;
@@ -23,7 +25,7 @@ void tv_sleep_ns(uint64_t ns)
         ;
 }
 
-/* What the operating system keeps of AVX it says in XCR0 (Intel SDM volume 1, 14.3). */
+/* XCR0 shows what the operating system keeps of AVX (Intel SDM volume 1, 14.3). */
 static bool keeps_avx(void)
 {
     uint32_t low, high;
@@ -58,15 +60,16 @@ void tv_free(void *p)
     free(p);
 }
 
-void tv_console_write(const char *s, size_t n)
+void write_to_stdout(void *context, const char *s, size_t n)
 {
+    (void)context;
     while (n) {
         ssize_t done = write(STDOUT_FILENO, s, n);
 
         if (done < 0 && errno == EINTR)
             continue;
         if (done <= 0)
-            _exit(4); /* nobody can be told */
+            _exit(4); /* nobody reads it */
         s += done;
         n -= (size_t)done;
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Memory images of PV guests cannot be judged yet: dump/elf.py refuses them by name. */
+/* Memory images of PV guests cannot be checked yet: dump/elf.py refuses them by name. */
 #include <tinyvmi/guest_pv.h>
 
 int guest_pv_candidates(struct guest_mem *gm, uint64_t pfn, uint64_t *mfn, uint32_t room)

@@ -17,6 +17,9 @@ void base_release(unsigned long va, uint32_t npages);
 /* Wait about a millisecond for room in the console, without letting anybody else write to it. */
 void base_console_wait(void);
 
+/* The sink of records (struct tv_sink): the console. */
+void base_console_write(void *context, const char *s, size_t n);
+
 /* Of tv_vector_units(): what of them this base leaves alone, and what Xen lets this domain use. */
 uint32_t base_vector_units(void);
 

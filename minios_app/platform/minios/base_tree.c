@@ -98,7 +98,7 @@ uint32_t base_vector_units(void)
 /* This tree drops text that finds the console full, perhaps the end of a line: start on one of our own. */
 void base_start(void)
 {
-    tv_console_write("\n", 1);
+    base_console_write(NULL, "\n", 1);
 }
 
 void base_stop(void)

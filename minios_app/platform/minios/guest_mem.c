@@ -9,7 +9,6 @@
 #include <mini-os/hypervisor.h>
 #include <mini-os/mm.h>
 
-#include <tinyvmi/cost.h>
 #include <tinyvmi/platform.h>
 
 #include "base.h"
@@ -94,8 +93,6 @@ void guest_view_map(struct guest_mem *gm, struct guest_view *v, uint32_t first, 
     static mmu_update_t req[BATCH];
     struct window *w = v->platform;
     struct mmuext_op flush = { .cmd = MMUEXT_TLB_FLUSH_LOCAL };
-    uint64_t since = tv_cost_begin();
-    uint32_t asked = n;
     int count;
 
     while (n) {
@@ -123,8 +120,6 @@ void guest_view_map(struct guest_mem *gm, struct guest_view *v, uint32_t first, 
     }
     /* Entries changed under our own feet: forget what the TLB remembers. */
     HYPERVISOR_mmuext_op(&flush, 1, &count, DOMID_SELF);
-    tv_cost_mapped(asked);
-    tv_cost_end(TV_MAPPING, since);
 }
 
 void guest_view_release(struct guest_mem *gm, struct guest_view *v)

@@ -6,25 +6,26 @@
 
 #include <xen/sched.h>
 
-#include <tinyvmi/monitor.h>
+#include "monitor/monitor.h"
 
 #include "base.h"
 #include "guest_mem.h"
 #include "params.h"
 
-#define PATIENCE_MS 30000
+#define PRIVILEGE_TIMEOUT_MS 30000
 
 static void monitor_thread(void *unused)
 {
-    struct tv_run run = { .patience_ms = PATIENCE_MS };
+    struct tv_run run = { .privilege_timeout_ms = PRIVILEGE_TIMEOUT_MS, .sink = { .write = base_console_write } };
     struct sched_shutdown poweroff = { .reason = SHUTDOWN_poweroff };
     static struct guest_mem gm;
+    static struct monitor monitor;
 
     (void)unused;
     base_start();
     params_wait(&run);
     gm.target = (domid_t)run.target;
-    tv_monitor(&gm, &run);
+    tv_monitor(&monitor, &gm, &run);
     base_stop();
     HYPERVISOR_sched_op(SCHEDOP_shutdown, &poweroff);
 }

@@ -7,7 +7,6 @@
 #include <mini-os/xmalloc.h>
 
 #include <tinyvmi/config.h>
-#include <tinyvmi/cost.h>
 
 #include "params.h"
 
@@ -77,5 +76,5 @@ void params_wait(struct tv_run *run)
     run->jitter_pct = params_number("jitter-pct", 0, 90, tv_config.jitter_pct);
     run->heartbeat_ms = params_number("heartbeat-ms", 100, 3600000, tv_config.heartbeat_ms);
     run->scans = params_number("scans", 0, UINT32_MAX, 0);
-    tv_costs = params_number("costs", 0, 1, 0) == 1;
+    run->costs = params_number("costs", 0, 1, 0) == 1;
 }

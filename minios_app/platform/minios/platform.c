@@ -47,8 +47,9 @@ void tv_free(void *p)
 }
 
 /* The ring takes what it has room for: wait for xenconsoled rather than lose a byte. */
-void tv_console_write(const char *s, size_t n)
+void base_console_write(void *context, const char *s, size_t n)
 {
+    (void)context;
     while (n) {
         int sent = xencons_ring_send(NULL, s, (unsigned int)n);
 

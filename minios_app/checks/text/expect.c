@@ -1,79 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * text: the encoding of each kind of place.  The functions follow those of
+ * text: the encoding of each kind of patch site.  The functions follow those of
  * arch/x86/kernel/alternative.c, static_call.c, jump_label.c and ftrace.c.
  */
-#include "internal.h"
-
-#define CALL  0xe8
-#define JMP32 0xe9
-#define JMP8  0xeb
-#define RET   0xc3
-#define INT3  0xcc
-
-/* asm/nops.h; a row of n bytes is the NOP of n bytes. */
-static const uint8_t p6_nops[9][8] = {
-    { 0 },
-    { 0x90 },
-    { 0x66, 0x90 },
-    { 0x0f, 0x1f, 0x00 },
-    { 0x0f, 0x1f, 0x40, 0x00 },
-    { 0x0f, 0x1f, 0x44, 0x00, 0x00 },
-    { 0x66, 0x0f, 0x1f, 0x44, 0x00, 0x00 },
-    { 0x0f, 0x1f, 0x80, 0x00, 0x00, 0x00, 0x00 },
-    { 0x0f, 0x1f, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00 },
-};
-static const uint8_t k8_nops[9][8] = {
-    { 0 },
-    { 0x90 },
-    { 0x66, 0x90 },
-    { 0x66, 0x66, 0x90 },
-    { 0x66, 0x66, 0x66, 0x90 },
-    { 0x66, 0x66, 0x90, 0x66, 0x90 },
-    { 0x66, 0x66, 0x90, 0x66, 0x66, 0x90 },
-    { 0x66, 0x66, 0x66, 0x90, 0x66, 0x66, 0x90 },
-    { 0x66, 0x66, 0x66, 0x90, 0x66, 0x66, 0x66, 0x90 },
-};
-static const uint8_t k8_nop5_atomic[5] = { 0x66, 0x66, 0x66, 0x66, 0x90 };
-
-static void put_nops(const struct tv_text_state *s, uint8_t *out, uint32_t n)
-{
-    if (n && n <= 8)
-        memcpy(out, s->choices.k8 ? k8_nops[n] : p6_nops[n], n);
-}
-
-/* The one instruction of five bytes that run-time patching uses. */
-static void put_nop5(const struct tv_text_state *s, uint8_t *out)
-{
-    memcpy(out, s->choices.k8 ? k8_nop5_atomic : p6_nops[5], 5);
-}
-
-static void put_rel32(uint8_t *out, uint32_t at, uint32_t target)
-{
-    uint32_t v = target - (at + 4);
-
-    memcpy(out, &v, sizeof(v));
-}
-
-static void put_branch(uint8_t *out, uint8_t opcode, uint32_t at, uint32_t target)
-{
-    out[0] = opcode;
-    put_rel32(out + 1, at + 1, target);
-}
-
-static uint32_t branch_target(const uint8_t *code, uint32_t at)
-{
-    uint32_t v;
-
-    memcpy(&v, code + 1, sizeof(v));
-    return at + 5 + v;
-}
-
-/* Where a call of the function at `target` leads (callthunks_translate_call_dest). */
-static uint32_t counted(const struct tv_text_state *s, uint32_t target)
-{
-    return s->choices.call_depth && tv_text_counted(s->t, target) ? target - s->t->call_pad.size : target;
-}
+#include "encode.h"
 
 /* The same of a module's function, whose tables are not at hand: the accounting is put there before anything calls it. */
 static uint32_t counted_in_module(const struct tv_text_state *s, struct tv_kernel *k, uint32_t target)
@@ -83,7 +13,7 @@ static uint32_t counted_in_module(const struct tv_text_state *s, struct tv_kerne
     uint8_t want[TV_TEXT_BEFORE], there[TV_TEXT_BEFORE];
     uint32_t at = target - pad->size;
 
-    if (!s->choices.call_depth)
+    if (!s->patching.call_depth)
         return target;
     tv_text_fill(s, &kernel, pad, at, want);
     if (!tv_read_va(k, s->text + (uint64_t)(int64_t)(int32_t)at, there, pad->size) ||
@@ -92,84 +22,14 @@ static uint32_t counted_in_module(const struct tv_text_state *s, struct tv_kerne
     return at;
 }
 
-uint32_t tv_text_called_as(const struct tv_text_state *s, uint32_t target)
-{
-    return counted(s, target);
-}
-
-void tv_text_put_branch(uint8_t *out, uint8_t opcode, uint64_t at, uint64_t target)
-{
-    put_branch(out, opcode, (uint32_t)at, (uint32_t)target);
-}
-
-static uint32_t pv_target(const struct tv_text_state *s, uint32_t pointer, const uint8_t *actual, uint32_t at)
-{
-    uint32_t target = s->pv[pointer];
-
-    if (target == TV_TEXT_NULL)
-        return s->t->paravirt.bug;
-    if (target == TV_TEXT_FOREIGN && actual && tv_text_is_function(s->t, branch_target(actual, at)))
-        return branch_target(actual, at); /* the pointer itself is reported */
-    return target;
-}
-
-static void fix(const struct tv_text_state *s, const struct tv_text_area *a, const struct tv_text_fix *f,
-                uint32_t site, uint8_t *out)
-{
-    uint8_t *at = out + f->offset;
-    uint32_t here = site + f->offset;
-    uint64_t v64;
-    uint32_t v;
-
-    switch (f->kind) {
-    case TV_TEXT_REL:
-        v = tv_text_running(s, a, f->argument) - here;
-        memcpy(at, &v, sizeof(v));
-        break;
-    case TV_TEXT_REL_RETURN:
-        put_rel32(at, here, s->choices.return_thunk);
-        break;
-    case TV_TEXT_REL_PV:
-        put_rel32(at, here, pv_target(s, f->argument, NULL, 0));
-        break;
-    case TV_TEXT_REL_PV_COUNTED:
-        put_rel32(at, here, counted(s, pv_target(s, f->argument, NULL, 0)));
-        break;
-    case TV_TEXT_ADD32:
-    case TV_TEXT_SUB32:
-        memcpy(&v, at, sizeof(v));
-        v += f->kind == TV_TEXT_ADD32 ? (uint32_t)s->delta : -(uint32_t)s->delta;
-        memcpy(at, &v, sizeof(v));
-        break;
-    case TV_TEXT_ADDR32:
-    case TV_TEXT_ADDR64:
-        v64 = tv_text_address(s, a, f->argument);
-        memcpy(at, &v64, f->kind == TV_TEXT_ADDR64 ? 8 : 4);
-        break;
-    case TV_TEXT_ADD64:
-        memcpy(&v64, at, sizeof(v64));
-        v64 += s->delta;
-        memcpy(at, &v64, sizeof(v64));
-        break;
-    }
-}
-
-void tv_text_fill(const struct tv_text_state *s, const struct tv_text_area *a, const struct tv_text_template *p,
-                  uint32_t offset, uint8_t *out)
-{
-    memcpy(out, p->code, p->size);
-    for (uint32_t i = 0; i < p->fix_count; i++)
-        fix(s, a, &p->fixes[i], offset, out);
-}
-
 static bool holds(const struct tv_text_state *s, uint32_t condition)
 {
     if (condition & TV_TEXT_PV_NOP)
         return s->pv[condition & ~(uint32_t)TV_TEXT_PV_NOP] == s->t->paravirt.nop;
     if (condition == TV_TEXT_ITS_RETURN)
-        return s->choices.its_return;
+        return s->patching.its_return;
     if (condition == TV_TEXT_K8)
-        return s->choices.k8;
+        return s->patching.k8;
     return tv_text_capable(s, condition);
 }
 
@@ -184,22 +44,6 @@ static void expect_alternative(const struct tv_text_state *s, const struct tv_te
     tv_text_fill(s, site->area, &c->templates[shape->templates[number]], site->offset, out);
 }
 
-static const uint8_t plain_return[5] = { RET, INT3, INT3, INT3, INT3 };
-
-/* patch_return() */
-static void expect_return(const struct tv_text_state *s, uint32_t offset, uint8_t *out)
-{
-    if (tv_text_capable(s, s->t->features.rethunk) && !(s->choices.its_return && (offset & 0x20)))
-        put_branch(out, JMP32, offset, s->choices.return_thunk);
-    else
-        memcpy(out, plain_return, sizeof(plain_return));
-}
-
-void tv_text_put_return(const struct tv_text_state *s, uint64_t va, uint8_t *out)
-{
-    expect_return(s, (uint32_t)(va - s->text), out);
-}
-
 /*
  * Is there `jmp *reg; int3` at running address `va`, in the upper half of a
  * line and not writable: a thunk of its_allocate_thunk()?
@@ -211,10 +55,10 @@ static bool is_its_thunk(struct tv_kernel *k, uint64_t va, uint32_t reg)
     struct tv_translation tr;
 
     if (reg >= 8)
-        want[n++] = 0x41;
-    want[n++] = 0xff;
+        want[n++] = TV_OP_REX_B;
+    want[n++] = TV_OP_GROUP5;
     want[n++] = (uint8_t)(0xe0 + (reg & 7));
-    want[n++] = INT3;
+    want[n++] = TV_OP_INT3;
     return ((va + n - 1) & 0x20) && !tv_translate(k, va, &tr) && !tr.writable && tr.executable &&
            tv_read_va(k, va, got, n) && memcmp(got, want, n) == 0;
 }
@@ -226,19 +70,19 @@ static void put_indirect(const struct tv_text_state *s, uint8_t *out, uint32_t r
 
     if (s->t->pads_jumps && !jmp && excess <= 3)
         for (; excess; excess--)
-            *out++ = 0x2e;
+            *out++ = TV_OP_CS;
     if (reg >= 8)
-        *out++ = 0x41;
-    *out++ = 0xff;
+        *out++ = TV_OP_REX_B;
+    *out++ = TV_OP_GROUP5;
     *out++ = (uint8_t)((jmp ? 0xe0 : 0xd0) + (reg & 7));
     if (jmp && s->t->pads_jumps)
         for (; excess; excess--)
-            *out++ = INT3;
+            *out++ = TV_OP_INT3;
     if (jmp && s->t->int3_after_jump && excess) {
-        *out++ = INT3;
+        *out++ = TV_OP_INT3;
         excess--;
     }
-    put_nops(s, out, excess);
+    tv_text_put_nops(s, out, excess);
 }
 
 /* patch_retpoline() */
@@ -251,19 +95,19 @@ static void expect_retpoline(const struct tv_text_state *s, struct tv_kernel *k,
     uint32_t thunk = s->t->indirect_thunks;
 
     /* The instruction as compiled, or led to another thunk. */
-    if (tv_text_capable(s, f->retpoline) && !lfence && s->choices.call_depth)
+    if (tv_text_capable(s, f->retpoline) && !lfence && s->patching.call_depth)
         thunk = jmp ? s->t->jump_thunks : s->t->call_thunks;
-    out[0] = 0x2e;
-    put_branch(out + prefix, jmp ? JMP32 : CALL, site->offset + prefix, thunk + 32 * reg);
+    out[0] = TV_OP_CS;
+    tv_text_put_branch(out + prefix, jmp ? TV_OP_JMP32 : TV_OP_CALL, site->offset + prefix, thunk + 32 * reg);
     if (tv_text_capable(s, f->retpoline) && !lfence)
         return;
     if (lfence)
         used = 3;
     if (tv_text_capable(s, f->its) && !((site->offset + used + 1 + reg / 8) & 0x20)) {
-        uint32_t target = branch_target(site->actual + prefix, site->offset + prefix);
+        uint32_t target = tv_text_branch_target(site->actual + prefix, site->offset + prefix);
 
         if (is_its_thunk(k, s->text + (uint64_t)(int64_t)(int32_t)target, reg))
-            put_branch(out + prefix, jmp ? JMP32 : CALL, site->offset + prefix, target);
+            tv_text_put_branch(out + prefix, jmp ? TV_OP_JMP32 : TV_OP_CALL, site->offset + prefix, target);
         return;
     }
     if (used + (reg >= 8 ? 3 : 2) > site->size)
@@ -277,7 +121,7 @@ static uint32_t put_native(const struct tv_text_state *s, uint32_t pointer, uint
 {
     const struct tv_text_paravirt *p = &s->t->paravirt;
 
-    for (uint32_t i = 0; !s->choices.default_paravirt && i < p->native_count; i++) {
+    for (uint32_t i = 0; !s->patching.default_paravirt && i < p->native_count; i++) {
         const struct tv_text_native *n = &p->native[i];
 
         if (n->pointer == pointer && (!n->function || n->function == s->pv[pointer])) {
@@ -302,11 +146,11 @@ static void expect_paravirt(const struct tv_text_state *s, const struct tv_text_
     uint32_t pointer = site->argument & 0xff, used = put_native(s, pointer, out);
 
     if (!used && s->pv[pointer] != s->t->paravirt.nop) {
-        put_branch(out, pointer == s->t->paravirt.iret ? JMP32 : CALL, site->offset,
-                   pv_target(s, pointer, site->actual, site->offset));
+        tv_text_put_branch(out, pointer == s->t->paravirt.iret ? TV_OP_JMP32 : TV_OP_CALL, site->offset,
+                   tv_text_pv_target(s, pointer, site->actual, site->offset));
         used = 5;
     }
-    put_nops(s, out + used, site->size - used);
+    tv_text_put_nops(s, out + used, site->size - used);
 }
 
 static void expect_jump(const struct tv_text_state *s, const struct tv_text_site *site, uint8_t *out)
@@ -316,14 +160,14 @@ static void expect_jump(const struct tv_text_state *s, const struct tv_text_site
 
     if (site->area->enabled[j->key] == j->branch) {
         if (j->size == 2)
-            put_nops(s, out, 2);
+            tv_text_put_nops(s, out, 2);
         else
-            put_nop5(s, out);
+            tv_text_put_nop5(s, out);
     } else if (j->size == 2) {
-        out[0] = JMP8;
+        out[0] = TV_OP_JMP8;
         out[1] = (uint8_t)(target - (site->offset + 2));
     } else {
-        put_branch(out, JMP32, site->offset, target);
+        tv_text_put_branch(out, TV_OP_JMP32, site->offset, target);
     }
 }
 
@@ -338,23 +182,23 @@ static void expect_static_call(const struct tv_text_state *s, struct tv_kernel *
         function = (uint32_t)(site->area->foreign[key] - s->text);
     if (function == TV_TEXT_NULL && tail) {
         /* Emptied before the return thunk was chosen, it has kept a plain return. */
-        expect_return(s, site->offset, out);
-        if (memcmp(site->actual, plain_return, sizeof(plain_return)) == 0)
-            memcpy(out, plain_return, sizeof(plain_return));
+        tv_text_put_return(s, site->offset, out);
+        if (memcmp(site->actual, tv_text_plain_return, sizeof(tv_text_plain_return)) == 0)
+            memcpy(out, tv_text_plain_return, sizeof(tv_text_plain_return));
     } else if (function == TV_TEXT_NULL) {
-        put_nop5(s, out);
+        tv_text_put_nop5(s, out);
     } else if (tail) {
-        put_branch(out, JMP32, site->offset, function);
+        tv_text_put_branch(out, TV_OP_JMP32, site->offset, function);
     } else {
         uint32_t target = site->area->functions[key] == TV_TEXT_FOREIGN ? counted_in_module(s, k, function)
-                                                                        : counted(s, function);
+                                                                        : tv_text_called_as(s, function);
 
         if (s->t->ret0 && target == s->t->ret0)
             memcpy(out, "\x2e\x2e\x2e\x31\xc0", 5);
         else if (s->t->warn && target == s->t->warn)
             memcpy(out, "\x67\x48\x0f\xb9\x3a", 5);
         else
-            put_branch(out, CALL, site->offset, target);
+            tv_text_put_branch(out, TV_OP_CALL, site->offset, target);
     }
 }
 
@@ -366,23 +210,23 @@ void tv_text_expect(struct tv_text_state *s, struct tv_kernel *k, const struct t
         expect_alternative(s, site, out);
         break;
     case TV_TEXT_RETURN:
-        expect_return(s, site->offset, out);
+        tv_text_put_return(s, site->offset, out);
         break;
     case TV_TEXT_RETPOLINE:
-        s->asked = s->asked || tv_text_capable(s, s->t->features.its); /* is_its_thunk() */
+        s->depends = s->depends || tv_text_capable(s, s->t->features.its); /* is_its_thunk() */
         expect_retpoline(s, k, site, out);
         break;
     case TV_TEXT_PARAVIRT:
         expect_paravirt(s, site, out);
         break;
     case TV_TEXT_LOCK:
-        out[0] = s->choices.uniprocessor ? 0x3e : 0xf0;
+        out[0] = s->patching.uniprocessor ? TV_OP_DS : TV_OP_LOCK;
         break;
     case TV_TEXT_ENDBR:
         memcpy(out, s->t->endbr_poison, sizeof(s->t->endbr_poison));
         break;
     case TV_TEXT_FTRACE:
-        put_nop5(s, out);
+        tv_text_put_nop5(s, out);
         tv_text_expect_ftrace(s, k, site, out);
         break;
     case TV_TEXT_JUMP_LABEL:
@@ -390,7 +234,7 @@ void tv_text_expect(struct tv_text_state *s, struct tv_kernel *k, const struct t
         break;
     case TV_TEXT_STATIC_CALL:
     case TV_TEXT_TRAMPOLINE:
-        s->asked = s->asked || s->choices.call_depth; /* counted_in_module() */
+        s->depends = s->depends || s->patching.call_depth; /* counted_in_module() */
         expect_static_call(s, k, site, out);
         break;
     case TV_TEXT_RUNTIME_CONST:
