@@ -277,7 +277,7 @@ static enum tv_step step(void *context, struct tv_kernel *k, const struct tv_bud
     }
     /* Tasks come and go under the walk: what came apart is read again. */
     for (uint32_t i = 0; i < WALKS; i++) {
-        memset(res, 0, sizeof(*res));
+        tv_result_reset(res);
         walk_all(&w);
         if (!c->trouble)
             break;

@@ -88,7 +88,7 @@ bool tv_check_run_step(struct monitor *m, struct tv_check_run *r, uint64_t until
     TV_ASSERT(!m->status[r->check].in_step);
     m->status[r->check].in_step = true;
     if (!r->begun) {
-        memset(r->res, 0, sizeof(*r->res));
+        tv_result_reset(r->res);
         if (check->begin)
             check->begin(m->context[r->check], &m->kernel, r->res);
         r->begun = true;
@@ -109,7 +109,7 @@ static void check_dirty(struct monitor *m, const struct tv_check_run *r, const s
 {
     TV_ASSERT(!m->status[r->check].in_step);
     m->status[r->check].in_step = true;
-    memset(r->res, 0, sizeof(*r->res));
+    tv_result_reset(r->res);
     tv_checks[r->check]->check_dirty(m->context[r->check], &m->kernel, dirty, r->res);
     tv_result_finalize(r->res, NULL);
     m->status[r->check].in_step = false;

@@ -268,8 +268,15 @@ uint32_t tv_text_size(const struct tv_text *t, const struct tv_text_site *site);
 enum tv_finding_kind tv_text_finding_kind(enum tv_text_kind kind);
 /* Who changes such a site legitimately. */
 const char *tv_text_kind_note(enum tv_text_kind kind);
+
 /* Does such a site have an entry in the table of arguments? */
-bool tv_text_has_argument(enum tv_text_kind kind);
+static inline bool tv_text_has_argument(enum tv_text_kind kind)
+{
+    return !((1u << TV_TEXT_RETURN | 1u << TV_TEXT_LOCK | 1u << TV_TEXT_ENDBR | 1u << TV_TEXT_FTRACE |
+              1u << TV_TEXT_JUMP_LABEL) >>
+                 kind &
+             1);
+}
 
 /*
  * expect.c: the encoding that the state asks for, into out[site->size].  Where several

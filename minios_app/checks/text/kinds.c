@@ -47,20 +47,6 @@ enum tv_finding_kind tv_text_finding_kind(enum tv_text_kind kind)
     return kinds[kind].finding;
 }
 
-bool tv_text_has_argument(enum tv_text_kind kind)
-{
-    switch (kind) {
-    case TV_TEXT_RETURN:
-    case TV_TEXT_LOCK:
-    case TV_TEXT_ENDBR:
-    case TV_TEXT_FTRACE:
-    case TV_TEXT_JUMP_LABEL:
-        return false;
-    default:
-        return true;
-    }
-}
-
 const char *tv_text_kind_note(enum tv_text_kind kind)
 {
     return kinds[kind].note;

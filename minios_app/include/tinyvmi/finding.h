@@ -52,6 +52,14 @@ struct tv_result {
     struct tv_finding notice[TV_FINDINGS_MAX];
 };
 
+/* Nothing has been compared yet.  Findings are whole once they are counted, so that what is behind them need not be zero. */
+static inline void tv_result_reset(struct tv_result *res)
+{
+    res->verdict = TV_INTACT;
+    res->items = res->findings = res->lasting = res->missing = res->notices = 0;
+    res->reason = NULL;
+}
+
 /* A finding as a check describes it; what is not named is absent.  All is copied, texts and bytes cut to their bounds. */
 struct tv_finding_args {
     enum tv_finding_kind kind;
