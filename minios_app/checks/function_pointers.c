@@ -31,8 +31,8 @@ static void deinit(void *context, struct tv_kernel *k)
 }
 
 /* Show pages first .. first + n of the table. */
-static void show(struct tv_kernel *k, struct guest_view *window, const struct tv_function_pointers *g, uint32_t first,
-                 uint32_t n)
+static void show(struct tv_kernel *k, struct guest_view *window, const struct tv_function_pointers *g,
+                 uint32_t first, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
         struct tv_translation t;
@@ -80,7 +80,8 @@ static bool in_set(const struct tv_function_pointers *g, uint32_t set, uint32_t 
 enum answer { ALLOWED, CHANGED, ELSEWHERE /* code that nothing has verified */ };
 
 /* May `value`, which was not compiled in, stand in the slot? */
-static enum answer classify(struct tv_kernel *k, const struct tv_function_pointers *g, uint32_t slot, uint64_t value)
+static enum answer classify(struct tv_kernel *k, const struct tv_function_pointers *g, uint32_t slot,
+                            uint64_t value)
 {
     const struct tv_pointer_rule *rule = rule_of(g, slot);
     uint64_t offset = value - (g->va + k->delta);
@@ -92,25 +93,24 @@ static enum answer classify(struct tv_kernel *k, const struct tv_function_pointe
     if (offset < k->profile->image_size) {
         if (rule->set != TV_POINTER_NO_SET && in_set(g, rule->set, (uint32_t)offset))
             return ALLOWED;
-        return (rule->flags & TV_POINTER_ANY) && tv_code_entry(k, value) == TV_CODE_KERNEL ? ALLOWED : CHANGED;
+        return (rule->flags & TV_POINTER_ANY) && tv_code_entry(k, value) == TV_CODE_KERNEL ? ALLOWED
+                                                                                           : CHANGED;
     }
     if (!(rule->flags & TV_POINTER_FOREIGN))
         return CHANGED;
     switch (tv_code_entry(k, value)) {
     case TV_CODE_KERNEL:
-    case TV_CODE_MODULE:
-        return ALLOWED;
-    case TV_CODE_UNKNOWN:
-        return ELSEWHERE;
-    case TV_CODE_NONE:
-        break;
+    case TV_CODE_MODULE: return ALLOWED;
+    case TV_CODE_UNKNOWN: return ELSEWHERE;
+    case TV_CODE_NONE: break;
     }
     return CHANGED;
 }
 
 /* Page number `page` of the table, which `window` shows at `at`.  How many slots lead to unknown code. */
-static uint32_t check_page(struct tv_kernel *k, const struct guest_view *window, const struct tv_function_pointers *g,
-                           uint32_t page, uint32_t at, struct tv_result *res)
+static uint32_t check_page(struct tv_kernel *k, const struct guest_view *window,
+                           const struct tv_function_pointers *g, uint32_t page, uint32_t at,
+                           struct tv_result *res)
 {
     uint32_t elsewhere = 0;
 
@@ -126,11 +126,8 @@ static uint32_t check_page(struct tv_kernel *k, const struct guest_view *window,
         if (actual == expected)
             continue;
         switch (classify(k, g, slot, actual)) {
-        case ALLOWED:
-            break;
-        case ELSEWHERE:
-            elsewhere++;
-            break;
+        case ALLOWED: break;
+        case ELSEWHERE: elsewhere++; break;
         case CHANGED:
             tv_report_finding(res, &(struct tv_finding_args){ .kind = TV_KIND_POINTER,
                                                               .symbol = "_text",
@@ -146,7 +143,8 @@ static uint32_t check_page(struct tv_kernel *k, const struct guest_view *window,
     return elsewhere;
 }
 
-static enum tv_step step(void *context, struct tv_kernel *k, const struct tv_budget *budget, struct tv_result *res)
+static enum tv_step step(void *context, struct tv_kernel *k, const struct tv_budget *budget,
+                         struct tv_result *res)
 {
     struct function_pointers_check *c = context;
     const struct tv_function_pointers *g = tv_function_pointers_golden(k);

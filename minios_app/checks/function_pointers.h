@@ -9,9 +9,9 @@
 
 /* Static pointers to functions and to constant tables of functions.  Offsets are from `va`, modulo 2^32. */
 enum tv_pointer_flag { /* of a rule */
-    TV_POINTER_NULL = 1,    /* nothing may stand there */
-    TV_POINTER_ANY = 2,     /* any function of the kernel */
-    TV_POINTER_FOREIGN = 4, /* code outside of the kernel's own */
+                       TV_POINTER_NULL = 1,    /* nothing may stand there */
+                       TV_POINTER_ANY = 2,     /* any function of the kernel */
+                       TV_POINTER_FOREIGN = 4, /* code outside of the kernel's own */
 };
 #define TV_POINTER_NO_SET 0xffff
 struct tv_pointer_rule { /* of a slot that may change */

@@ -66,7 +66,8 @@ static void compare_mapping(struct tv_kernel *k, struct tv_result *res, const ch
                                });
 }
 
-static enum tv_step step(void *context, struct tv_kernel *k, const struct tv_budget *budget, struct tv_result *res)
+static enum tv_step step(void *context, struct tv_kernel *k, const struct tv_budget *budget,
+                         struct tv_result *res)
 {
     const struct tv_kernel_profile *p = k->profile;
 

@@ -97,17 +97,19 @@ static void compare_alias(struct tv_kernel *k, const struct tv_idt *g, struct tv
     t.pa = tv_guest_physical(k, t.pa);
     res->items++;
     if (t.pa != expected)
-        tv_report_finding(res, &(struct tv_finding_args){ .kind = TV_KIND_MAPPING,
-                                                          .symbol = "idt_table",
-                                                          .address = g->alias_va,
-                                                          .expected = &expected,
-                                                          .expected_size = sizeof(expected),
-                                                          .actual = &t.pa,
-                                                          .actual_size = sizeof(t.pa),
-                                                          .note = "the processors' view of the IDT is another frame" });
+        tv_report_finding(
+            res, &(struct tv_finding_args){ .kind = TV_KIND_MAPPING,
+                                            .symbol = "idt_table",
+                                            .address = g->alias_va,
+                                            .expected = &expected,
+                                            .expected_size = sizeof(expected),
+                                            .actual = &t.pa,
+                                            .actual_size = sizeof(t.pa),
+                                            .note = "the processors' view of the IDT is another frame" });
 }
 
-static enum tv_step step(void *context, struct tv_kernel *k, const struct tv_budget *budget, struct tv_result *res)
+static enum tv_step step(void *context, struct tv_kernel *k, const struct tv_budget *budget,
+                         struct tv_result *res)
 {
     struct idt_check *c = context;
     const struct tv_idt *g = tv_idt_golden(k);

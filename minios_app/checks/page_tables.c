@@ -53,7 +53,8 @@ static bool read_reference(struct walk *w)
     c->pti = word >> g->pti % 32 & 1;
     if (!tv_read_pa(k, k->root_pa + 8 * FIRST, c->reference[0], sizeof(c->reference[0])))
         return false;
-    return !c->pti || tv_read_pa(k, k->root_pa + TV_PAGE_SIZE + 8 * FIRST, c->reference[1], sizeof(c->reference[1]));
+    return !c->pti ||
+           tv_read_pa(k, k->root_pa + TV_PAGE_SIZE + 8 * FIRST, c->reference[1], sizeof(c->reference[1]));
 }
 
 /* "task NAME (PID): entry N of its root ..." */
@@ -75,7 +76,8 @@ static struct tv_label describe(const struct walk *w, const struct owner *o, uin
     }
     tv_label_add(&note, ": entry ");
     tv_label_add_number(&note, entry);
-    tv_label_add(&note, user ? " of its root for user mode is not the kernel's" : " of its root is not the kernel's");
+    tv_label_add(&note, user ? " of its root for user mode is not the kernel's"
+                             : " of its root is not the kernel's");
     return note;
 }
 
@@ -265,7 +267,8 @@ static void walk_all(struct walk *w)
         walk_tasks(w);
 }
 
-static enum tv_step step(void *context, struct tv_kernel *k, const struct tv_budget *budget, struct tv_result *res)
+static enum tv_step step(void *context, struct tv_kernel *k, const struct tv_budget *budget,
+                         struct tv_result *res)
 {
     struct page_tables_check *c = context;
     struct walk w = { .c = c, .k = k, .g = tv_page_tables_golden(k), .res = res };

@@ -34,16 +34,18 @@ static void compare(struct tv_kernel *k, const struct tv_policy_string *g, struc
     for (const char *const *allowed = g->allowed; *allowed; allowed++)
         if (length < size && strlen(*allowed) == length && memcmp(*allowed, actual, length) == 0)
             return;
-    tv_report_finding(res, &(struct tv_finding_args){ .kind = TV_KIND_STRING,
-                                                      .symbol = g->symbol,
-                                                      .address = va,
-                                                      .expected = g->allowed[0],
-                                                      .expected_size = g->allowed[0] ? strlen(g->allowed[0]) : 0,
-                                                      .actual = actual,
-                                                      .actual_size = length });
+    tv_report_finding(res,
+                      &(struct tv_finding_args){ .kind = TV_KIND_STRING,
+                                                 .symbol = g->symbol,
+                                                 .address = va,
+                                                 .expected = g->allowed[0],
+                                                 .expected_size = g->allowed[0] ? strlen(g->allowed[0]) : 0,
+                                                 .actual = actual,
+                                                 .actual_size = length });
 }
 
-static enum tv_step step(void *context, struct tv_kernel *k, const struct tv_budget *budget, struct tv_result *res)
+static enum tv_step step(void *context, struct tv_kernel *k, const struct tv_budget *budget,
+                         struct tv_result *res)
 {
     const struct tv_policy_globals *g = tv_policy_globals_golden(k);
 

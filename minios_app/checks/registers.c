@@ -13,9 +13,9 @@
 
 #include "registers.h"
 
-#define CR0_PE  (UINT64_C(1) << 0)
-#define CR0_WP  (UINT64_C(1) << 16)
-#define CR0_PG  (UINT64_C(1) << 31)
+#define CR0_PE   (UINT64_C(1) << 0)
+#define CR0_WP   (UINT64_C(1) << 16)
+#define CR0_PG   (UINT64_C(1) << 31)
 #define CR4_UMIP (UINT64_C(1) << 11)
 #define CR4_SMEP (UINT64_C(1) << 20)
 #define CR4_SMAP (UINT64_C(1) << 21)
@@ -71,7 +71,8 @@ static void report(const struct comparison *at, const char *name, struct tv_find
     tv_report_finding(at->res, &f);
 }
 
-static void differ(const struct comparison *at, const char *name, uint64_t expected, uint64_t actual, const char *note)
+static void differ(const struct comparison *at, const char *name, uint64_t expected, uint64_t actual,
+                   const char *note)
 {
     report(at, name,
            (struct tv_finding_args){ .kind = TV_KIND_REGISTER,
@@ -83,7 +84,8 @@ static void differ(const struct comparison *at, const char *name, uint64_t expec
                                      .note = note });
 }
 
-static void compare_value(const struct comparison *at, const char *name, enum tv_register reg, uint64_t expected)
+static void compare_value(const struct comparison *at, const char *name, enum tv_register reg,
+                          uint64_t expected)
 {
     if (!has(at, reg))
         return;
@@ -93,7 +95,8 @@ static void compare_value(const struct comparison *at, const char *name, enum tv
 }
 
 /* `required` bits have to be set; others may be. */
-static void compare_bits(const struct comparison *at, const char *name, enum tv_register reg, uint64_t required)
+static void compare_bits(const struct comparison *at, const char *name, enum tv_register reg,
+                         uint64_t required)
 {
     uint64_t v;
 
@@ -113,8 +116,8 @@ static bool leads_to(const struct comparison *at, const uint32_t *entries, uint6
     return false;
 }
 
-static void compare_entry(const struct comparison *at, const char *name, enum tv_register reg, const uint32_t *entries,
-                          bool may_be_none)
+static void compare_entry(const struct comparison *at, const char *name, enum tv_register reg,
+                          const uint32_t *entries, bool may_be_none)
 {
     uint64_t v;
 
@@ -123,7 +126,8 @@ static void compare_entry(const struct comparison *at, const char *name, enum tv
     v = value_of(at, reg);
     at->res->items++;
     if (!leads_to(at, entries, v) && !(may_be_none && v == 0))
-        differ(at, name, entries[0] ? running_text(at) + entries[0] : 0, v, "not where this kernel is entered");
+        differ(at, name, entries[0] ? running_text(at) + entries[0] : 0, v,
+               "not where this kernel is entered");
 }
 
 /* One capability of boot_cpu_data; -1 if it cannot be read. */
@@ -190,14 +194,15 @@ static void compare_halves(const struct comparison *at)
             continue;
         if (here == 0 && i != TV_PT_ENTRIES - 1)
             continue; /* filled in when it is first needed; the kernel's text always is there */
-        report(at, "CR3",
-               (struct tv_finding_args){ .kind = TV_KIND_REGISTER,
-                                         .address = value_of(at, TV_REG_CR3),
-                                         .expected = &c->kernel_half[i],
-                                         .expected_size = sizeof(c->kernel_half[i]),
-                                         .actual = &c->other_half[i],
-                                         .actual_size = sizeof(c->other_half[i]),
-                                         .note = "its table maps the kernel otherwise than the kernel's own" });
+        report(
+            at, "CR3",
+            (struct tv_finding_args){ .kind = TV_KIND_REGISTER,
+                                      .address = value_of(at, TV_REG_CR3),
+                                      .expected = &c->kernel_half[i],
+                                      .expected_size = sizeof(c->kernel_half[i]),
+                                      .actual = &c->other_half[i],
+                                      .actual_size = sizeof(c->other_half[i]),
+                                      .note = "its table maps the kernel otherwise than the kernel's own" });
         return;
     }
 }
@@ -222,7 +227,8 @@ static void compare_cr3(const struct comparison *at)
     if (!tv_read_pa(at->k, at->k->root_pa, c->kernel_half, sizeof(c->kernel_half)))
         at->res->missing++;
     else if (!tv_read_pa(at->k, root, c->other_half, sizeof(c->other_half)))
-        differ(at, "CR3", at->k->root_pa, value_of(at, TV_REG_CR3), "its table is not in the target's memory");
+        differ(at, "CR3", at->k->root_pa, value_of(at, TV_REG_CR3),
+               "its table is not in the target's memory");
     else
         compare_halves(at);
 }
@@ -317,7 +323,8 @@ static uint32_t compare_all(const struct comparison *at, uint32_t count)
     return failed;
 }
 
-static enum tv_step step(void *context, struct tv_kernel *k, const struct tv_budget *budget, struct tv_result *res)
+static enum tv_step step(void *context, struct tv_kernel *k, const struct tv_budget *budget,
+                         struct tv_result *res)
 {
     struct registers_check *c = context;
     struct comparison at = { .c = c, .k = k, .g = tv_registers_golden(k), .res = res };
@@ -335,7 +342,8 @@ static enum tv_step step(void *context, struct tv_kernel *k, const struct tv_bud
     } else if (!compare_all(&at, (uint32_t)count)) {
         tv_result_finalize(res, "no processor is online");
     } else {
-        set_unverifiable(res, at.g->traps ? "no registers: a processor's could not be read" : at.g->pv_reason);
+        set_unverifiable(res,
+                         at.g->traps ? "no registers: a processor's could not be read" : at.g->pv_reason);
     }
     return TV_STEP_DONE;
 }

@@ -90,7 +90,8 @@ static void check_values(struct ro_after_init_check *c, struct tv_kernel *k, uin
         memcpy(&v, page_of(c) + at % TV_PAGE_SIZE, sizeof(v));
         if (v >= text && v < text_end && tv_code_entry(k, v) != TV_CODE_KERNEL)
             note = "it leads into the kernel's code, but to no function";
-        else if (v > MODULES && v < MODULES_END && v % TV_PAGE_SIZE) /* bounds of areas are known (execmem_info) */
+        else if (v > MODULES && v < MODULES_END &&
+                 v % TV_PAGE_SIZE) /* bounds of areas are known (execmem_info) */
             note = "it leads to a module, and is older than any module";
         if (note)
             report(c, at,
@@ -148,7 +149,8 @@ static uint64_t running(const struct tv_kernel *k, const struct tv_boot_number *
 static void check_constant(const struct ro_after_init_check *c, const struct tv_kernel *k,
                            const struct tv_boot_constant *constant, struct tv_result *res)
 {
-    uint64_t mask = constant->size == 8 ? UINT64_MAX : (UINT64_C(1) << 8 * constant->size) - 1, actual = 0, own;
+    uint64_t mask = constant->size == 8 ? UINT64_MAX : (UINT64_C(1) << 8 * constant->size) - 1, actual = 0,
+             own;
 
     if (!read(c, constant->offset, &actual, constant->size)) {
         res->missing++;
@@ -169,7 +171,8 @@ static void check_constant(const struct ro_after_init_check *c, const struct tv_
            res);
 }
 
-static void check_encoding(const struct ro_after_init_check *c, const struct tv_boot_encoding *e, struct tv_result *res)
+static void check_encoding(const struct ro_after_init_check *c, const struct tv_boot_encoding *e,
+                           struct tv_result *res)
 {
     uint8_t actual[TV_BOOT_CODE_MAX];
 
@@ -238,8 +241,10 @@ static void check_sites(struct ro_after_init_check *c, const struct tv_kernel *k
             note = "out of its order";
         if (note)
             report(c, g->sites_at + 8 * i,
-                   (struct tv_finding_args){
-                       .kind = TV_KIND_STATIC_CALL_SITE, .actual = entry, .actual_size = sizeof(entry), .note = note },
+                   (struct tv_finding_args){ .kind = TV_KIND_STATIC_CALL_SITE,
+                                             .actual = entry,
+                                             .actual_size = sizeof(entry),
+                                             .note = note },
                    res);
         if (number < g->site_count)
             c->seen[number / 8] |= (uint8_t)(1u << number % 8);
@@ -299,7 +304,8 @@ static void check_all(struct ro_after_init_check *c, struct tv_kernel *k, struct
     check_sites(c, k, res);
 }
 
-static enum tv_step step(void *context, struct tv_kernel *k, const struct tv_budget *budget, struct tv_result *res)
+static enum tv_step step(void *context, struct tv_kernel *k, const struct tv_budget *budget,
+                         struct tv_result *res)
 {
     struct ro_after_init_check *c = context;
     const struct tv_ro_after_init *g = c->g;

@@ -11,7 +11,11 @@
  * ro_after_init: its pages' digests are of the expected bytes with zeros in
  * the runs.  Offsets are from the first page.
  */
-enum tv_boot_kind { TV_BOOT_VALUE = 0, TV_BOOT_CONSTANT = 1, TV_BOOT_ENCODING = 2 }; /* others are checked elsewhere */
+enum tv_boot_kind {
+    TV_BOOT_VALUE = 0,
+    TV_BOOT_CONSTANT = 1,
+    TV_BOOT_ENCODING = 2
+}; /* others are checked elsewhere */
 struct tv_boot_run { /* never over a page's end */
     uint16_t at;        /* in the page */
     uint16_t kind_size; /* kind << 13 | bytes */

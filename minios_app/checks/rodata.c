@@ -62,7 +62,8 @@ static bool is_cut(const struct rodata_check *c, const struct tv_cut_string *cut
     for (size_t j = 0; j < n; j++) {
         char at;
 
-        if (!tv_page_source_read(&c->source, cut->offset + j, &at, 1) || at != (cut->text[j] == ',' ? 0 : cut->text[j]))
+        if (!tv_page_source_read(&c->source, cut->offset + j, &at, 1) ||
+            at != (cut->text[j] == ',' ? 0 : cut->text[j]))
             return false;
     }
     return true;
@@ -231,7 +232,8 @@ static void begin(void *context, struct tv_kernel *k, struct tv_result *res)
     c->next = 0;
 }
 
-static enum tv_step step(void *context, struct tv_kernel *k, const struct tv_budget *budget, struct tv_result *res)
+static enum tv_step step(void *context, struct tv_kernel *k, const struct tv_budget *budget,
+                         struct tv_result *res)
 {
     struct rodata_check *c = context;
     bool worked = false;
@@ -254,7 +256,8 @@ static enum tv_step step(void *context, struct tv_kernel *k, const struct tv_bud
     return TV_STEP_DONE;
 }
 
-static void check_dirty(void *context, struct tv_kernel *k, const struct tv_dirty *dirty, struct tv_result *res)
+static void check_dirty(void *context, struct tv_kernel *k, const struct tv_dirty *dirty,
+                        struct tv_result *res)
 {
     struct rodata_check *c = context;
 

@@ -68,7 +68,8 @@ static void compare(struct tv_kernel *k, const struct tv_pointer_table *g, const
     }
 }
 
-static enum tv_step step(void *context, struct tv_kernel *k, const struct tv_budget *budget, struct tv_result *res)
+static enum tv_step step(void *context, struct tv_kernel *k, const struct tv_budget *budget,
+                         struct tv_result *res)
 {
     struct syscall_table_check *c = context;
 

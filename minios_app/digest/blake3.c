@@ -94,7 +94,7 @@ void tv_blake3(tv_blake3_code *code, const void *data, size_t size, uint8_t dige
     const uint8_t *page = data;
 
     if (size == TV_PAGE_SIZE)
-        code(&page, 1, (uint8_t(*)[32])digest);
+        code(&page, 1, (uint8_t (*)[32])digest);
     else
         tree(data, size, digest);
 }

@@ -19,14 +19,14 @@ static const lanes IV[8] = INITIAL_VALUE(ALL);
 
 static lanes ror16(lanes x)
 {
-    return (lanes)SHUFFLE((bytes)x, (bytes)x, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13,
-                         18, 19, 16, 17, 22, 23, 20, 21, 26, 27, 24, 25, 30, 31, 28, 29);
+    return (lanes)SHUFFLE((bytes)x, (bytes)x, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13, 18, 19,
+                          16, 17, 22, 23, 20, 21, 26, 27, 24, 25, 30, 31, 28, 29);
 }
 
 static lanes ror8(lanes x)
 {
-    return (lanes)SHUFFLE((bytes)x, (bytes)x, 1, 2, 3, 0, 5, 6, 7, 4, 9, 10, 11, 8, 13, 14, 15, 12,
-                         17, 18, 19, 16, 21, 22, 23, 20, 25, 26, 27, 24, 29, 30, 31, 28);
+    return (lanes)SHUFFLE((bytes)x, (bytes)x, 1, 2, 3, 0, 5, 6, 7, 4, 9, 10, 11, 8, 13, 14, 15, 12, 17, 18,
+                          19, 16, 21, 22, 23, 20, 25, 26, 27, 24, 29, 30, 31, 28);
 }
 
 static lanes ror12(lanes x)
@@ -61,7 +61,8 @@ static void transpose(lanes m[4], const uint8_t *p, const uint8_t *q)
 {
     lanes a = load(p, q), b = load(p + CHUNK, q + CHUNK);
     lanes c = load(p + 2 * CHUNK, q + 2 * CHUNK), d = load(p + 3 * CHUNK, q + 3 * CHUNK);
-    halves ab = (halves)SHUFFLE(a, b, 0, 8, 1, 9, 4, 12, 5, 13), cd = (halves)SHUFFLE(c, d, 0, 8, 1, 9, 4, 12, 5, 13);
+    halves ab = (halves)SHUFFLE(a, b, 0, 8, 1, 9, 4, 12, 5, 13),
+           cd = (halves)SHUFFLE(c, d, 0, 8, 1, 9, 4, 12, 5, 13);
     halves ab2 = (halves)SHUFFLE(a, b, 2, 10, 3, 11, 6, 14, 7, 15);
     halves cd2 = (halves)SHUFFLE(c, d, 2, 10, 3, 11, 6, 14, 7, 15);
 

@@ -14,11 +14,10 @@
 enum { CHUNK_START = 1, CHUNK_END = 2, PARENT = 4, ROOT = 8 };
 
 /* 2.2: the initial value, which is that of SHA-256. */
-#define INITIAL_VALUE(word)                                                 \
-    {                                                                       \
-        word(0x6a09e667u), word(0xbb67ae85u), word(0x3c6ef372u),            \
-        word(0xa54ff53au), word(0x510e527fu), word(0x9b05688cu),            \
-        word(0x1f83d9abu), word(0x5be0cd19u),                               \
+#define INITIAL_VALUE(word)                                                         \
+    {                                                                               \
+        word(0x6a09e667u), word(0xbb67ae85u), word(0x3c6ef372u), word(0xa54ff53au), \
+        word(0x510e527fu), word(0x9b05688cu), word(0x1f83d9abu), word(0x5be0cd19u), \
     }
 
 /* NOLINTBEGIN(bugprone-macro-parentheses): the arguments are names of variables. */
@@ -48,15 +47,15 @@ enum { CHUNK_START = 1, CHUNK_END = 2, PARENT = 4, ROOT = 8 };
     } while (0)
 
 /* Table 2 permutes the words of the message after each round. */
-#define ROUNDS()                                                      \
-    do {                                                              \
-        ROUND(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);  \
-        ROUND(2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8);  \
-        ROUND(3, 4, 10, 12, 13, 2, 7, 14, 6, 5, 9, 0, 11, 15, 8, 1);  \
-        ROUND(10, 7, 12, 9, 14, 3, 13, 15, 4, 0, 11, 2, 5, 8, 1, 6);  \
-        ROUND(12, 13, 9, 11, 15, 10, 14, 8, 7, 2, 5, 3, 0, 1, 6, 4);  \
-        ROUND(9, 14, 11, 5, 8, 12, 15, 1, 13, 3, 0, 10, 2, 6, 4, 7);  \
-        ROUND(11, 15, 5, 0, 1, 9, 8, 6, 14, 10, 2, 12, 3, 4, 7, 13);  \
+#define ROUNDS()                                                     \
+    do {                                                             \
+        ROUND(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15); \
+        ROUND(2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8); \
+        ROUND(3, 4, 10, 12, 13, 2, 7, 14, 6, 5, 9, 0, 11, 15, 8, 1); \
+        ROUND(10, 7, 12, 9, 14, 3, 13, 15, 4, 0, 11, 2, 5, 8, 1, 6); \
+        ROUND(12, 13, 9, 11, 15, 10, 14, 8, 7, 2, 5, 3, 0, 1, 6, 4); \
+        ROUND(9, 14, 11, 5, 8, 12, 15, 1, 13, 3, 0, 10, 2, 6, 4, 7); \
+        ROUND(11, 15, 5, 0, 1, 9, 8, 6, 14, 10, 2, 12, 3, 4, 7, 13); \
     } while (0)
 
 /* 2.2, of whose sixteen words only the first eight are ever wanted here. */

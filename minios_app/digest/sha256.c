@@ -40,9 +40,9 @@ static void put_be32(uint8_t *p, uint32_t v)
     } while (0)
 
 /* The message schedule in place, sixteen words at a time. */
-#define EXTEND(i)                                                                                    \
+#define EXTEND(i)                                                                                            \
     (w[(i) & 15] += (ror(w[((i) + 14) & 15], 17) ^ ror(w[((i) + 14) & 15], 19) ^ w[((i) + 14) & 15] >> 10) + \
-                    w[((i) + 9) & 15] +                                                              \
+                    w[((i) + 9) & 15] +                                                                      \
                     (ror(w[((i) + 1) & 15], 7) ^ ror(w[((i) + 1) & 15], 18) ^ w[((i) + 1) & 15] >> 3))
 
 static void block(uint32_t s[8], const uint8_t *p)

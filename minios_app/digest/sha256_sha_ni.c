@@ -7,10 +7,10 @@ typedef int32_t operand __attribute__((vector_size(16))); /* as the compilers' b
 typedef uint8_t bytes __attribute__((vector_size(16)));
 typedef bytes bytes_anywhere __attribute__((aligned(1), may_alias));
 
-#define SHUFFLE        __builtin_shufflevector
-#define ROUNDS2(x, y, k) (words)__builtin_ia32_sha256rnds2((operand)(x), (operand)(y), (operand)(k))
-#define MSG1(x, y)     (words)__builtin_ia32_sha256msg1((operand)(x), (operand)(y))
-#define MSG2(x, y)     (words)__builtin_ia32_sha256msg2((operand)(x), (operand)(y))
+#define SHUFFLE          __builtin_shufflevector
+#define ROUNDS2(x, y, k) (words) __builtin_ia32_sha256rnds2((operand)(x), (operand)(y), (operand)(k))
+#define MSG1(x, y)       (words) __builtin_ia32_sha256msg1((operand)(x), (operand)(y))
+#define MSG2(x, y)       (words) __builtin_ia32_sha256msg2((operand)(x), (operand)(y))
 
 /* FIPS 180-4, 4.2.2 */
 static const words K[16] = {
@@ -41,10 +41,10 @@ static words load(const uint8_t *p)
 }
 
 /* The two halves of the state change places with each two rounds. */
-#define ROUNDS4(i, w)                                      \
-    do {                                                   \
-        words k = K[i] + w;                                \
-        cdgh = ROUNDS2(cdgh, abef, k);                     \
+#define ROUNDS4(i, w)                                          \
+    do {                                                       \
+        words k = K[i] + w;                                    \
+        cdgh = ROUNDS2(cdgh, abef, k);                         \
         abef = ROUNDS2(abef, cdgh, SHUFFLE(k, k, 2, 3, 0, 0)); \
     } while (0)
 

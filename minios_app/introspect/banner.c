@@ -37,7 +37,8 @@ static bool take(struct tv_kernel *k, uint64_t pa)
 /* The offset of a banner's opening in the page, at or after `from`; TV_PAGE_SIZE if there is none. */
 static uint32_t find_opening(const uint8_t *page, uint32_t from)
 {
-    while (from < TV_PAGE_SIZE && (page[from] != 'L' || memcmp(page + from, opening, sizeof(opening) - 1) != 0))
+    while (from < TV_PAGE_SIZE &&
+           (page[from] != 'L' || memcmp(page + from, opening, sizeof(opening) - 1) != 0))
         from += ALIGNMENT;
     return from;
 }

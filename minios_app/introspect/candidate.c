@@ -7,7 +7,8 @@
 
 #define KERNEL_IMAGE_MAX UINT64_C(0x40000000) /* KERNEL_IMAGE_SIZE, asm/page_64_types.h: bounds the delta */
 
-bool tv_pv_candidate_at(struct tv_kernel *k, const struct tv_kernel_profile *p, uint64_t root, struct tv_candidate *c)
+bool tv_pv_candidate_at(struct tv_kernel *k, const struct tv_kernel_profile *p, uint64_t root,
+                        struct tv_candidate *c)
 {
     uint64_t root_pa = k->root_pa, phys_base;
     uint32_t levels = k->levels;
@@ -40,10 +41,12 @@ static bool maps_linearly(struct tv_kernel *k, const struct tv_candidate *c, uin
 {
     struct tv_translation t;
 
-    return tv_translate(k, link_va + c->delta, &t) == 0 && t.pa == c->text_pa + (link_va - c->profile->text_va);
+    return tv_translate(k, link_va + c->delta, &t) == 0 &&
+           t.pa == c->text_pa + (link_va - c->profile->text_va);
 }
 
-bool tv_candidate_at(struct tv_kernel *k, const struct tv_kernel_profile *p, uint64_t pa, struct tv_candidate *c)
+bool tv_candidate_at(struct tv_kernel *k, const struct tv_kernel_profile *p, uint64_t pa,
+                     struct tv_candidate *c)
 {
     uint64_t root_pa = k->root_pa, phys_base;
     uint32_t levels = k->levels, la57 = 0;

@@ -9,11 +9,13 @@ bool tv_read_image(struct tv_kernel *k, const struct tv_kernel_profile *p, uint6
     return k->pv ? tv_read_va(k, link_va, dst, n) : tv_read_pa(k, text_pa + (link_va - p->text_va), dst, n);
 }
 
-void tv_clock_read(struct tv_kernel *k, const struct tv_kernel_profile *p, uint64_t text_pa, struct tv_clock *clock)
+void tv_clock_read(struct tv_kernel *k, const struct tv_kernel_profile *p, uint64_t text_pa,
+                   struct tv_clock *clock)
 {
     memset(clock, 0, sizeof(*clock));
     if (p->clock_va &&
-        (!tv_read_image(k, p, text_pa, p->clock_va + p->clock_source, &clock->source, sizeof(clock->source)) ||
+        (!tv_read_image(k, p, text_pa, p->clock_va + p->clock_source, &clock->source,
+                        sizeof(clock->source)) ||
          !tv_read_image(k, p, text_pa, p->clock_va + p->clock_cycle, &clock->cycle, sizeof(clock->cycle)) ||
          !tv_read_image(k, p, text_pa, p->clock_va + p->clock_real, &clock->real, sizeof(clock->real))))
         memset(clock, 0, sizeof(*clock));

@@ -24,7 +24,8 @@ void tv_cost_end(struct tv_costs *c, enum tv_phase phase, uint64_t since)
     if (phase != TV_PHASE_REPORTING)
         c->phase_ns[phase] += ns;
     else if (c->count && !c->reporting)
-        c->list[c->count - 1].phase_ns[phase] += ns; /* what is reported of a check is reported when it is over */
+        c->list[c->count - 1].phase_ns[phase] +=
+            ns; /* what is reported of a check is reported when it is over */
 }
 
 void tv_cost_count_mapping(struct tv_costs *c, uint32_t npages)

@@ -15,7 +15,8 @@ bool tv_read_image(struct tv_kernel *k, const struct tv_kernel_profile *p, uint6
  * candidate.c: does a kernel of profile `p` lie at physical address `pa`, where its own
  * phys_base and page tables say?  Fills in the places in `c`.
  */
-bool tv_candidate_at(struct tv_kernel *k, const struct tv_kernel_profile *p, uint64_t pa, struct tv_candidate *c);
+bool tv_candidate_at(struct tv_kernel *k, const struct tv_kernel_profile *p, uint64_t pa,
+                     struct tv_candidate *c);
 
 /* Make `c` the kernel that is watched. */
 void tv_kernel_take(struct tv_kernel *k, const struct tv_candidate *c);
@@ -29,10 +30,12 @@ bool tv_is_stale(const struct tv_kernel *k, const struct tv_candidate *c);
 int tv_kernel_find_pv(struct tv_kernel *k);
 
 /* tv_candidate_at() for a PV target: is there such a kernel under the root at machine address `root`? */
-bool tv_pv_candidate_at(struct tv_kernel *k, const struct tv_kernel_profile *p, uint64_t root, struct tv_candidate *c);
+bool tv_pv_candidate_at(struct tv_kernel *k, const struct tv_kernel_profile *p, uint64_t root,
+                        struct tv_candidate *c);
 
 /* The clock of a kernel of profile `p` at `text_pa`; all zeros if it cannot be read. */
-void tv_clock_read(struct tv_kernel *k, const struct tv_kernel_profile *p, uint64_t text_pa, struct tv_clock *clock);
+void tv_clock_read(struct tv_kernel *k, const struct tv_kernel_profile *p, uint64_t text_pa,
+                   struct tv_clock *clock);
 
 /* Has the clock ticked from `then` to `now`?  Memory that was overwritten is no tick. */
 bool tv_clock_moved(const struct tv_clock *then, const struct tv_clock *now);

@@ -8,9 +8,9 @@
 
 #include "internal.h"
 
-#define MS               UINT64_C(1000000)
-#define WATCH_NS         (1000 * MS) /* for a clock to move, before a target that seems to sleep is taken as it is */
-#define WORKED_NS        (500 * MS)  /* as in liveness.c */
+#define MS        UINT64_C(1000000)
+#define WATCH_NS  (1000 * MS) /* for a clock to move, before a target that seems to sleep is taken as it is */
+#define WORKED_NS (500 * MS) /* as in liveness.c */
 
 /* Add a hit to the candidates if it is a kernel.  False: there is no room for more. */
 static bool add_hit(struct tv_kernel *k, uint32_t profile_index, uint64_t pa)

@@ -84,7 +84,8 @@ uint32_t tv_frames(struct tv_kernel *k, uint64_t va, uint64_t *gfn, uint32_t n)
     gfn[0] = GFN_NONE;
     if (tv_translate(k, va, &t))
         return 1;
-    left = t.size > TV_PAGE_SIZE ? (t.size - (va & (t.size - 1))) >> TV_PAGE_SHIFT : TV_PT_ENTRIES - t.entry_pa % TV_PAGE_SIZE / 8;
+    left = t.size > TV_PAGE_SIZE ? (t.size - (va & (t.size - 1))) >> TV_PAGE_SHIFT
+                                 : TV_PT_ENTRIES - t.entry_pa % TV_PAGE_SIZE / 8;
     n = n < TV_FRAMES_MAX ? n : TV_FRAMES_MAX;
     n = n < left ? n : (uint32_t)left;
     if (t.size > TV_PAGE_SIZE) {

@@ -141,7 +141,8 @@ static bool is_mismatch(const struct tv_result *res)
 static bool is_unfinished(struct monitor *m, struct tv_check_status *s, const struct tv_result *res)
 {
     bool may_be = res->findings && !res->lasting;
-    uint64_t wrote = may_be ? tv_tracking_wrote_ns(&m->tracking, &m->kernel) : 0; /* before the clock is read */
+    uint64_t wrote =
+        may_be ? tv_tracking_wrote_ns(&m->tracking, &m->kernel) : 0; /* before the clock is read */
     uint64_t now = tv_now_ns(), since = now - s->checked_ns;
 
     s->checked_ns = now;

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #include "monitor.h"
 
-#define WAIT_MS    50  /* between two searches for a kernel that is not there yet */
-#define REFUSED_MS 250 /* between two attempts to use a privilege: a policy writes each refusal into Xen's log */
-#define UNKNOWN_NS (2000 * TV_MS)   /* without a known kernel, before the memory is searched for what it holds */
+#define WAIT_MS 50  /* between two searches for a kernel that is not there yet */
+#define REFUSED_MS \
+    250 /* between two attempts to use a privilege: a policy writes each refusal into Xen's log */
+#define UNKNOWN_NS \
+    (2000 * TV_MS)   /* without a known kernel, before the memory is searched for what it holds */
 #define BOOTING_NS (2000 * TV_MS)   /* a kernel that does not get on with its boot */
-#define BOOTED_NS  (300000 * TV_MS) /* one that reports for so long that it boots, and ticks, is taken as it is */
+#define BOOTED_NS \
+    (300000 * TV_MS) /* one that reports for so long that it boots, and ticks, is taken as it is */
 
 static const char no_kernel[] = "no kernel that this image knows is in the target's memory";
-static const char undecided[] = "known kernels are in the target's memory, but none can be told to be the one that runs";
+static const char undecided[] =
+    "known kernels are in the target's memory, but none can be told to be the one that runs";
 static const char searching[] = "the target's memory is being searched";
 static const char booting[] = "the kernel is still booting";
 
@@ -297,7 +301,8 @@ enum tv_verdict tv_monitor(struct monitor *m, struct guest_mem *gm, const struct
     if (err == -TV_ESRCH)
         return give_up(m, "target", "no such domain", "no-target");
     if (err)
-        return give_up(m, "target", "the hypervisor does not let this domain read the target", "no-privilege");
+        return give_up(m, "target", "the hypervisor does not let this domain read the target",
+                       "no-privilege");
     if (tv_kernel_init(&m->kernel, gm))
         return give_up(m, "memory", "not enough memory for page-table views", "no-memory");
     verdict = watch(m);

@@ -158,7 +158,8 @@ void tv_record_end(struct tv_record_writer *w)
     put(w, "}", 1);
     if (w->overflow) {
         w->used = 0;
-        put_text(w, "{\"type\":\"error\",\"where\":\"record\",\"what\":\"a record was longer than its bound\"}");
+        put_text(w,
+                 "{\"type\":\"error\",\"where\":\"record\",\"what\":\"a record was longer than its bound\"}");
     }
     crc = tv_crc32(tv_crc32(tv_crc32(0, seq, seq_size), " ", 1), w->json, w->used);
     memcpy(line, "TVMI1 ", 6);

@@ -118,7 +118,8 @@ static void report_each(struct monitor *m, const char *type, const char *name, u
 {
     struct tv_record_writer *w = &m->records;
 
-    for (const struct tv_finding *end = f + (count < TV_FINDINGS_MAX ? count : TV_FINDINGS_MAX); f < end; f++) {
+    for (const struct tv_finding *end = f + (count < TV_FINDINGS_MAX ? count : TV_FINDINGS_MAX); f < end;
+         f++) {
         tv_record_begin(w, type);
         tv_record_uint(w, "scan", scan);
         tv_record_string(w, "check", name);
@@ -174,7 +175,8 @@ void tv_report_memory(struct monitor *m)
 
 void tv_report_costs(struct monitor *m)
 {
-    static const char *const names[TV_PHASE_COUNT] = { "map_ns", "read_ns", "sites_ns", "hash_ns", "report_ns" };
+    static const char *const names[TV_PHASE_COUNT] = { "map_ns", "read_ns", "sites_ns", "hash_ns",
+                                                       "report_ns" };
     struct tv_record_writer *w = &m->records;
 
     m->costs.reporting = true;

@@ -8,11 +8,11 @@
 #define TV_TRACKED_MAX 32768 /* frames, 128 MiB: no kernel's code and constants are larger */
 
 struct tv_tracking {
-    struct tv_dirty dirty;   /* of all answers that no incremental check has had yet */
+    struct tv_dirty dirty; /* of all answers that no incremental check has had yet */
     bool active;
-    bool renewed;      /* some of those came while one was running */
+    bool renewed; /* some of those came while one was running */
     uint64_t wrote_ns; /* when the target was last seen to write to them; 0: never */
-    uint32_t touched;  /* bit I: the target has written to them since check I was last run in whole */
+    uint32_t touched; /* bit I: the target has written to them since check I was last run in whole */
     uint8_t bits[TV_TRACKED_MAX / 8];
     uint8_t answer[TV_TRACKED_MAX / 8]; /* the last */
 };

@@ -21,7 +21,8 @@ static bool writing;
 static struct monitor monitor;
 static const struct tv_run run = { .heartbeat_ms = 1000000 };
 
-static enum tv_step step(void *context, struct tv_kernel *k, const struct tv_budget *budget, struct tv_result *res)
+static enum tv_step step(void *context, struct tv_kernel *k, const struct tv_budget *budget,
+                         struct tv_result *res)
 {
     (void)context;
     (void)k;
@@ -45,7 +46,8 @@ void advance(uint64_t ns)
 static enum tv_finding_kind kind_of(const char *name)
 {
     for (uint32_t i = 0; i < TV_KIND_COUNT; i++)
-        if (strlen(name) == strlen(tv_finding_kinds[i].name) && !memcmp(name, tv_finding_kinds[i].name, strlen(name)))
+        if (strlen(name) == strlen(tv_finding_kinds[i].name) &&
+            !memcmp(name, tv_finding_kinds[i].name, strlen(name)))
             return i;
     abort();
 }

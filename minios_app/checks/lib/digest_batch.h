@@ -15,8 +15,8 @@ struct tv_digest_batch {
 };
 
 /* Add a page (there is room for it); `stays`: until it is digested, so that no copy is needed.  True: digest now. */
-static inline bool tv_digest_batch_add(struct tv_digest_batch *b, uint32_t number, uint8_t flags, const uint8_t *page,
-                                       bool stays)
+static inline bool tv_digest_batch_add(struct tv_digest_batch *b, uint32_t number, uint8_t flags,
+                                       const uint8_t *page, bool stays)
 {
     TV_ASSERT(b->count < 2);
     b->page[b->count] = stays ? page : memcpy(b->copy[b->count], page, TV_PAGE_SIZE);

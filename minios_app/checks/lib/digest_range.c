@@ -49,15 +49,9 @@ void tv_digest_range_unrelocate(const struct tv_digest_range *g, uint32_t i, uin
         uint8_t *at = page - TV_RELOC_BIAS + TV_RELOC_OFFSET(g->relocs[r]);
 
         switch (TV_RELOC_KIND(g->relocs[r])) {
-        case TV_RELOC_64:
-            add64(at, -delta);
-            break;
-        case TV_RELOC_32:
-            add32(at, -(uint32_t)delta);
-            break;
-        case TV_RELOC_INV32:
-            add32(at, (uint32_t)delta);
-            break;
+        case TV_RELOC_64: add64(at, -delta); break;
+        case TV_RELOC_32: add32(at, -(uint32_t)delta); break;
+        case TV_RELOC_INV32: add32(at, (uint32_t)delta); break;
         }
     }
 }
@@ -74,7 +68,8 @@ static bool is_changed(const struct tv_changed_page *p, uint32_t line, uint32_t 
     return (uint16_t)sum != wide;
 }
 
-void tv_report_changed_lines(const struct tv_changed_page *p, const struct tv_page_source *s, struct tv_result *res)
+void tv_report_changed_lines(const struct tv_changed_page *p, const struct tv_page_source *s,
+                             struct tv_result *res)
 {
     struct tv_finding_args f = p->finding;
     bool found = false;
@@ -105,8 +100,9 @@ void tv_report_changed_lines(const struct tv_changed_page *p, const struct tv_pa
                                                           .actual_size = TV_DIGEST_SIZE });
 }
 
-void tv_digest_range_report(const struct tv_digest_range *g, uint32_t i, const uint8_t *bytes, const uint8_t *digest,
-                            const struct tv_finding_args *line, const struct tv_page_source *s, struct tv_result *res)
+void tv_digest_range_report(const struct tv_digest_range *g, uint32_t i, const uint8_t *bytes,
+                            const uint8_t *digest, const struct tv_finding_args *line,
+                            const struct tv_page_source *s, struct tv_result *res)
 {
     struct tv_changed_page page = { .bytes = bytes,
                                     .size = tv_digest_range_size(g, i),

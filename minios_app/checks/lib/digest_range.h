@@ -17,9 +17,9 @@
 #define TV_LINES_PER_PAGE (TV_PAGE_SIZE / TV_LINE_SIZE)
 
 enum tv_reloc_kind { /* arch/x86/tools/relocs.c: how the delta was applied */
-    TV_RELOC_64 = 0,
-    TV_RELOC_32 = 1,
-    TV_RELOC_INV32 = 2, /* subtracted: per-CPU references */
+                     TV_RELOC_64 = 0,
+                     TV_RELOC_32 = 1,
+                     TV_RELOC_INV32 = 2, /* subtracted: per-CPU references */
 };
 /* A relocation: kind in bits 15..14; in the others its offset from 8 bytes
  * before the page, so that one which began in the page before can be named. */
@@ -75,18 +75,22 @@ struct tv_changed_page {
     const uint8_t *bytes; /* as it was digested */
     uint32_t size;
     uint32_t line_size;   /* of a line that has a sum of its own */
-    const void *sums;     /* [lines] low bits of each line's CRC-32: where the change is, not whether there is one */
-    uint32_t sum_size;    /* 1 or 2 bytes */
-    uint64_t offset;      /* of the page, in the source */
+    const void
+        *sums; /* [lines] low bits of each line's CRC-32: where the change is, not whether there is one */
+    uint32_t sum_size; /* 1 or 2 bytes */
+    uint64_t offset; /* of the page, in the source */
     const uint8_t *expected, *digest;
-    struct tv_finding_args finding; /* of a line: kind, symbol, note; offset and address of the page's first byte */
+    struct tv_finding_args
+        finding; /* of a line: kind, symbol, note; offset and address of the page's first byte */
 };
 
 /* Report each line that differs; if none does (an attacker can make the sums fit), the page by its digest. */
-void tv_report_changed_lines(const struct tv_changed_page *p, const struct tv_page_source *s, struct tv_result *res);
+void tv_report_changed_lines(const struct tv_changed_page *p, const struct tv_page_source *s,
+                             struct tv_result *res);
 
 /* The same for page `i` of a range; `line` as in struct tv_changed_page. */
-void tv_digest_range_report(const struct tv_digest_range *g, uint32_t i, const uint8_t *bytes, const uint8_t *digest,
-                            const struct tv_finding_args *line, const struct tv_page_source *s, struct tv_result *res);
+void tv_digest_range_report(const struct tv_digest_range *g, uint32_t i, const uint8_t *bytes,
+                            const uint8_t *digest, const struct tv_finding_args *line,
+                            const struct tv_page_source *s, struct tv_result *res);
 
 #endif

@@ -4,14 +4,10 @@
 const char *tv_verdict_name(enum tv_verdict v)
 {
     switch (v) {
-    case TV_INTACT:
-        return "intact";
-    case TV_UNVERIFIABLE:
-        return "unverifiable";
-    case TV_TAMPERED:
-        return "tampered";
-    case TV_ERROR:
-        break;
+    case TV_INTACT: return "intact";
+    case TV_UNVERIFIABLE: return "unverifiable";
+    case TV_TAMPERED: return "tampered";
+    case TV_ERROR: break;
     }
     return "error";
 }

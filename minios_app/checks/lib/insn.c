@@ -52,9 +52,17 @@ static uint8_t next(struct reader *r)
 static bool is_prefix(uint8_t byte)
 {
     switch (byte) {
-    case 0x26: case 0x2e: case 0x36: case 0x3e: case 0x64: case 0x65: case 0x66: case 0x67:
-    case 0xf0: case 0xf2: case 0xf3:
-        return true;
+    case 0x26:
+    case 0x2e:
+    case 0x36:
+    case 0x3e:
+    case 0x64:
+    case 0x65:
+    case 0x66:
+    case 0x67:
+    case 0xf0:
+    case 0xf2:
+    case 0xf3: return true;
     }
     return false;
 }
@@ -74,7 +82,8 @@ static void read_modrm(struct reader *r, bool always_registers, struct tv_insn *
     insn->rip_relative = mod == 0 && (modrm & 7) == 5;
 }
 
-static bool finish(struct reader *r, bool has_modrm, bool always_registers, uint32_t imm, struct tv_insn *insn)
+static bool finish(struct reader *r, bool has_modrm, bool always_registers, uint32_t imm,
+                   struct tv_insn *insn)
 {
     if (has_modrm)
         read_modrm(r, always_registers, insn);
@@ -113,7 +122,8 @@ static bool vex(struct reader *r, uint8_t first, struct tv_insn *insn)
     opcode = next(r);
     if (map < 1 || map > 3)
         return false;
-    return finish(r, map != 1 || opcode != 0x77, false, map == 3 || (map == 1 && in(imm8_2, (uint8_t)opcode)), insn);
+    return finish(r, map != 1 || opcode != 0x77, false, map == 3 || (map == 1 && in(imm8_2, (uint8_t)opcode)),
+                  insn);
 }
 
 static uint32_t immediate(struct reader *r, uint8_t first, bool wide, bool small, bool address32)

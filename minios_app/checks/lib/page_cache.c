@@ -50,7 +50,8 @@ static void alloc_copies(struct tv_page_cache *c)
 int tv_page_cache_init(struct tv_page_cache *c, uint32_t npages)
 {
     *c = (struct tv_page_cache){ .npages = npages };
-    c->flags = tv_alloc((npages + 15) & ~UINT32_C(7)); /* what follows the last is not set: nothing to do there */
+    c->flags =
+        tv_alloc((npages + 15) & ~UINT32_C(7)); /* what follows the last is not set: nothing to do there */
     return c->flags ? 0 : -TV_ENOMEM;
 }
 
@@ -177,7 +178,8 @@ static bool is_orphan(const struct tv_range *r, uint32_t i, const struct tv_dirt
 }
 
 /* Is page `i` to be checked? */
-static bool is_due(const struct tv_page_cache *c, const struct tv_range *r, uint32_t i, const struct tv_dirty *dirty)
+static bool is_due(const struct tv_page_cache *c, const struct tv_range *r, uint32_t i,
+                   const struct tv_dirty *dirty)
 {
     uint64_t at = r->view.gfn[i] - dirty->first;
 

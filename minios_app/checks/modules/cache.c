@@ -32,7 +32,8 @@ static void init(struct tv_module_cache *cache, struct tv_kernel *k, const struc
     }
 }
 
-struct tv_page_cache *tv_module_cache_of(struct tv_modules_check *c, struct tv_kernel *k, uint32_t i, uint32_t area)
+struct tv_page_cache *tv_module_cache_of(struct tv_modules_check *c, struct tv_kernel *k, uint32_t i,
+                                         uint32_t area)
 {
     struct tv_page_cache *pages = &c->caches[i].pages[area];
 

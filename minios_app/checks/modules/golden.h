@@ -13,22 +13,22 @@
  * docs/design/checks/modules.md tells the whole.
  */
 enum tv_module_area { /* a kind of a module's memory */
-    TV_MODULE_TEXT = 0,
-    TV_MODULE_RODATA = 1,
-    TV_MODULE_RO_AFTER_INIT = 2,
-    TV_MODULE_DATA = 3,
-    TV_MODULE_INIT_TEXT = 4, /* the three are freed once the module is initialised */
-    TV_MODULE_INIT_RODATA = 5,
-    TV_MODULE_INIT_DATA = 6,
-    TV_MODULE_PERCPU = 7,
-    TV_MODULE_AREAS = 8,
+                      TV_MODULE_TEXT = 0,
+                      TV_MODULE_RODATA = 1,
+                      TV_MODULE_RO_AFTER_INIT = 2,
+                      TV_MODULE_DATA = 3,
+                      TV_MODULE_INIT_TEXT = 4, /* the three are freed once the module is initialised */
+                      TV_MODULE_INIT_RODATA = 5,
+                      TV_MODULE_INIT_DATA = 6,
+                      TV_MODULE_PERCPU = 7,
+                      TV_MODULE_AREAS = 8,
 };
 
 enum tv_module_field { /* how a value counts from a region */
-    TV_MODULE_ABS64 = 0,
-    TV_MODULE_ABS32 = 1,
-    TV_MODULE_PC32 = 2, /* from its own address */
-    TV_MODULE_PC64 = 3,
+                       TV_MODULE_ABS64 = 0,
+                       TV_MODULE_ABS32 = 1,
+                       TV_MODULE_PC32 = 2, /* from its own address */
+                       TV_MODULE_PC64 = 3,
 };
 
 #define TV_MODULE_KERNEL   0 /* regions that are no module's; others count from TV_MODULE_REGION on */
@@ -56,9 +56,11 @@ struct tv_module_witness { /* a value from which the address of a region that wa
 
 struct tv_module_pages { /* of one area, at link addresses, with zeros at patched places */
     uint32_t npages;
-    const uint16_t *order; /* [2][npages] entries, for each order of the tables that the loader sorts; NULL: as they are */
+    const uint16_t *
+        order; /* [2][npages] entries, for each order of the tables that the loader sorts; NULL: as they are */
     const uint8_t (*digests)[32];
-    const uint8_t (*sums)[TV_PAGE_SIZE / TV_MODULE_LINE]; /* low byte of the CRC-32 of each line: where, not whether */
+    const uint8_t (
+        *sums)[TV_PAGE_SIZE / TV_MODULE_LINE]; /* low byte of the CRC-32 of each line: where, not whether */
     const uint32_t *reloc_index; /* into relocs, which checks/modules/pages.py describes */
     const uint8_t *relocs;
 };
@@ -82,15 +84,15 @@ struct tv_modules {
     const struct tv_module *list; /* [count] sorted by name */
     uint32_t count;
     uint32_t jump_keys, call_keys; /* the most that one has */
-    uint32_t head;                 /* the list of modules */
+    uint32_t head; /* the list of modules */
     /* struct module, linux/module.h: offsets of members */
     uint32_t next, name, state, percpu;
-    bool split;                        /* mem[] (since 6.4), else core_layout */
-    uint32_t layout;                   /* mem or core_layout */
-    uint32_t base, size;               /* of struct module_memory or module_layout */
+    bool split; /* mem[] (since 6.4), else core_layout */
+    uint32_t layout; /* mem or core_layout */
+    uint32_t base, size; /* of struct module_memory or module_layout */
     uint32_t text_size, ro_size, ro_after_init_size;
-    uint32_t memory_size;              /* of struct module_memory */
-    uint8_t memory[TV_MODULE_AREAS];   /* index in mem[] of each area but the last */
+    uint32_t memory_size; /* of struct module_memory */
+    uint8_t memory[TV_MODULE_AREAS]; /* index in mem[] of each area but the last */
 };
 
 TV_GOLDEN(tv_modules_golden, struct tv_modules, TV_CHECK_MODULES)

@@ -60,7 +60,8 @@ void tv_module_list_note(struct tv_module_list *list, const char *why, const cha
 void tv_module_check(struct tv_modules_check *c, struct tv_kernel *k, uint32_t i, struct tv_result *res);
 
 /* cache.c: what is cached of an area of module `i`, or NULL. */
-struct tv_page_cache *tv_module_cache_of(struct tv_modules_check *c, struct tv_kernel *k, uint32_t i, uint32_t area);
+struct tv_page_cache *tv_module_cache_of(struct tv_modules_check *c, struct tv_kernel *k, uint32_t i,
+                                         uint32_t area);
 /* Module `i` and its regions were located: what was cached with other addresses is valid no more. */
 void tv_module_cache_locate(struct tv_modules_check *c, struct tv_kernel *k, uint32_t i);
 void tv_module_cache_deinit(struct tv_module_cache *cache, struct tv_kernel *k);

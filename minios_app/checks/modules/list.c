@@ -8,7 +8,7 @@
 
 #include "internal.h"
 
-#define STATE_LIVE 0 /* enum module_state, linux/module.h */
+#define STATE_LIVE    0 /* enum module_state, linux/module.h */
 #define MODULES_VADDR UINT64_C(0xffffffff80000000) /* no module lies below: asm/pgtable_64_types.h */
 
 /* One struct module, as far as it is read. */
@@ -101,7 +101,8 @@ static bool read_entry(const struct tv_modules *m, struct tv_kernel *k, struct e
     e->name[TV_MODULES_NAME] = 0;
     return tv_read_va(k, e->at + m->name, e->name, TV_MODULES_NAME) &&
            tv_read_va(k, e->at + m->state, &e->state, sizeof(e->state)) &&
-           tv_read_va(k, e->at + m->percpu, &e->base[TV_MODULE_PERCPU], sizeof(uint64_t)) && read_layout(m, k, e);
+           tv_read_va(k, e->at + m->percpu, &e->base[TV_MODULE_PERCPU], sizeof(uint64_t)) &&
+           read_layout(m, k, e);
 }
 
 /* Text and read-only memory where modules can be, of the package's sizes. */
@@ -129,7 +130,8 @@ static void report(const struct entry *e, enum tv_finding_kind kind, const char 
 }
 
 /* A module that the packages do not explain. */
-static void add_strange(struct tv_module_list *l, const struct entry *e, const char *why, struct tv_result *res)
+static void add_strange(struct tv_module_list *l, const struct entry *e, const char *why,
+                        struct tv_result *res)
 {
     l->strange++;
     if (!res)
@@ -140,8 +142,8 @@ static void add_strange(struct tv_module_list *l, const struct entry *e, const c
         tv_module_list_note(l, why, e->name);
 }
 
-static void add(struct tv_module_list *l, const struct tv_modules *m, struct tv_kernel *k, const struct entry *e,
-                struct tv_result *res)
+static void add(struct tv_module_list *l, const struct tv_modules *m, struct tv_kernel *k,
+                const struct entry *e, struct tv_result *res)
 {
     uint32_t i = number_of(m, e->name);
     const struct tv_module *module = &m->list[i];
@@ -167,7 +169,8 @@ static void add(struct tv_module_list *l, const struct tv_modules *m, struct tv_
         add_strange(l, e, "another build than the package's", res);
     } else if (!fits) {
         report(e, TV_KIND_MODULE,
-               "it is the package's module by its build-id, but its struct module describes other memory", res);
+               "it is the package's module by its build-id, but its struct module describes other memory",
+               res);
     } else if (l->seen[i].loaded) {
         report(e, TV_KIND_MODULE, "it is on the list of modules twice", res);
     } else {

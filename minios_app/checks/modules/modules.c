@@ -95,7 +95,8 @@ static void drop_stale_caches(struct tv_modules_check *c, struct tv_kernel *k)
 }
 
 /* Read what all modules depend on; `told` is where its faults are reported. */
-static void read_state(struct tv_modules_check *c, struct tv_kernel *k, struct tv_result *told, struct tv_result *res)
+static void read_state(struct tv_modules_check *c, struct tv_kernel *k, struct tv_result *told,
+                       struct tv_result *res)
 {
     c->text.res = told;
     c->unreadable = !tv_text_state_read(&c->text, k);
@@ -139,7 +140,8 @@ static bool check_modules(struct tv_modules_check *c, struct tv_kernel *k, const
     return true;
 }
 
-static enum tv_step step(void *context, struct tv_kernel *k, const struct tv_budget *budget, struct tv_result *res)
+static enum tv_step step(void *context, struct tv_kernel *k, const struct tv_budget *budget,
+                         struct tv_result *res)
 {
     struct tv_modules_check *c = context;
 
@@ -153,7 +155,8 @@ static enum tv_step step(void *context, struct tv_kernel *k, const struct tv_bud
     if (!c->unreadable)
         res->missing += c->list.busy;
     tv_result_finalize(res, NULL);
-    if (!c->unreadable && !res->findings && c->list.length && (c->list.strange || res->missing == c->list.busy)) {
+    if (!c->unreadable && !res->findings && c->list.length &&
+        (c->list.strange || res->missing == c->list.busy)) {
         res->verdict = TV_UNVERIFIABLE;
         res->reason = c->list.names;
     }

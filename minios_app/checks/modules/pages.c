@@ -19,7 +19,8 @@ static bool wide(uint32_t field)
 
 /* Where the region of witness `w` was: computed from what leads there.  False if nothing sensible can be read. */
 static bool region_of_witness(struct tv_kernel *k, const struct tv_module *m,
-                              const struct tv_module_seen *seen, const struct tv_module_witness *w, uint64_t *va)
+                              const struct tv_module_seen *seen, const struct tv_module_witness *w,
+                              uint64_t *va)
 {
     uint64_t at = seen->base[w->area] + w->offset, v = 0;
 
@@ -75,8 +76,8 @@ static int locate_regions(struct tv_modules_check *c, struct tv_kernel *k, const
 }
 
 /* What to take from the values of each class in `area`, to have what stands there at link addresses. */
-static void find_deltas(struct tv_modules_check *c, struct tv_kernel *k, const struct tv_module *m, uint32_t area,
-                        uint64_t running)
+static void find_deltas(struct tv_modules_check *c, struct tv_kernel *k, const struct tv_module *m,
+                        uint32_t area, uint64_t running)
 {
     uint64_t text = k->profile->text_va, own = running - (text + m->starts[area]);
 
@@ -143,8 +144,8 @@ struct module_area {
 };
 
 /* The digest of entry `e`'s page, which is page `i` of the area, differs: report its lines that do. */
-static void report_changed(const struct tv_modules_check *c, const struct module_area *a, uint32_t e, uint32_t i,
-                           const uint8_t digest[32], struct tv_result *res)
+static void report_changed(const struct tv_modules_check *c, const struct module_area *a, uint32_t e,
+                           uint32_t i, const uint8_t digest[32], struct tv_result *res)
 {
     bool text = a->p == &a->m->text;
     uint64_t va = a->va + (uint64_t)i * TV_PAGE_SIZE;
@@ -169,7 +170,8 @@ static void report_changed(const struct tv_modules_check *c, const struct module
 }
 
 /* Show the area's pages from number `first` on, as many as there are and the window shows; where it ends. */
-static uint32_t show(struct tv_modules_check *c, struct tv_kernel *k, const struct module_area *a, uint32_t first)
+static uint32_t show(struct tv_modules_check *c, struct tv_kernel *k, const struct module_area *a,
+                     uint32_t first)
 {
     uint32_t left = a->p->npages - first;
     uint64_t since;
@@ -184,22 +186,22 @@ static uint32_t show(struct tv_modules_check *c, struct tv_kernel *k, const stru
 }
 
 /* Copy page `i` into the pass's window and check the sites on it.  False, and counted, if it is not there. */
-static bool take_page(struct tv_modules_check *c, struct tv_kernel *k, const struct module_area *a, uint32_t i,
-                      struct tv_result *res)
+static bool take_page(struct tv_modules_check *c, struct tv_kernel *k, const struct module_area *a,
+                      uint32_t i, struct tv_result *res)
 {
     bool there;
 
     if (a->p == &a->m->text)
         return tv_text_check_page(&c->pass, k, i, res);
-    there = a->cache ? tv_text_copy_cached(c->pass.window, a->cache, i) :
-                       tv_text_copy(c->pass.window, &c->range, a->va, i, a->p->npages);
+    there = a->cache ? tv_text_copy_cached(c->pass.window, a->cache, i)
+                     : tv_text_copy(c->pass.window, &c->range, a->va, i, a->p->npages);
     res->missing += !there;
     return there;
 }
 
 /* Page `i`, once it is shown. */
-static void check_page(struct tv_modules_check *c, struct tv_kernel *k, const struct module_area *a, uint32_t i,
-                       struct tv_result *res)
+static void check_page(struct tv_modules_check *c, struct tv_kernel *k, const struct module_area *a,
+                       uint32_t i, struct tv_result *res)
 {
     uint32_t e = a->p->order ? a->p->order[a->order * a->p->npages + i] : i;
     uint8_t digest[TV_DIGEST_SIZE];

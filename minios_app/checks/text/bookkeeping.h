@@ -29,11 +29,12 @@ struct tv_text_ftrace { /* linux/ftrace.h, kernel/trace/ftrace.c */
     uint32_t direct;                          /* direct_functions */
     uint32_t pages;                           /* ftrace_pages_start */
     uint32_t page_next, page_records, page_index; /* struct ftrace_page */
-    uint32_t trace_function, enabled, assist; /* ftrace_trace_function, ftrace_enabled, ftrace_ops_assist_func */
+    uint32_t trace_function, enabled,
+        assist; /* ftrace_trace_function, ftrace_enabled, ftrace_ops_assist_func */
     uint32_t save_regs, adding, modifying, alloc_tramp; /* FTRACE_OPS_FL_* */
     uint32_t assist_set, assist_clear;        /* flags that, set or clear, ask for the assist function */
     uint32_t site_count;                      /* records that there are at most */
-    uint32_t moves;                           /* what is relative is moved when a caller is copied (6.7 on) */
+    uint32_t moves; /* what is relative is moved when a caller is copied (6.7 on) */
 };
 
 struct tv_text_kprobes { /* linux/kprobes.h, arch/x86/kernel/kprobes/opt.c */
@@ -42,7 +43,7 @@ struct tv_text_kprobes { /* linux/kprobes.h, arch/x86/kernel/kprobes/opt.c */
     uint32_t table, buckets;
     uint32_t hlist, list, addr, opcode, flags, pre_handler, post_handler, slot; /* struct kprobe */
     uint32_t copied, optimized, optimized_size, opt_list; /* struct optimized_kprobe */
-    uint32_t handler, entry_handler;                      /* struct kretprobe */
+    uint32_t handler, entry_handler; /* struct kretprobe */
     uint32_t aggr_pre_handler, pre_handler_kretprobe, callback;
     uint32_t all_disarmed;
     uint32_t int3_in_slot;
@@ -50,15 +51,15 @@ struct tv_text_kprobes { /* linux/kprobes.h, arch/x86/kernel/kprobes/opt.c */
 
 struct tv_text_registries { /* an absent one is 0 */
     uint32_t bpf_list, bpf_start, bpf_end, bpf_name, bpf_node; /* bpf_kallsyms, struct bpf_ksym */
-    uint32_t klp_list, klp_node, klp_stack, klp_ops;           /* klp_ops, struct klp_ops */
-    uint32_t klp_func, klp_old, klp_new, klp_name;             /* struct klp_func */
+    uint32_t klp_list, klp_node, klp_stack, klp_ops; /* klp_ops, struct klp_ops */
+    uint32_t klp_func, klp_old, klp_new, klp_name; /* struct klp_func */
     uint32_t klp_handler;
 };
 
 struct tv_text_poke { /* the text poke in flight (arch/x86/kernel/alternative.c) */
     uint32_t vector, indirect; /* places, or a pointer to them */
-    uint32_t count, refs;      /* refs 0: there is no such counter */
-    uint32_t size, address;    /* of a place; where its address is, counted from `base` */
+    uint32_t count, refs; /* refs 0: there is no such counter */
+    uint32_t size, address; /* of a place; where its address is, counted from `base` */
     uint32_t base;
 };
 

@@ -5,10 +5,10 @@
  */
 #include "internal.h"
 
-#define USER_LIMIT_4  ((UINT64_C(1) << 47) - TV_PAGE_SIZE) /* TASK_SIZE_MAX, asm/page_64_types.h */
-#define USER_LIMIT_5  ((UINT64_C(1) << 56) - TV_PAGE_SIZE)
+#define USER_LIMIT_4   ((UINT64_C(1) << 47) - TV_PAGE_SIZE) /* TASK_SIZE_MAX, asm/page_64_types.h */
+#define USER_LIMIT_5   ((UINT64_C(1) << 56) - TV_PAGE_SIZE)
 #define USER_LIMIT_LAM ((UINT64_C(1) << 63) - TV_PAGE_SIZE) /* cpu/common.c */
-#define SLABS_MAX 4096
+#define SLABS_MAX      4096
 
 /* Is `value` one of the kernel's slab caches (mm/slab_common.c)? */
 static bool is_slab(struct tv_text_state *s, struct tv_kernel *k, uint64_t value)
@@ -33,7 +33,8 @@ static bool first_site(struct tv_text_state *s, struct tv_kernel *k, uint32_t nu
             enum tv_text_kind kind = (enum tv_text_kind)(c->sites[i] >> 12);
 
             if (kind == TV_TEXT_RUNTIME_CONST && c->args[arg] == number)
-                return tv_read_va(k, s->text + page * TV_PAGE_SIZE + (c->sites[i] & (TV_PAGE_SIZE - 1)), v, sizeof(*v));
+                return tv_read_va(k, s->text + page * TV_PAGE_SIZE + (c->sites[i] & (TV_PAGE_SIZE - 1)), v,
+                                  sizeof(*v));
             arg += tv_text_has_argument(kind);
         }
     }
@@ -43,12 +44,10 @@ static bool first_site(struct tv_text_state *s, struct tv_kernel *k, uint32_t nu
 static bool plausible(struct tv_text_state *s, struct tv_kernel *k, uint32_t kind, uint64_t v)
 {
     switch (kind) {
-    case TV_TEXT_SHIFT:
-        return v < 32;
+    case TV_TEXT_SHIFT: return v < 32;
     case TV_TEXT_USER_LIMIT:
         return v == (k->levels == 5 ? USER_LIMIT_5 : USER_LIMIT_4) || v == USER_LIMIT_LAM;
-    case TV_TEXT_SLAB:
-        return is_slab(s, k, v);
+    case TV_TEXT_SLAB: return is_slab(s, k, v);
     }
     return v >> 63;
 }

@@ -46,7 +46,8 @@ static void compare_bpf(struct tv_text_state *s, struct tv_kernel *k, uint64_t k
     uint64_t start, end;
     char name[TV_OWNER_MAX];
 
-    if (!tv_read_va(k, ksym + r->bpf_start, &start, sizeof(start)) || !tv_read_va(k, ksym + r->bpf_end, &end, sizeof(end)))
+    if (!tv_read_va(k, ksym + r->bpf_start, &start, sizeof(start)) ||
+        !tv_read_va(k, ksym + r->bpf_end, &end, sizeof(end)))
         return;
     for (uint32_t i = 0; i < s->dynamic_count; i++) {
         struct tv_text_dynamic *g = &s->dynamic[i];
@@ -66,6 +67,7 @@ void tv_text_dynamic_resolve(struct tv_text_state *s, struct tv_kernel *k)
 
     if (!s->dynamic_count || !r->bpf_list)
         return;
-    for (uint32_t i = 0; i < LIST_MAX && tv_text_walk_on(s) && tv_read_va(k, at, &at, sizeof(at)) && at != head; i++)
+    for (uint32_t i = 0;
+         i < LIST_MAX && tv_text_walk_on(s) && tv_read_va(k, at, &at, sizeof(at)) && at != head; i++)
         compare_bpf(s, k, at - r->bpf_node);
 }

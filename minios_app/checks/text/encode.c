@@ -37,7 +37,8 @@ void tv_text_put_nop5(const struct tv_text_state *s, uint8_t *out)
     memcpy(out, s->patching.k8 ? k8_nop5_atomic : p6_nops[5], 5);
 }
 
-const uint8_t tv_text_plain_return[TV_BRANCH_SIZE] = { TV_OP_RET, TV_OP_INT3, TV_OP_INT3, TV_OP_INT3, TV_OP_INT3 };
+const uint8_t tv_text_plain_return[TV_BRANCH_SIZE] = { TV_OP_RET, TV_OP_INT3, TV_OP_INT3, TV_OP_INT3,
+                                                       TV_OP_INT3 };
 
 void tv_text_put_return(const struct tv_text_state *s, uint32_t offset, uint8_t *out)
 {
@@ -53,7 +54,8 @@ uint32_t tv_text_called_as(const struct tv_text_state *s, uint32_t target)
     return s->patching.call_depth && tv_text_counted(s->t, target) ? target - s->t->call_pad.size : target;
 }
 
-uint32_t tv_text_pv_target(const struct tv_text_state *s, uint32_t pointer, const uint8_t *actual, uint32_t at)
+uint32_t tv_text_pv_target(const struct tv_text_state *s, uint32_t pointer, const uint8_t *actual,
+                           uint32_t at)
 {
     uint32_t target = s->pv[pointer];
 
@@ -77,12 +79,8 @@ static void fix(const struct tv_text_state *s, const struct tv_text_area *a, con
         v = tv_text_running(s, a, f->argument) - here;
         memcpy(at, &v, sizeof(v));
         break;
-    case TV_TEXT_REL_RETURN:
-        tv_text_put_rel32(at, here, s->patching.return_thunk);
-        break;
-    case TV_TEXT_REL_PV:
-        tv_text_put_rel32(at, here, tv_text_pv_target(s, f->argument, NULL, 0));
-        break;
+    case TV_TEXT_REL_RETURN: tv_text_put_rel32(at, here, s->patching.return_thunk); break;
+    case TV_TEXT_REL_PV: tv_text_put_rel32(at, here, tv_text_pv_target(s, f->argument, NULL, 0)); break;
     case TV_TEXT_REL_PV_COUNTED:
         tv_text_put_rel32(at, here, tv_text_called_as(s, tv_text_pv_target(s, f->argument, NULL, 0)));
         break;
@@ -105,8 +103,8 @@ static void fix(const struct tv_text_state *s, const struct tv_text_area *a, con
     }
 }
 
-void tv_text_fill(const struct tv_text_state *s, const struct tv_text_area *a, const struct tv_text_template *p,
-                  uint32_t offset, uint8_t *out)
+void tv_text_fill(const struct tv_text_state *s, const struct tv_text_area *a,
+                  const struct tv_text_template *p, uint32_t offset, uint8_t *out)
 {
     memcpy(out, p->code, p->size);
     for (uint32_t i = 0; i < p->fix_count; i++)

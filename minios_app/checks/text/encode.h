@@ -41,10 +41,11 @@ void tv_text_put_return(const struct tv_text_state *s, uint32_t offset, uint8_t 
 uint32_t tv_text_called_as(const struct tv_text_state *s, uint32_t target);
 
 /* Where a paravirt call leads; `actual`, if not NULL, are the bytes that stand at `at`. */
-uint32_t tv_text_pv_target(const struct tv_text_state *s, uint32_t pointer, const uint8_t *actual, uint32_t at);
+uint32_t tv_text_pv_target(const struct tv_text_state *s, uint32_t pointer, const uint8_t *actual,
+                           uint32_t at);
 
 /* A template's bytes at `offset`. */
-void tv_text_fill(const struct tv_text_state *s, const struct tv_text_area *a, const struct tv_text_template *p,
-                  uint32_t offset, uint8_t *out);
+void tv_text_fill(const struct tv_text_state *s, const struct tv_text_area *a,
+                  const struct tv_text_template *p, uint32_t offset, uint8_t *out);
 
 #endif

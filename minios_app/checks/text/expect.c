@@ -86,8 +86,8 @@ static void put_indirect(const struct tv_text_state *s, uint8_t *out, uint32_t r
 }
 
 /* patch_retpoline() */
-static void expect_retpoline(const struct tv_text_state *s, struct tv_kernel *k, const struct tv_text_site *site,
-                             uint8_t *out)
+static void expect_retpoline(const struct tv_text_state *s, struct tv_kernel *k,
+                             const struct tv_text_site *site, uint8_t *out)
 {
     const struct tv_text_features *f = &s->t->features;
     uint32_t reg = site->argument & 15, prefix = site->argument >> 5 & 1, used = 0;
@@ -147,7 +147,7 @@ static void expect_paravirt(const struct tv_text_state *s, const struct tv_text_
 
     if (!used && s->pv[pointer] != s->t->paravirt.nop) {
         tv_text_put_branch(out, pointer == s->t->paravirt.iret ? TV_OP_JMP32 : TV_OP_CALL, site->offset,
-                   tv_text_pv_target(s, pointer, site->actual, site->offset));
+                           tv_text_pv_target(s, pointer, site->actual, site->offset));
         used = 5;
     }
     tv_text_put_nops(s, out + used, site->size - used);
@@ -172,8 +172,8 @@ static void expect_jump(const struct tv_text_state *s, const struct tv_text_site
 }
 
 /* __static_call_transform() */
-static void expect_static_call(const struct tv_text_state *s, struct tv_kernel *k, const struct tv_text_site *site,
-                               uint8_t *out)
+static void expect_static_call(const struct tv_text_state *s, struct tv_kernel *k,
+                               const struct tv_text_site *site, uint8_t *out)
 {
     uint32_t key = site->argument & 0x7fff, function = site->area->functions[key];
     bool tail = site->kind == TV_TEXT_TRAMPOLINE || site->argument >> 15;
@@ -206,42 +206,26 @@ void tv_text_expect(struct tv_text_state *s, struct tv_kernel *k, const struct t
                     uint8_t *out)
 {
     switch (site->kind) {
-    case TV_TEXT_ALTERNATIVE:
-        expect_alternative(s, site, out);
-        break;
-    case TV_TEXT_RETURN:
-        tv_text_put_return(s, site->offset, out);
-        break;
+    case TV_TEXT_ALTERNATIVE: expect_alternative(s, site, out); break;
+    case TV_TEXT_RETURN: tv_text_put_return(s, site->offset, out); break;
     case TV_TEXT_RETPOLINE:
         s->depends = s->depends || tv_text_capable(s, s->t->features.its); /* is_its_thunk() */
         expect_retpoline(s, k, site, out);
         break;
-    case TV_TEXT_PARAVIRT:
-        expect_paravirt(s, site, out);
-        break;
-    case TV_TEXT_LOCK:
-        out[0] = s->patching.uniprocessor ? TV_OP_DS : TV_OP_LOCK;
-        break;
-    case TV_TEXT_ENDBR:
-        memcpy(out, s->t->endbr_poison, sizeof(s->t->endbr_poison));
-        break;
+    case TV_TEXT_PARAVIRT: expect_paravirt(s, site, out); break;
+    case TV_TEXT_LOCK: out[0] = s->patching.uniprocessor ? TV_OP_DS : TV_OP_LOCK; break;
+    case TV_TEXT_ENDBR: memcpy(out, s->t->endbr_poison, sizeof(s->t->endbr_poison)); break;
     case TV_TEXT_FTRACE:
         tv_text_put_nop5(s, out);
         tv_text_expect_ftrace(s, k, site, out);
         break;
-    case TV_TEXT_JUMP_LABEL:
-        expect_jump(s, site, out);
-        break;
+    case TV_TEXT_JUMP_LABEL: expect_jump(s, site, out); break;
     case TV_TEXT_STATIC_CALL:
     case TV_TEXT_TRAMPOLINE:
         s->depends = s->depends || s->patching.call_depth; /* counted_in_module() */
         expect_static_call(s, k, site, out);
         break;
-    case TV_TEXT_RUNTIME_CONST:
-        memcpy(out, &s->constants[site->argument], site->size);
-        break;
-    case TV_TEXT_FTRACE_UPDATE:
-        tv_text_expect_ftrace_update(s, site, out);
-        break;
+    case TV_TEXT_RUNTIME_CONST: memcpy(out, &s->constants[site->argument], site->size); break;
+    case TV_TEXT_FTRACE_UPDATE: tv_text_expect_ftrace_update(s, site, out); break;
     }
 }

@@ -90,15 +90,16 @@ void tv_text_ftrace_read(struct tv_text_state *s, struct tv_kernel *k)
     s->trace_function = s->text + f->functions[0];
     if (!read64(k, s->text + f->trace_function, &s->trace_function) || may_call(s, s->trace_function))
         return;
-    tv_report_finding(s->res, &(struct tv_finding_args){
-                                  .kind = TV_KIND_FTRACE,
-                                  .symbol = "ftrace_trace_function",
-                                  .address = s->text + f->trace_function,
-                                  .actual = &s->trace_function,
-                                  .actual_size = sizeof(s->trace_function),
-                                  .note = "what ftrace calls is neither its own nor of a registered ftrace_ops",
-                                  .target = s->trace_function,
-                              });
+    tv_report_finding(s->res,
+                      &(struct tv_finding_args){
+                          .kind = TV_KIND_FTRACE,
+                          .symbol = "ftrace_trace_function",
+                          .address = s->text + f->trace_function,
+                          .actual = &s->trace_function,
+                          .actual_size = sizeof(s->trace_function),
+                          .note = "what ftrace calls is neither its own nor of a registered ftrace_ops",
+                          .target = s->trace_function,
+                      });
     s->trace_function = s->text + f->functions[0];
 }
 
@@ -124,7 +125,8 @@ static uint64_t trampoline_of(struct tv_text_state *s, struct tv_kernel *k, uint
 }
 
 /* ftrace_get_addr_curr(): where an entry with these flags leads; `actual` is where it does, from _text. */
-static uint64_t target_of(struct tv_text_state *s, struct tv_kernel *k, uint64_t ip, uint64_t flags, uint32_t actual)
+static uint64_t target_of(struct tv_text_state *s, struct tv_kernel *k, uint64_t ip, uint64_t flags,
+                          uint32_t actual)
 {
     const struct tv_text_ftrace *f = &s->t->ftrace;
     uint64_t target = flags & DIRECT_EN ? tv_text_direct_at(s, ip) : 0;
@@ -136,7 +138,8 @@ static uint64_t target_of(struct tv_text_state *s, struct tv_kernel *k, uint64_t
     return s->text + f->callers[flags & REGS_EN ? 1 : 0];
 }
 
-void tv_text_expect_ftrace(struct tv_text_state *s, struct tv_kernel *k, const struct tv_text_site *site, uint8_t *out)
+void tv_text_expect_ftrace(struct tv_text_state *s, struct tv_kernel *k, const struct tv_text_site *site,
+                           uint8_t *out)
 {
     uint64_t ip = s->text + site->offset, flags, target;
     uint8_t opcode = TV_OP_CALL;
@@ -154,7 +157,8 @@ void tv_text_expect_ftrace(struct tv_text_state *s, struct tv_kernel *k, const s
 }
 
 /* ftrace_call and its like: ftrace_trace_function, when nothing is traced ftrace_stub. */
-void tv_text_expect_ftrace_update(const struct tv_text_state *s, const struct tv_text_site *site, uint8_t *out)
+void tv_text_expect_ftrace_update(const struct tv_text_state *s, const struct tv_text_site *site,
+                                  uint8_t *out)
 {
     const struct tv_text_ftrace *f = &s->t->ftrace;
     uint32_t want = (uint32_t)(s->trace_function - s->text), actual;

@@ -15,36 +15,36 @@
  * Offsets are from _text, modulo 2^32.  docs/design/checks/text.md tells the whole.
  */
 enum tv_text_kind { /* of a place; in bits 15..12 of `sites` */
-    TV_TEXT_ALTERNATIVE = 0,   /* argument: shape */
-    TV_TEXT_RETURN = 1,
-    TV_TEXT_RETPOLINE = 2,     /* argument: register, bit 4 jmp, bit 5 CS prefix */
-    TV_TEXT_PARAVIRT = 3,      /* argument: pointer of pv_ops, size in bits 15..8 */
-    TV_TEXT_LOCK = 4,
-    TV_TEXT_ENDBR = 5,
-    TV_TEXT_FTRACE = 6,
-    TV_TEXT_JUMP_LABEL = 7,    /* in turn the entries of `jumps` */
-    TV_TEXT_STATIC_CALL = 8,   /* argument: key, bit 15 a tail call */
-    TV_TEXT_TRAMPOLINE = 9,    /* argument: key */
-    TV_TEXT_RUNTIME_CONST = 10, /* argument: constant */
-    TV_TEXT_FTRACE_UPDATE = 11, /* argument: 0 a call, 1 ftrace_graph_call */
+                    TV_TEXT_ALTERNATIVE = 0,   /* argument: shape */
+                    TV_TEXT_RETURN = 1,
+                    TV_TEXT_RETPOLINE = 2,     /* argument: register, bit 4 jmp, bit 5 CS prefix */
+                    TV_TEXT_PARAVIRT = 3,      /* argument: pointer of pv_ops, size in bits 15..8 */
+                    TV_TEXT_LOCK = 4,
+                    TV_TEXT_ENDBR = 5,
+                    TV_TEXT_FTRACE = 6,
+                    TV_TEXT_JUMP_LABEL = 7,    /* in turn the entries of `jumps` */
+                    TV_TEXT_STATIC_CALL = 8,   /* argument: key, bit 15 a tail call */
+                    TV_TEXT_TRAMPOLINE = 9,    /* argument: key */
+                    TV_TEXT_RUNTIME_CONST = 10, /* argument: constant */
+                    TV_TEXT_FTRACE_UPDATE = 11, /* argument: 0 a call, 1 ftrace_graph_call */
 };
 
 enum tv_text_condition { /* below: a capability of boot_cpu_data */
-    TV_TEXT_ITS_RETURN = 0x400, /* x86_return_thunk is its_return_thunk */
-    TV_TEXT_K8 = 0x401,         /* ideal_nops is k8_nops */
-    TV_TEXT_PV_NOP = 0x8000,    /* | pointer: it leads to the function that does nothing */
+                         TV_TEXT_ITS_RETURN = 0x400, /* x86_return_thunk is its_return_thunk */
+                         TV_TEXT_K8 = 0x401,         /* ideal_nops is k8_nops */
+                         TV_TEXT_PV_NOP = 0x8000, /* | pointer: it leads to the function that does nothing */
 };
 
 enum tv_text_fix_kind { /* what is put into a template, 4 bytes but for ADD64 and ADDR64 */
-    TV_TEXT_REL = 0,            /* argument - own offset */
-    TV_TEXT_REL_RETURN = 1,     /* displacement to x86_return_thunk */
-    TV_TEXT_REL_PV = 2,         /* displacement to what the pointer leads to */
-    TV_TEXT_REL_PV_COUNTED = 3, /* the same, through the call-depth accounting */
-    TV_TEXT_ADD32 = 4,          /* the KASLR delta */
-    TV_TEXT_SUB32 = 5,
-    TV_TEXT_ADD64 = 6,
-    TV_TEXT_ADDR32 = 7,         /* where argument runs (a module's; 4 bytes) */
-    TV_TEXT_ADDR64 = 8,
+                        TV_TEXT_REL = 0, /* argument - own offset */
+                        TV_TEXT_REL_RETURN = 1, /* displacement to x86_return_thunk */
+                        TV_TEXT_REL_PV = 2, /* displacement to what the pointer leads to */
+                        TV_TEXT_REL_PV_COUNTED = 3, /* the same, through the call-depth accounting */
+                        TV_TEXT_ADD32 = 4, /* the KASLR delta */
+                        TV_TEXT_SUB32 = 5,
+                        TV_TEXT_ADD64 = 6,
+                        TV_TEXT_ADDR32 = 7, /* where argument runs (a module's; 4 bytes) */
+                        TV_TEXT_ADDR64 = 8,
 };
 
 struct tv_text_fix {
@@ -95,8 +95,8 @@ struct tv_text_paravirt {
     const struct tv_text_native *native;
     uint32_t pointer_count, function_count, native_count;
     uint32_t nop, bug; /* bug 0: an empty pointer gives ud2 */
-    uint32_t ident;    /* 0: not patched in */
-    uint32_t iret;     /* the pointer that is jumped through, or 0xffff */
+    uint32_t ident; /* 0: not patched in */
+    uint32_t iret; /* the pointer that is jumped through, or 0xffff */
     uint32_t patch, patch_default; /* pv_ops.init.patch, or 0 */
 };
 
@@ -107,13 +107,14 @@ enum tv_text_pad { TV_TEXT_NO_PAD = 0, TV_TEXT_PAD_MAYBE = 1, TV_TEXT_PAD_COUNTE
 struct tv_text_code {
     uint32_t npages;
     const uint32_t *site_index; /* [npages + 1] into sites */
-    const uint16_t *sites;      /* kind << 12 | offset in the page, in address order */
-    const uint16_t *args;       /* of the sites that have one, in their order */
+    const uint16_t *sites; /* kind << 12 | offset in the page, in address order */
+    const uint16_t *args; /* of the sites that have one, in their order */
     const struct tv_text_jump *jumps;
     const uint32_t *jump_keys, *call_keys; /* struct static_key, struct static_call_key */
     const uint32_t *call_index; /* [npages + 1] into call_gaps */
-    const uint8_t *call_gaps;   /* from a call that the accounting leads elsewhere to the next (checks/text/calls.py) */
-    const uint32_t *function_index;        /* [npages + 1] into functions */
+    const uint8_t
+        *call_gaps; /* from a call that the accounting leads elsewhere to the next (checks/text/calls.py) */
+    const uint32_t *function_index; /* [npages + 1] into functions */
     const uint16_t *functions; /* entries of functions: enum tv_text_pad << 12 | offset in the page */
     const struct tv_text_shape *shapes;
     const struct tv_text_template *templates;

@@ -2,7 +2,7 @@
 /* text: ftrace's hashes of functions' entries (struct ftrace_hash, kernel/trace/ftrace.c). */
 #include "internal.h"
 
-#define BITS_MAX 12 /* FTRACE_HASH_MAX_BITS */
+#define BITS_MAX  12 /* FTRACE_HASH_MAX_BITS */
 #define CHAIN_MAX 4096
 
 bool tv_text_hash_read(struct tv_text_state *s, struct tv_kernel *k, uint64_t va, struct tv_text_hash *h)
@@ -14,7 +14,8 @@ bool tv_text_hash_read(struct tv_text_state *s, struct tv_kernel *k, uint64_t va
     h->empty = true;
     if (!va)
         return true;
-    if (!tv_read_va(k, va + f->bits, &bits, sizeof(bits)) || !tv_read_va(k, va + f->count, &count, sizeof(count)) ||
+    if (!tv_read_va(k, va + f->bits, &bits, sizeof(bits)) ||
+        !tv_read_va(k, va + f->count, &count, sizeof(count)) ||
         !tv_read_va(k, va + f->heads, &h->heads, sizeof(h->heads)) || bits > BITS_MAX)
         return false;
     h->bits = (uint32_t)bits;
@@ -48,7 +49,8 @@ static void read_chain(struct tv_text_state *s, struct tv_kernel *k, uint64_t at
 {
     const struct tv_text_ftrace *f = &s->t->ftrace;
 
-    while (s->direct_count < TV_TEXT_DIRECT_MAX && tv_text_walk_on(s) && tv_read_va(k, at, &at, sizeof(at)) && at) {
+    while (s->direct_count < TV_TEXT_DIRECT_MAX && tv_text_walk_on(s) && tv_read_va(k, at, &at, sizeof(at)) &&
+           at) {
         struct tv_text_direct *d = &s->direct[s->direct_count];
 
         if (!tv_read_va(k, at + f->entry_ip, &d->ip, sizeof(d->ip)) ||
@@ -65,7 +67,8 @@ void tv_text_direct_read(struct tv_text_state *s, struct tv_kernel *k)
     uint64_t va;
 
     s->direct_count = 0;
-    if (!tv_read_va(k, s->text + s->t->ftrace.direct, &va, sizeof(va)) || !tv_text_hash_read(s, k, va, &h) || h.empty)
+    if (!tv_read_va(k, s->text + s->t->ftrace.direct, &va, sizeof(va)) || !tv_text_hash_read(s, k, va, &h) ||
+        h.empty)
         return;
     for (uint32_t i = 0; i < UINT32_C(1) << h.bits; i++)
         read_chain(s, k, h.heads + 8 * (uint64_t)i);

@@ -10,23 +10,23 @@
 #define TV_TEXT_AFTER  64 /* of the page behind: no patch site is larger */
 
 #define TV_TEXT_CAPABILITY_WORDS 32
-#define TV_TEXT_OPS_MAX     64  /* ftrace_ops followed */
-#define TV_TEXT_PROBES_MAX  256 /* kprobes followed */
-#define TV_TEXT_DIRECT_MAX  256 /* direct calls of ftrace followed */
-#define TV_TEXT_DYNAMIC_MAX 288 /* addresses of dynamic code that are looked up */
-#define TV_TEXT_WALK_MAX    (UINT32_C(1) << 20) /* links of the guest's lists and chains in one scan */
+#define TV_TEXT_OPS_MAX          64 /* ftrace_ops followed */
+#define TV_TEXT_PROBES_MAX       256 /* kprobes followed */
+#define TV_TEXT_DIRECT_MAX       256 /* direct calls of ftrace followed */
+#define TV_TEXT_DYNAMIC_MAX      288 /* addresses of dynamic code that are looked up */
+#define TV_TEXT_WALK_MAX         (UINT32_C(1) << 20) /* links of the guest's lists and chains in one scan */
 
 /* An offset of a function, or why there is none. */
-#define TV_TEXT_NULL    UINT32_MAX       /* the pointer is empty */
+#define TV_TEXT_NULL    UINT32_MAX /* the pointer is empty */
 #define TV_TEXT_FOREIGN (UINT32_MAX - 1) /* it does not lead to a function of .text */
 
 struct tv_text_probe { /* a kprobe that is armed */
-    uint64_t at;       /* of its struct kprobe */
+    uint64_t at; /* of its struct kprobe */
     uint64_t va;
     uint64_t handler; /* that runs first */
     bool optimized, on_ftrace;
-    bool valid;          /* its handlers are functions of verified code */
-    bool removed;        /* the relocated original stands in the page's copy again */
+    bool valid; /* its handlers are functions of verified code */
+    bool removed; /* the relocated original stands in the page's copy again */
     uint8_t original[5]; /* as the kernel keeps it: it counts only if the page then verifies */
 };
 
@@ -56,8 +56,8 @@ struct tv_text_dynamic { /* code that is none of the kernel's own, and what its 
 
 struct tv_text_records { /* the pass through ftrace's records, which are in address order */
     uint64_t page, records;
-    uint32_t left;       /* of the page */
-    uint32_t limit;      /* of all pages: more are not read */
+    uint32_t left; /* of the page */
+    uint32_t limit; /* of all pages: more are not read */
     uint32_t have, next; /* in `chunk` */
     struct {
         uint64_t ip, flags;
@@ -75,13 +75,14 @@ struct tv_text_area {
     const struct tv_text_code *c;
     const struct tv_text_region *regions;
     uint32_t region_count;
-    const char *symbol;  /* at its begin */
-    uint64_t va;         /* running address of its begin */
+    const char *symbol; /* at its begin */
+    uint64_t va; /* running address of its begin */
     uint32_t *functions; /* [call keys] */
-    uint64_t *foreign;   /* [call keys] running address, if TV_TEXT_FOREIGN */
-    uint8_t *enabled;    /* [jump keys] */
-    bool changed;        /* a key is not what it was when they were read last */
-    struct guest_view pages; /* those that hold keys, in the order of jump keys, then call keys; none: they are read one by one */
+    uint64_t *foreign; /* [call keys] running address, if TV_TEXT_FOREIGN */
+    uint8_t *enabled; /* [jump keys] */
+    bool changed; /* a key is not what it was when they were read last */
+    struct guest_view
+        pages; /* those that hold keys, in the order of jump keys, then call keys; none: they are read one by one */
 };
 
 /* The patching state: how the kernel has chosen among its alternatives, the same for all patch sites. */
@@ -94,17 +95,17 @@ struct tv_text_patching {
 struct tv_text_state {
     const struct tv_text *t;
     struct tv_result *res; /* of the scan under way; NULL: nothing is reported */
-    uint64_t text;         /* running address of _text */
+    uint64_t text; /* running address of _text */
     uint64_t delta;
     struct tv_text_patching patching;
-    bool changed;    /* patching, pv or constants are not what they were when they were read last */
-    bool depends;    /* a patch site was checked by more of the target than what is read beforehand */
-    bool removed;    /* a probe was taken out of the page that is checked */
+    bool changed; /* patching, pv or constants are not what they were when they were read last */
+    bool depends; /* a patch site was checked by more of the target than what is read beforehand */
+    bool removed; /* a probe was taken out of the page that is checked */
     bool in_modules; /* the code that is checked is modules', not the kernel's own */
-    bool poking;     /* a patch site was found that the kernel is patching */
-    uint32_t *pv;        /* [pointers] */
+    bool poking; /* a patch site was found that the kernel is patching */
+    uint32_t *pv; /* [pointers] */
     uint64_t *constants; /* [constants] */
-    uint32_t walk_left;  /* of TV_TEXT_WALK_MAX */
+    uint32_t walk_left; /* of TV_TEXT_WALK_MAX */
     uint32_t op_count, direct_count, dynamic_count, probe_count;
     uint64_t trace_function; /* ftrace_trace_function */
     bool ftrace_enabled;
@@ -114,7 +115,7 @@ struct tv_text_state {
     struct tv_text_probe probes[TV_TEXT_PROBES_MAX];
     struct tv_text_records records;
     uint8_t callers[2][TV_FTRACE_CALLER_MAX]; /* the bytes of ftrace's callers in this scan */
-    uint8_t early[2][TV_FTRACE_CALLER_MAX];   /* as they were before the kernel chose among its alternatives */
+    uint8_t early[2][TV_FTRACE_CALLER_MAX]; /* as they were before the kernel chose among its alternatives */
     uint8_t caller_pages[2]; /* which of the pages that each lies in were copied: bit 0 the first */
 };
 
@@ -170,8 +171,10 @@ uint64_t tv_text_address(const struct tv_text_state *s, const struct tv_text_are
 
 /* ftrace.c: ftrace's bookkeeping, read once a scan before the pass. */
 void tv_text_ftrace_read(struct tv_text_state *s, struct tv_kernel *k);
-void tv_text_expect_ftrace(struct tv_text_state *s, struct tv_kernel *k, const struct tv_text_site *site, uint8_t *out);
-void tv_text_expect_ftrace_update(const struct tv_text_state *s, const struct tv_text_site *site, uint8_t *out);
+void tv_text_expect_ftrace(struct tv_text_state *s, struct tv_kernel *k, const struct tv_text_site *site,
+                           uint8_t *out);
+void tv_text_expect_ftrace_update(const struct tv_text_state *s, const struct tv_text_site *site,
+                                  uint8_t *out);
 
 /* records.c: the flags of the record at running address `ip`; asked for in address order.  False: none. */
 void tv_text_records_begin(struct tv_text_state *s, struct tv_kernel *k);
@@ -181,7 +184,8 @@ bool tv_text_record(struct tv_text_state *s, struct tv_kernel *k, uint64_t ip, u
 
 /* hash.c: struct ftrace_hash at `va` (0: empty); false if it cannot be read. */
 bool tv_text_hash_read(struct tv_text_state *s, struct tv_kernel *k, uint64_t va, struct tv_text_hash *h);
-bool tv_text_hash_has(struct tv_text_state *s, struct tv_kernel *k, const struct tv_text_hash *h, uint64_t ip);
+bool tv_text_hash_has(struct tv_text_state *s, struct tv_kernel *k, const struct tv_text_hash *h,
+                      uint64_t ip);
 /* Fill s->direct from direct_functions. */
 void tv_text_direct_read(struct tv_text_state *s, struct tv_kernel *k);
 /* Where the direct call at `ip` leads; 0: there is none. */
@@ -211,8 +215,8 @@ void tv_text_report_calls(struct tv_text_state *s, const struct tv_text_area *a,
 /* kprobe.c: the probes in the kernel's own code or, with s->in_modules, those in modules. */
 void tv_text_probes_read(struct tv_text_state *s, struct tv_kernel *k);
 /* Take the probes of the area's page at `va` out of its copy in `window`, then report them and check their slots. */
-void tv_text_remove_probes(struct tv_text_state *s, const struct tv_text_area *a, struct tv_kernel *k, uint64_t va,
-                           uint8_t *window, uint32_t size);
+void tv_text_remove_probes(struct tv_text_state *s, const struct tv_text_area *a, struct tv_kernel *k,
+                           uint64_t va, uint8_t *window, uint32_t size);
 
 /* slot.c: the code that runs in place of the instruction `code` under a probe, in slots outside of .text. */
 void tv_text_check_slots(struct tv_text_state *s, struct tv_kernel *k, const struct tv_text_probe *probe,
@@ -226,8 +230,8 @@ struct tv_text_pass {
     struct tv_text_state *s;
     const struct tv_text_area *a;
     const struct tv_range *range; /* shows the page and, where there are any, its neighbours */
-    uint32_t arg, jump;           /* consumed in order */
-    uint32_t carried;             /* bytes at the page's begin that belong to a site of the page before */
+    uint32_t arg, jump; /* consumed in order */
+    uint32_t carried; /* bytes at the page's begin that belong to a site of the page before */
     const struct tv_page_cache *cache; /* or NULL: copies that are checked instead of what `range` shows */
     uint8_t window[TV_TEXT_BEFORE + TV_PAGE_SIZE + TV_TEXT_AFTER]; /* the page, with its neighbours' bytes */
 };
@@ -282,6 +286,7 @@ static inline bool tv_text_has_argument(enum tv_text_kind kind)
  * expect.c: the encoding that the state asks for, into out[site->size].  Where several
  * are legitimate it is the one that is there, if one of them is.
  */
-void tv_text_expect(struct tv_text_state *s, struct tv_kernel *k, const struct tv_text_site *site, uint8_t *out);
+void tv_text_expect(struct tv_text_state *s, struct tv_kernel *k, const struct tv_text_site *site,
+                    uint8_t *out);
 
 #endif

@@ -69,8 +69,8 @@ static uint32_t find_pages(struct tv_text_area *a, struct tv_kernel *k)
             continue;
         last = key / TV_PAGE_SIZE;
         if (count < a->pages.npages)
-            a->pages.gfn[count] = tv_translate(k, k->profile->text_va + k->delta + key, &t) ? GFN_NONE
-                                                                                           : t.pa >> TV_PAGE_SHIFT;
+            a->pages.gfn[count] =
+                tv_translate(k, k->profile->text_va + k->delta + key, &t) ? GFN_NONE : t.pa >> TV_PAGE_SHIFT;
         count++;
     }
     return count;
@@ -84,8 +84,8 @@ int tv_text_area_map_keys(struct tv_text_area *a, struct tv_kernel *k)
 }
 
 /* The next key, at link offset `key`. */
-static bool read_key(const struct tv_text_state *s, const struct tv_text_area *a, struct tv_kernel *k, struct at *at,
-                     uint32_t key, void *dst, size_t n)
+static bool read_key(const struct tv_text_state *s, const struct tv_text_area *a, struct tv_kernel *k,
+                     struct at *at, uint32_t key, void *dst, size_t n)
 {
     uint32_t page;
 

@@ -7,10 +7,10 @@
  */
 #include "encode.h"
 
-#define FLAG_GONE      1 /* linux/kprobes.h: KPROBE_FLAG_* */
-#define FLAG_DISABLED  2
-#define FLAG_OPTIMIZED 4
-#define FLAG_FTRACE    8
+#define FLAG_GONE       1 /* linux/kprobes.h: KPROBE_FLAG_* */
+#define FLAG_DISABLED   2
+#define FLAG_OPTIMIZED  4
+#define FLAG_FTRACE     8
 #define PROBES_A_BUCKET 1024
 #define CHILDREN_MAX    64
 
@@ -41,13 +41,15 @@ static bool is_valid_probe(struct tv_text_state *s, struct tv_kernel *k, uint64_
     const struct tv_text_kprobes *p = &s->t->kprobes;
     uint64_t handler = 0;
 
-    if (!has_valid_handler(s, k, kp + p->pre_handler, &handler) || !has_valid_handler(s, k, kp + p->post_handler, &handler)) {
+    if (!has_valid_handler(s, k, kp + p->pre_handler, &handler) ||
+        !has_valid_handler(s, k, kp + p->post_handler, &handler)) {
         *first = handler;
         return false;
     }
     if (handler == s->text + p->pre_handler_kretprobe) {
         handler = 0;
-        if (!has_valid_handler(s, k, kp + p->handler, &handler) || !has_valid_handler(s, k, kp + p->entry_handler, &handler)) {
+        if (!has_valid_handler(s, k, kp + p->handler, &handler) ||
+            !has_valid_handler(s, k, kp + p->entry_handler, &handler)) {
             *first = handler;
             return false;
         }
@@ -78,8 +80,8 @@ static bool is_valid(struct tv_text_state *s, struct tv_kernel *k, uint64_t kp, 
 }
 
 /* Report the probe, which stands in a stretch of code that begins at `base`. */
-static void report(struct tv_text_state *s, const char *symbol, uint64_t base, const struct tv_text_probe *probe,
-                   const uint8_t *actual, uint32_t size)
+static void report(struct tv_text_state *s, const char *symbol, uint64_t base,
+                   const struct tv_text_probe *probe, const uint8_t *actual, uint32_t size)
 {
     const char *note = "a kprobe that is registered in kprobe_table: a tracer may have set it";
 
@@ -135,7 +137,8 @@ void tv_text_probes_read(struct tv_text_state *s, struct tv_kernel *k)
     for (uint32_t bucket = 0; bucket < p->buckets; bucket++) {
         uint64_t at = s->text + p->table + 8 * bucket;
 
-        for (uint32_t i = 0; i < PROBES_A_BUCKET && s->probe_count < TV_TEXT_PROBES_MAX && tv_text_walk_on(s); i++) {
+        for (uint32_t i = 0; i < PROBES_A_BUCKET && s->probe_count < TV_TEXT_PROBES_MAX && tv_text_walk_on(s);
+             i++) {
             if (!read64(k, at, &at) || !at)
                 break;
             read_probe(s, k, at - p->hlist);
@@ -151,8 +154,8 @@ static bool is_jump_to(const uint8_t *code, uint64_t va, uint64_t target)
     return memcmp(code, want, sizeof(want)) == 0;
 }
 
-void tv_text_remove_probes(struct tv_text_state *s, const struct tv_text_area *a, struct tv_kernel *k, uint64_t va,
-                         uint8_t *window, uint32_t size)
+void tv_text_remove_probes(struct tv_text_state *s, const struct tv_text_area *a, struct tv_kernel *k,
+                           uint64_t va, uint8_t *window, uint32_t size)
 {
     uint64_t begin = va - TV_TEXT_BEFORE, slot;
 

@@ -72,7 +72,8 @@ static bool is_livepatch(struct tv_text_state *s, struct tv_kernel *k, uint64_t 
     const struct tv_text_registries *r = &s->t->registries;
     uint64_t head = s->text + r->klp_list, at = head;
 
-    for (uint32_t i = 0; i < KLP_MAX && tv_text_walk_on(s) && tv_read_va(k, at, &at, sizeof(at)) && at != head; i++)
+    for (uint32_t i = 0;
+         i < KLP_MAX && tv_text_walk_on(s) && tv_read_va(k, at, &at, sizeof(at)) && at != head; i++)
         if (va == at - r->klp_node + r->klp_ops)
             return true;
     return false;
@@ -90,16 +91,18 @@ static void report_ops(struct tv_text_state *s, struct tv_kernel *k)
         if (livepatch && !is_livepatch(s, k, op->at))
             note = "a registered ftrace_ops calls livepatch's handler and is none of livepatch's";
         else if (!tv_text_is_verified(s, k, op->func))
-            note = "a registered ftrace_ops calls no function of verified code: a module may have registered it";
+            note =
+                "a registered ftrace_ops calls no function of verified code: a module may have registered it";
         if (note)
-            tv_report_finding(s->res, &(struct tv_finding_args){ .kind = TV_KIND_FTRACE,
-                                                                 .symbol = "ftrace_ops_list",
-                                                                 .address = op->at + s->t->ftrace.func,
-                                                                 .actual = &op->func,
-                                                                 .actual_size = sizeof(op->func),
-                                                                 .note = note,
-                                                                 .target = op->func,
-                                                                 .owner = name_of(tv_text_dynamic_at(s, op->func)) });
+            tv_report_finding(s->res,
+                              &(struct tv_finding_args){ .kind = TV_KIND_FTRACE,
+                                                         .symbol = "ftrace_ops_list",
+                                                         .address = op->at + s->t->ftrace.func,
+                                                         .actual = &op->func,
+                                                         .actual_size = sizeof(op->func),
+                                                         .note = note,
+                                                         .target = op->func,
+                                                         .owner = name_of(tv_text_dynamic_at(s, op->func)) });
     }
 }
 
@@ -113,7 +116,8 @@ static void report_livepatch(struct tv_text_state *s, struct tv_kernel *k, uint6
     if (!tv_read_va(k, ops + r->klp_stack, &func, sizeof(func)) || func == ops + r->klp_stack)
         return;
     func -= r->klp_func;
-    if (!tv_read_va(k, func + r->klp_old, &old, sizeof(old)) || !tv_read_va(k, func + r->klp_new, &new, sizeof(new)) ||
+    if (!tv_read_va(k, func + r->klp_old, &old, sizeof(old)) ||
+        !tv_read_va(k, func + r->klp_new, &new, sizeof(new)) ||
         !tv_read_va(k, func + r->klp_name, &name_va, sizeof(name_va))) {
         s->res->missing++;
         return;
@@ -122,15 +126,16 @@ static void report_livepatch(struct tv_text_state *s, struct tv_kernel *k, uint6
         name[0] = 0;
     name[sizeof(name) - 1] = 0;
     tv_report(s->res, tv_text_config.allow_livepatch,
-              &(struct tv_finding_args){ .kind = TV_KIND_LIVEPATCH,
-                                         .symbol = "_text",
-                                         .offset = old - s->text,
-                                         .address = old,
-                                         .actual = &new,
-                                         .actual_size = sizeof(new),
-                                         .note = "livepatch has replaced this function; that of the new one is a module's code",
-                                         .target = new,
-                                         .owner = name });
+              &(struct tv_finding_args){
+                  .kind = TV_KIND_LIVEPATCH,
+                  .symbol = "_text",
+                  .offset = old - s->text,
+                  .address = old,
+                  .actual = &new,
+                  .actual_size = sizeof(new),
+                  .note = "livepatch has replaced this function; that of the new one is a module's code",
+                  .target = new,
+                  .owner = name });
 }
 
 void tv_text_report_owners(struct tv_text_state *s, struct tv_kernel *k)
@@ -140,7 +145,8 @@ void tv_text_report_owners(struct tv_text_state *s, struct tv_kernel *k)
 
     report_direct(s);
     report_ops(s, k);
-    for (uint32_t i = 0; r->klp_list && i < KLP_MAX && tv_text_walk_on(s) && tv_read_va(k, at, &at, sizeof(at)) && at != head;
+    for (uint32_t i = 0;
+         r->klp_list && i < KLP_MAX && tv_text_walk_on(s) && tv_read_va(k, at, &at, sizeof(at)) && at != head;
          i++)
         report_livepatch(s, k, at - r->klp_node);
 }

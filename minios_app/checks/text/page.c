@@ -91,11 +91,12 @@ static const char *note_of(struct tv_text_state *s, struct tv_kernel *k, const s
     if (!tv_text_poked(s, k, s->text + (uint64_t)(int64_t)(int32_t)site->offset))
         return "a breakpoint that neither a kprobe nor the kernel's own patching explains";
     s->poking = true;
-    return "the kernel says that it is patching this place, and did not end: a dump taken just then, or a cover";
+    return "the kernel says that it is patching this place, and did not end: a dump taken just then, or a "
+           "cover";
 }
 
-static void check_site(struct tv_text_pass *p, struct tv_kernel *k, const struct tv_text_site *site, uint64_t offset,
-                  struct tv_result *res)
+static void check_site(struct tv_text_pass *p, struct tv_kernel *k, const struct tv_text_site *site,
+                       uint64_t offset, struct tv_result *res)
 {
     uint8_t expected[TV_TEXT_AFTER];
 
@@ -147,7 +148,7 @@ void tv_text_find_starts(struct tv_text_pass *p, struct tv_text_start *starts)
 
 /* All sites of page `i`.  An unreadable page is passed over, so that the tables stay in step. */
 static void check_sites(struct tv_text_pass *p, struct tv_kernel *k, uint32_t i, bool readable,
-                         struct tv_result *res)
+                        struct tv_result *res)
 {
     const struct tv_text_code *c = p->a->c;
     uint8_t *page = p->window + TV_TEXT_BEFORE;
@@ -190,7 +191,8 @@ bool tv_text_check_page(struct tv_text_pass *p, struct tv_kernel *k, uint32_t i,
     bool readable = take(p, k, i);
 
     if (readable)
-        tv_text_remove_probes(p->s, p->a, k, p->a->va + (uint64_t)i * TV_PAGE_SIZE, p->window, sizeof(p->window));
+        tv_text_remove_probes(p->s, p->a, k, p->a->va + (uint64_t)i * TV_PAGE_SIZE, p->window,
+                              sizeof(p->window));
     else
         res->missing++;
     if (readable && !p->s->in_modules)

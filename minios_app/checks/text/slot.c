@@ -8,26 +8,27 @@
 #define COPIED_MAX   32
 #define SLOT_SIZE    16 /* MAX_INSN_SIZE */
 
-static void slot_differs(struct tv_text_state *s, const struct tv_text_probe *probe, uint64_t slot, const uint8_t *want,
-                         const uint8_t *got, uint32_t size)
+static void slot_differs(struct tv_text_state *s, const struct tv_text_probe *probe, uint64_t slot,
+                         const uint8_t *want, const uint8_t *got, uint32_t size)
 {
     uint32_t at, shown;
 
     for (at = 0; at < size && want[at] == got[at]; at++)
         ;
     shown = size - at < SLOT_SIZE ? size - at : SLOT_SIZE;
-    tv_report_finding(s->res, &(struct tv_finding_args){
-                                  .kind = TV_KIND_KPROBE_SLOT,
-                                  .symbol = "_text",
-                                  .offset = probe->va - s->text,
-                                  .address = slot + at,
-                                  .expected = want + at,
-                                  .expected_size = shown,
-                                  .actual = got + at,
-                                  .actual_size = shown,
-                                  .note = "what runs in place of a probed instruction is not what the kernel makes of it",
-                                  .target = probe->va,
-                              });
+    tv_report_finding(
+        s->res, &(struct tv_finding_args){
+                    .kind = TV_KIND_KPROBE_SLOT,
+                    .symbol = "_text",
+                    .offset = probe->va - s->text,
+                    .address = slot + at,
+                    .expected = want + at,
+                    .expected_size = shown,
+                    .actual = got + at,
+                    .actual_size = shown,
+                    .note = "what runs in place of a probed instruction is not what the kernel makes of it",
+                    .target = probe->va,
+                });
 }
 
 /* __copy_instruction(): the instruction at `code`, as it must be at `to`; its length, 0 if it is none. */
@@ -50,7 +51,7 @@ static uint32_t copied(const uint8_t *code, uint32_t room, uint64_t from, uint64
 
 /* The slot for single steps: the instruction, then a jump back or INT3 (prepare_singlestep()). */
 static void check_single_step(struct tv_text_state *s, struct tv_kernel *k, const struct tv_text_probe *probe,
-                       const uint8_t *code)
+                              const uint8_t *code)
 {
     const struct tv_text_kprobes *p = &s->t->kprobes;
     uint8_t want[SLOT_SIZE + 5], got[SLOT_SIZE + 5];
@@ -90,7 +91,8 @@ static void check_optimized(struct tv_text_state *s, struct tv_kernel *k, const 
     memcpy(want + p->template_val + 2, &probe->at, sizeof(probe->at));
     tv_text_put_branch(want + p->template_call, TV_OP_CALL, slot + p->template_call, s->text + p->callback);
     while (length < 5) {
-        uint32_t one = copied(code + length, SLOT_SIZE, probe->va + length, slot + size + length, want + size + length);
+        uint32_t one =
+            copied(code + length, SLOT_SIZE, probe->va + length, slot + size + length, want + size + length);
 
         if (!one) {
             s->res->missing++;

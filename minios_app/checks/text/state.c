@@ -84,8 +84,8 @@ static bool listed(const uint32_t *list, uint32_t count, uint32_t value)
     return false;
 }
 
-static void report_foreign(const struct tv_text_state *s, enum tv_finding_kind kind, uint32_t offset, uint64_t value,
-                           const char *note)
+static void report_foreign(const struct tv_text_state *s, enum tv_finding_kind kind, uint32_t offset,
+                           uint64_t value, const char *note)
 {
     tv_report_finding(s->res, &(struct tv_finding_args){ .kind = kind,
                                                          .symbol = "_text",
@@ -103,13 +103,15 @@ static bool read_processor(struct tv_text_state *s, struct tv_kernel *k)
     uint64_t thunk, nops = 0;
     uint8_t up;
 
-    if (!tv_read_va(k, s->text + t->capabilities, s->patching.capabilities, t->capability_words * sizeof(uint32_t)) ||
+    if (!tv_read_va(k, s->text + t->capabilities, s->patching.capabilities,
+                    t->capability_words * sizeof(uint32_t)) ||
         !read64(s, k, t->x86_return_thunk, &thunk) || !tv_read_va(k, s->text + t->uniproc_patched, &up, 1) ||
         (t->ideal_nops && !read64(s, k, t->ideal_nops, &nops)))
         return false;
     s->patching.uniprocessor = up;
     s->patching.return_thunk = (uint32_t)(thunk - s->text);
-    if (thunk - s->text >= TV_TEXT_FOREIGN || !listed(t->return_thunks, t->return_thunk_count, s->patching.return_thunk))
+    if (thunk - s->text >= TV_TEXT_FOREIGN ||
+        !listed(t->return_thunks, t->return_thunk_count, s->patching.return_thunk))
         report_foreign(s, TV_KIND_RETURN, t->x86_return_thunk, thunk,
                        "x86_return_thunk is none of the kernel's return thunks");
     s->patching.its_return = s->patching.return_thunk == t->its_return_thunk;

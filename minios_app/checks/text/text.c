@@ -176,7 +176,8 @@ static bool read_parts(struct text_check *c, struct tv_kernel *k)
  * Read all that the sites depend on; what is wrong with it goes into `told`, or is not reported if that is NULL.
  * False, and counted as missing, if it cannot be read.
  */
-static bool read_state(struct text_check *c, struct tv_kernel *k, struct tv_result *told, struct tv_result *res)
+static bool read_state(struct text_check *c, struct tv_kernel *k, struct tv_result *told,
+                       struct tv_result *res)
 {
     uint64_t since = tv_cost_begin(k->costs);
     bool there;
@@ -190,7 +191,8 @@ static bool read_state(struct text_check *c, struct tv_kernel *k, struct tv_resu
 }
 
 /* Map pages `first` to `end` and their neighbours, and check them. */
-static void check_chunk(struct text_check *c, struct tv_kernel *k, uint32_t first, uint32_t end, struct tv_result *res)
+static void check_chunk(struct text_check *c, struct tv_kernel *k, uint32_t first, uint32_t end,
+                        struct tv_result *res)
 {
     uint8_t *flags = c->cache.flags;
     uint32_t low = first ? first - 1 : 0, high = end < c->range.npages ? end + 1 : end;
@@ -293,7 +295,8 @@ static bool check_chunks(struct text_check *c, struct tv_kernel *k, const struct
     return true;
 }
 
-static enum tv_step step(void *context, struct tv_kernel *k, const struct tv_budget *budget, struct tv_result *res)
+static enum tv_step step(void *context, struct tv_kernel *k, const struct tv_budget *budget,
+                         struct tv_result *res)
 {
     struct text_check *c = context;
 
@@ -322,7 +325,8 @@ static bool read_state_once(struct text_check *c, struct tv_kernel *k, bool *rea
 }
 
 /* Between the steps of a scan, too: after it the scan reads the state again, and checks with what both have found changed. */
-static void check_dirty(void *context, struct tv_kernel *k, const struct tv_dirty *dirty, struct tv_result *res)
+static void check_dirty(void *context, struct tv_kernel *k, const struct tv_dirty *dirty,
+                        struct tv_result *res)
 {
     struct text_check *c = context;
     bool recheck_all, ready = false;

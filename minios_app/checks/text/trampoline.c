@@ -15,9 +15,9 @@
 #include "../lib/insn.h"
 #include "encode.h"
 
-#define RETURN_SIZE TV_BRANCH_SIZE
+#define RETURN_SIZE    TV_BRANCH_SIZE
 #define TRAMPOLINE_MAX (TV_FTRACE_CALLER_MAX + RETURN_SIZE + 8)
-#define SHOWN 16 /* bytes of a difference */
+#define SHOWN          16 /* bytes of a difference */
 
 void tv_text_save_callers(struct tv_text_state *s, uint32_t page_offset, const uint8_t *page)
 {
@@ -95,27 +95,31 @@ static void differs(struct tv_text_state *s, const struct tv_text_op *op, uint32
 {
     uint32_t shown = size - at < SHOWN ? size - at : SHOWN;
 
-    tv_report_finding(s->res, &(struct tv_finding_args){
-                                  .kind = TV_KIND_FTRACE_TRAMPOLINE,
-                                  .symbol = caller_name(which),
-                                  .offset = at,
-                                  .address = op->trampoline + at,
-                                  .expected = want + at,
-                                  .expected_size = shown,
-                                  .actual = got + at,
-                                  .actual_size = shown,
-                                  .note = "a trampoline of ftrace is not the copy of ftrace's own code that the kernel makes",
-                                  .target = op->func,
-                              });
+    tv_report_finding(
+        s->res,
+        &(struct tv_finding_args){
+            .kind = TV_KIND_FTRACE_TRAMPOLINE,
+            .symbol = caller_name(which),
+            .offset = at,
+            .address = op->trampoline + at,
+            .expected = want + at,
+            .expected_size = shown,
+            .actual = got + at,
+            .actual_size = shown,
+            .note = "a trampoline of ftrace is not the copy of ftrace's own code that the kernel makes",
+            .target = op->func,
+        });
 }
 
 /* The first byte that differs, or `size`. */
-static uint32_t compare(struct tv_text_state *s, uint32_t which, uint8_t *want, const uint8_t *got, uint32_t size)
+static uint32_t compare(struct tv_text_state *s, uint32_t which, uint8_t *want, const uint8_t *got,
+                        uint32_t size)
 {
     uint32_t code = s->t->ftrace.templates[which].size, at;
 
     if (want[code] == TV_OP_RET)
-        memcpy(want + code + 2, got + code + 2, RETURN_SIZE - 2); /* behind ret; int3: whatever was there before */
+        memcpy(want + code + 2, got + code + 2,
+               RETURN_SIZE - 2); /* behind ret; int3: whatever was there before */
     for (at = 0; at < size && want[at] == got[at]; at++)
         ;
     return at;
@@ -134,10 +138,11 @@ static void check_copy(struct tv_text_state *s, struct tv_kernel *k, const struc
     }
     s->res->items++;
     if (!tv_translate(k, op->trampoline, &tr) && tr.writable)
-        tv_report_finding(s->res, &(struct tv_finding_args){ .kind = TV_KIND_MAPPING,
-                                                             .symbol = caller_name(which),
-                                                             .address = op->trampoline,
-                                                             .note = "a trampoline of ftrace is mapped writable" });
+        tv_report_finding(s->res,
+                          &(struct tv_finding_args){ .kind = TV_KIND_MAPPING,
+                                                     .symbol = caller_name(which),
+                                                     .address = op->trampoline,
+                                                     .note = "a trampoline of ftrace is mapped writable" });
     at = compare(s, which, want, got, size);
     if (at < size && (!make(s, op, which, true, early) || compare(s, which, early, got, size) < size))
         differs(s, op, which, at, want, got, size);
@@ -145,15 +150,16 @@ static void check_copy(struct tv_text_state *s, struct tv_kernel *k, const struc
 
 static void report_foreign(struct tv_text_state *s, const struct tv_text_op *op)
 {
-    tv_report_finding(s->res, &(struct tv_finding_args){
-                                  .kind = TV_KIND_FTRACE_TRAMPOLINE,
-                                  .symbol = "ftrace_ops_list",
-                                  .address = op->at + s->t->ftrace.trampoline,
-                                  .actual = &op->trampoline,
-                                  .actual_size = sizeof(op->trampoline),
-                                  .note = "the trampoline that a registered ftrace_ops brings is none of the kernel's",
-                                  .target = op->trampoline,
-                              });
+    tv_report_finding(
+        s->res, &(struct tv_finding_args){
+                    .kind = TV_KIND_FTRACE_TRAMPOLINE,
+                    .symbol = "ftrace_ops_list",
+                    .address = op->at + s->t->ftrace.trampoline,
+                    .actual = &op->trampoline,
+                    .actual_size = sizeof(op->trampoline),
+                    .note = "the trampoline that a registered ftrace_ops brings is none of the kernel's",
+                    .target = op->trampoline,
+                });
 }
 
 void tv_text_check_trampolines(struct tv_text_state *s, struct tv_kernel *k)

@@ -34,7 +34,7 @@ struct tv_dirty {
     uint64_t first; /* gfn */
     uint32_t count;
     const uint8_t *bits; /* bit I: frame first + I was written */
-    bool any;            /* some was */
+    bool any; /* some was */
 };
 
 struct tv_check {
@@ -50,13 +50,15 @@ struct tv_check {
     void (*begin)(void *context, struct tv_kernel *k, struct tv_result *res);
 
     /* Map or revalidate, read, compare.  `res` is what begin() and the steps before have left in it. */
-    enum tv_step (*step)(void *context, struct tv_kernel *k, const struct tv_budget *budget, struct tv_result *res);
+    enum tv_step (*step)(void *context, struct tv_kernel *k, const struct tv_budget *budget,
+                         struct tv_result *res);
 
     /*
      * The incremental check between scans, or between the steps of one, or NULL: check only what may have changed
      * since this was intact.  A result without a finding says nothing about the rest.
      */
-    void (*check_dirty)(void *context, struct tv_kernel *k, const struct tv_dirty *dirty, struct tv_result *res);
+    void (*check_dirty)(void *context, struct tv_kernel *k, const struct tv_dirty *dirty,
+                        struct tv_result *res);
 };
 
 /* The checks that this image was configured to make (generated checks.c). */

@@ -33,7 +33,8 @@ struct tv_costs {
     uint64_t phase_ns[TV_PHASE_COUNT]; /* since the last check that was added */
     uint64_t counted_ns;               /* in all phases, ever */
     uint32_t map_calls, map_pages;
-    uint32_t count; /* of `list`, which is written when the scan is over: who reads a record takes the processor
+    uint32_t
+        count; /* of `list`, which is written when the scan is over: who reads a record takes the processor
                      * that the next check would be measured on */
     struct tv_cost list[TV_COSTS_MAX];
 };

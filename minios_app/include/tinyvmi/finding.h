@@ -7,10 +7,10 @@
 #include <tinyvmi_checks.h>
 
 enum tv_verdict { /* in order of precedence: a scan's verdict is its highest */
-    TV_INTACT = 0,
-    TV_UNVERIFIABLE = 1,
-    TV_ERROR = 2,
-    TV_TAMPERED = 3,
+                  TV_INTACT = 0,
+                  TV_UNVERIFIABLE = 1,
+                  TV_ERROR = 2,
+                  TV_TAMPERED = 3,
 };
 
 const char *tv_verdict_name(enum tv_verdict v);
@@ -22,31 +22,31 @@ struct tv_finding_kind_info {
 };
 extern const struct tv_finding_kind_info tv_finding_kinds[TV_KIND_COUNT]; /* generated checks.c */
 
-#define TV_FINDINGS_MAX  16  /* reported of one check in one scan; all are counted */
+#define TV_FINDINGS_MAX  16 /* reported of one check in one scan; all are counted */
 #define TV_FINDING_BYTES 128 /* of expected and of actual bytes */
-#define TV_OWNER_MAX     64  /* of a name from the guest, its NUL included */
+#define TV_OWNER_MAX     64 /* of a name from the guest, its NUL included */
 #define TV_SYMBOL_MAX    64
 #define TV_NOTE_MAX      144
 
 struct tv_finding {
     enum tv_finding_kind kind;
     uint32_t expected_size, actual_size;
-    uint64_t offset;  /* from the symbol */
+    uint64_t offset; /* from the symbol */
     uint64_t address; /* running virtual address */
-    uint64_t target;  /* running address that it leads to, 0: none */
+    uint64_t target; /* running address that it leads to, 0: none */
     uint8_t expected[TV_FINDING_BYTES], actual[TV_FINDING_BYTES];
     char symbol[TV_SYMBOL_MAX]; /* at or below the address */
-    char note[TV_NOTE_MAX];     /* "" if there is none */
-    char owner[TV_OWNER_MAX];   /* the guest's own name of who made it (hostile text), "" if there is none */
+    char note[TV_NOTE_MAX]; /* "" if there is none */
+    char owner[TV_OWNER_MAX]; /* the guest's own name of who made it (hostile text), "" if there is none */
 };
 
 struct tv_result {
     enum tv_verdict verdict;
-    uint32_t items;    /* pages, pointers, gates, strings … really compared */
+    uint32_t items; /* pages, pointers, gates, strings … really compared */
     uint32_t findings; /* all of them, reported or not */
-    uint32_t lasting;  /* of them, those at places that no kernel patches while it runs */
-    uint32_t missing;  /* items that could not be read */
-    uint32_t notices;  /* what the configuration allows; it is reported and does not change the verdict */
+    uint32_t lasting; /* of them, those at places that no kernel patches while it runs */
+    uint32_t missing; /* items that could not be read */
+    uint32_t notices; /* what the configuration allows; it is reported and does not change the verdict */
     const char *reason; /* for unverifiable and error; it lasts as long as the check's context */
     struct tv_finding finding[TV_FINDINGS_MAX];
     struct tv_finding notice[TV_FINDINGS_MAX];
@@ -68,7 +68,7 @@ struct tv_finding_args {
     const void *expected, *actual;
     size_t expected_size, actual_size;
     const char *note;
-    uint64_t target;   /* where it leads */
+    uint64_t target; /* where it leads */
     const char *owner; /* who made it */
 };
 

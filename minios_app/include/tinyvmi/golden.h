@@ -10,10 +10,10 @@
 #include <tinyvmi_checks.h>
 
 /* Define `function(k)`: the golden values of check `id`, a `type`; NULL if this kernel's package gives none. */
-#define TV_GOLDEN(function, type, id)                               \
-    static inline const type *function(const struct tv_kernel *k)   \
-    {                                                               \
-        return k->profile->golden[id]->table;                        \
+#define TV_GOLDEN(function, type, id)                             \
+    static inline const type *function(const struct tv_kernel *k) \
+    {                                                             \
+        return k->profile->golden[id]->table;                     \
     }
 
 /* Why this kernel has no golden values of check `id`; NULL if it has. */

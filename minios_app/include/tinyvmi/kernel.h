@@ -14,8 +14,8 @@
 /* A kernel's time, as its last tick left it in memory: what tells a kernel that runs from what one left behind. */
 struct tv_clock {
     uint64_t source; /* the clocksource; 0: no clock yet, or its place is not known */
-    uint64_t cycle;  /* the counter */
-    uint64_t real;   /* wall clock, ns */
+    uint64_t cycle; /* the counter */
+    uint64_t real; /* wall clock, ns */
 };
 
 /* A place in memory that holds a known kernel whose own page tables map it there. */
@@ -25,16 +25,16 @@ struct tv_candidate {
     uint32_t levels;
     uint64_t text_pa, delta, root_pa;
     struct tv_clock clock; /* when it was first seen */
-    bool moved;            /* its clock has gone on since */
+    bool moved; /* its clock has gone on since */
 };
 
 #define TV_CANDIDATES 8 /* kernels and what earlier ones left, in one memory */
 
 /* A search of the whole memory, a part of it in each call. */
 struct tv_search {
-    uint64_t next;       /* candidate frame to probe, in steps of 2 MiB */
+    uint64_t next; /* candidate frame to probe, in steps of 2 MiB */
     uint64_t started_ns; /* 0: the next call begins a new pass */
-    uint64_t worked_ns;  /* in this pass */
+    uint64_t worked_ns; /* in this pass */
     uint64_t passed_ns, passed_cpu_ns; /* when the pass had seen all memory */
     bool passed;
     uint32_t count;
@@ -46,11 +46,12 @@ struct tv_search {
 /* A search for the banner of whatever Linux there is, a part of the memory in each call. */
 struct tv_banner {
     uint64_t next; /* gfn */
-    bool passed;   /* all memory was seen */
+    bool passed; /* all memory was seen */
     char text[TV_BANNER_MAX]; /* "" until one is found; from the guest, without control characters */
 };
 
-#define TV_STALE_MAX 4 /* kernels that have stopped, told from the one that runs while their clocks stand still */
+#define TV_STALE_MAX \
+    4 /* kernels that have stopped, told from the one that runs while their clocks stand still */
 
 struct tv_stale_kernel {
     uint32_t profile_index;
@@ -82,19 +83,19 @@ struct tv_kernel {
     const struct tv_kernel_profile *profile; /* NULL: none */
     uint32_t profile_index;
     uint64_t text_pa; /* guest-physical address of _text */
-    bool pv;          /* the root, page tables and what they lead to are machine addresses (guest_pv.h) */
-    uint64_t delta;   /* running minus link address, modulo 2^64 */
+    bool pv; /* the root, page tables and what they lead to are machine addresses (guest_pv.h) */
+    uint64_t delta; /* running minus link address, modulo 2^64 */
     uint64_t root_pa; /* init_top_pgt */
-    uint32_t levels;  /* 4 or 5 */
+    uint32_t levels; /* 4 or 5 */
 
     /* Whether it runs (liveness.c). */
-    bool ran;              /* the target has been seen unpaused */
-    bool was_running;      /* booted once: system_state cannot talk us out of it */
-    bool stopped;          /* its clock stands, and nothing else runs: tv_kernel_revive() */
+    bool ran; /* the target has been seen unpaused */
+    bool was_running; /* booted once: system_state cannot talk us out of it */
+    bool stopped; /* its clock stands, and nothing else runs: tv_kernel_revive() */
     uint64_t resourced_ns; /* when its clocksource changed last; 0: not since it was found */
     struct tv_clock clock; /* when it last moved, and when that was seen */
     uint64_t moved_ns, moved_cpu_ns;
-    int64_t noted_cpu_ns;   /* the target's processor time when the clock was read last; 0 or less: not known */
+    int64_t noted_cpu_ns; /* the target's processor time when the clock was read last; 0 or less: not known */
     int64_t ticking_cpu_ns; /* … and when it was read last before it was seen to have moved */
 
     /* The search for it. */
@@ -154,7 +155,7 @@ bool tv_banner_search(struct tv_kernel *k);
 
 enum tv_liveness {
     TV_LIVE_TICKING, /* its clock has moved since the last call that returned this */
-    TV_LIVE_QUIET,   /* it has not, but nothing indicates that it should have: idle, paused, a memory image */
+    TV_LIVE_QUIET, /* it has not, but nothing indicates that it should have: idle, paused, a memory image */
     TV_LIVE_STOPPED, /* it has not, while the target's processors worked; or it was begun anew: this one does not run */
 };
 
@@ -233,9 +234,9 @@ void tv_view_map(struct tv_kernel *k, struct guest_view *v, uint32_t first, uint
 /* A view of consecutive kernel-virtual pages of the running kernel. */
 struct tv_range {
     struct guest_view view;
-    uint64_t va;     /* running address of the first page */
+    uint64_t va; /* running address of the first page */
     uint32_t npages; /* of the view's, how many it shows */
-    bool moved;      /* some page has come to lead elsewhere; cleared by the caller */
+    bool moved; /* some page has come to lead elsewhere; cleared by the caller */
 };
 
 /* Reserve a view for `size` bytes at link address `link_va`.  0 or -TV_ENOMEM. */

@@ -32,7 +32,8 @@ struct tv_record_writer {
 void tv_record_writer_init(struct tv_record_writer *w, const struct tv_sink *sink, struct tv_costs *costs);
 
 void tv_record_begin(struct tv_record_writer *w, const char *type);
-void tv_record_string(struct tv_record_writer *w, const char *key, const char *s); /* always escaped: it may be the guest's */
+void tv_record_string(struct tv_record_writer *w, const char *key,
+                      const char *s); /* always escaped: it may be the guest's */
 void tv_record_uint(struct tv_record_writer *w, const char *key, uint64_t v);
 void tv_record_address(struct tv_record_writer *w, const char *key, uint64_t v); /* "0x%016x" */
 void tv_record_hex(struct tv_record_writer *w, const char *key, const void *data, size_t n);

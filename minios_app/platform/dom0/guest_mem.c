@@ -18,7 +18,8 @@ struct window {
 /* Nothing is there: a read past v->err faults, and nobody else is given the addresses. */
 static void *clear(void *at, size_t npages)
 {
-    return mmap(at, npages * TV_PAGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | (at ? MAP_FIXED : 0), -1, 0);
+    return mmap(at, npages * TV_PAGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | (at ? MAP_FIXED : 0), -1,
+                0);
 }
 
 static void free_view(struct guest_view *v, struct window *w)

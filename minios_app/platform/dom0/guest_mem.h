@@ -13,10 +13,10 @@
 #include <tinyvmi/guest_mem.h>
 
 enum mapping {
-    MAP_BATCHED,    /* a view in one call, single pages (mapping_cache.h) each once; kept, and mapped again only where a gfn
+    MAP_BATCHED, /* a view in one call, single pages (mapping_cache.h) each once; kept, and mapped again only where a gfn
                      * changes: the least that dom0 can do */
     MAP_REVALIDATE, /* a view in one call at each use: sees a frame that the guest has exchanged, as the monitor does */
-    MAP_SINGLE,     /* a call a page at each use, unmapped before the next: what a tool does that reads page by page */
+    MAP_SINGLE, /* a call a page at each use, unmapped before the next: what a tool does that reads page by page */
 };
 
 struct guest_mem {

@@ -76,7 +76,9 @@ const char *guest_mem_unfit(struct guest_mem *gm)
 int guest_mem_dirty(struct guest_mem *gm, uint64_t first, uint32_t count, uint8_t *bits)
 {
     memset(bits, 0, (count + 7) / 8);
-    return xendevicemodel_track_dirty_vram(devices, gm->target, first, count, (unsigned long *)(void *)bits) ? -errno : 0;
+    return xendevicemodel_track_dirty_vram(devices, gm->target, first, count, (unsigned long *)(void *)bits)
+               ? -errno
+               : 0;
 }
 
 int64_t guest_mem_frames(struct guest_mem *gm)

@@ -7,8 +7,11 @@
 
 struct tv_run run_of_arguments(int argc, char **argv)
 {
-    struct tv_run run = { .nonce = "", .period_ms = tv_config.period_ms,
-                          .heartbeat_ms = tv_config.heartbeat_ms, .scans = 1, .sink = { .write = write_to_stdout } };
+    struct tv_run run = { .nonce = "",
+                          .period_ms = tv_config.period_ms,
+                          .heartbeat_ms = tv_config.heartbeat_ms,
+                          .scans = 1,
+                          .sink = { .write = write_to_stdout } };
 
     if (argc > 0)
         run.nonce = argv[0];
@@ -22,14 +25,10 @@ struct tv_run run_of_arguments(int argc, char **argv)
 int exit_code_of(enum tv_verdict verdict)
 {
     switch (verdict) {
-    case TV_INTACT:
-        return 0;
-    case TV_UNVERIFIABLE:
-        return 3;
-    case TV_TAMPERED:
-        return 5;
-    case TV_ERROR:
-        break;
+    case TV_INTACT: return 0;
+    case TV_UNVERIFIABLE: return 3;
+    case TV_TAMPERED: return 5;
+    case TV_ERROR: break;
     }
     return 4;
 }

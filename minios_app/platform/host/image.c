@@ -40,8 +40,9 @@ int image_map(struct guest_mem *gm, const char *path, uint64_t size)
     if (!f)
         return -errno;
     while (!err && (got = fscanf(f, "%" SCNu64 " %" SCNu64 " %" SCNu64, &r.gfn, &r.count, &r.offset)) == 3) {
-        bool valid = r.gfn >= gm->frames && r.count && r.gfn < IMAGE_MAX_GFN && r.count <= IMAGE_MAX_GFN - r.gfn &&
-                     r.offset <= size && r.count <= (size - r.offset) / TV_PAGE_SIZE;
+        bool valid = r.gfn >= gm->frames && r.count && r.gfn < IMAGE_MAX_GFN &&
+                     r.count <= IMAGE_MAX_GFN - r.gfn && r.offset <= size &&
+                     r.count <= (size - r.offset) / TV_PAGE_SIZE;
 
         err = valid ? append(gm, r, &room) : -EINVAL;
     }

@@ -11,13 +11,28 @@
 #include "guest_mem.h"
 
 static const char *const names[TV_REG_COUNT] = {
-    [TV_REG_RIP] = "rip", [TV_REG_CPL] = "cpl", [TV_REG_CR0] = "cr0", [TV_REG_CR3] = "cr3",
-    [TV_REG_CR4] = "cr4", [TV_REG_EFER] = "efer", [TV_REG_DR0] = "dr0", [TV_REG_DR1] = "dr1",
-    [TV_REG_DR2] = "dr2", [TV_REG_DR3] = "dr3", [TV_REG_DR7] = "dr7", [TV_REG_IDT_BASE] = "idt.base",
-    [TV_REG_IDT_LIMIT] = "idt.limit", [TV_REG_STAR] = "star", [TV_REG_LSTAR] = "lstar",
-    [TV_REG_CSTAR] = "cstar", [TV_REG_SFMASK] = "sfmask", [TV_REG_SYSENTER_CS] = "sysenter.cs",
-    [TV_REG_SYSENTER_EIP] = "sysenter.eip", [TV_REG_EVENT_CALLBACK] = "callback.event",
-    [TV_REG_FAILSAFE_CALLBACK] = "callback.failsafe", [TV_REG_SYSCALL_CALLBACK] = "callback.syscall",
+    [TV_REG_RIP] = "rip",
+    [TV_REG_CPL] = "cpl",
+    [TV_REG_CR0] = "cr0",
+    [TV_REG_CR3] = "cr3",
+    [TV_REG_CR4] = "cr4",
+    [TV_REG_EFER] = "efer",
+    [TV_REG_DR0] = "dr0",
+    [TV_REG_DR1] = "dr1",
+    [TV_REG_DR2] = "dr2",
+    [TV_REG_DR3] = "dr3",
+    [TV_REG_DR7] = "dr7",
+    [TV_REG_IDT_BASE] = "idt.base",
+    [TV_REG_IDT_LIMIT] = "idt.limit",
+    [TV_REG_STAR] = "star",
+    [TV_REG_LSTAR] = "lstar",
+    [TV_REG_CSTAR] = "cstar",
+    [TV_REG_SFMASK] = "sfmask",
+    [TV_REG_SYSENTER_CS] = "sysenter.cs",
+    [TV_REG_SYSENTER_EIP] = "sysenter.eip",
+    [TV_REG_EVENT_CALLBACK] = "callback.event",
+    [TV_REG_FAILSAFE_CALLBACK] = "callback.failsafe",
+    [TV_REG_SYSCALL_CALLBACK] = "callback.syscall",
 };
 
 /* `name` is a register's, "pv" (then `value` is 1) or "trap:VECTOR:FLAGS".  False if it is none. */

@@ -16,7 +16,8 @@
 
 static void monitor_thread(void *unused)
 {
-    struct tv_run run = { .privilege_timeout_ms = PRIVILEGE_TIMEOUT_MS, .sink = { .write = base_console_write } };
+    struct tv_run run = { .privilege_timeout_ms = PRIVILEGE_TIMEOUT_MS,
+                          .sink = { .write = base_console_write } };
     struct sched_shutdown poweroff = { .reason = SHUTDOWN_poweroff };
     static struct guest_mem gm;
     static struct monitor monitor;

@@ -36,21 +36,21 @@ static void put(struct guest_vcpu *v, enum tv_register reg, uint64_t value)
  * struct hvm_hw_cpu (public/arch-x86/hvm/save.h), by offset: trees of Mini-OS do
  * not all bring that header, and the structure only grows at its end.
  */
-#define SAVE_CPU     2 /* the record's type */
-#define SAVE_SIZE    4096
-#define SS_ARBYTES   0x38c
+#define SAVE_CPU   2 /* the record's type */
+#define SAVE_SIZE  4096
+#define SS_ARBYTES 0x38c
 
 static const struct {
     uint8_t reg;
     uint8_t size;
     uint16_t at;
 } places[] = {
-    { TV_REG_RIP, 8, 0x280 },      { TV_REG_CR0, 8, 0x290 },          { TV_REG_CR3, 8, 0x2a0 },
-    { TV_REG_CR4, 8, 0x2a8 },      { TV_REG_DR0, 8, 0x2b0 },          { TV_REG_DR1, 8, 0x2b8 },
-    { TV_REG_DR2, 8, 0x2c0 },      { TV_REG_DR3, 8, 0x2c8 },          { TV_REG_DR7, 8, 0x2d8 },
-    { TV_REG_IDT_LIMIT, 4, 0x320 }, { TV_REG_IDT_BASE, 8, 0x368 },    { TV_REG_SYSENTER_CS, 8, 0x398 },
+    { TV_REG_RIP, 8, 0x280 },          { TV_REG_CR0, 8, 0x290 },      { TV_REG_CR3, 8, 0x2a0 },
+    { TV_REG_CR4, 8, 0x2a8 },          { TV_REG_DR0, 8, 0x2b0 },      { TV_REG_DR1, 8, 0x2b8 },
+    { TV_REG_DR2, 8, 0x2c0 },          { TV_REG_DR3, 8, 0x2c8 },      { TV_REG_DR7, 8, 0x2d8 },
+    { TV_REG_IDT_LIMIT, 4, 0x320 },    { TV_REG_IDT_BASE, 8, 0x368 }, { TV_REG_SYSENTER_CS, 8, 0x398 },
     { TV_REG_SYSENTER_EIP, 8, 0x3a8 }, { TV_REG_LSTAR, 8, 0x3c0 },    { TV_REG_STAR, 8, 0x3c8 },
-    { TV_REG_CSTAR, 8, 0x3d0 },    { TV_REG_SFMASK, 8, 0x3d8 },       { TV_REG_EFER, 8, 0x3e0 },
+    { TV_REG_CSTAR, 8, 0x3d0 },        { TV_REG_SFMASK, 8, 0x3d8 },   { TV_REG_EFER, 8, 0x3e0 },
 };
 
 static int read_hvm(struct guest_mem *gm, uint32_t number, struct guest_vcpu *v)

@@ -32,12 +32,18 @@ static int fail(const char *what)
 /* The number of a function's type in the kernel's BTF; 0 if there is none. */
 static unsigned int find_function(const char *name)
 {
-    static const unsigned int behind[] = { /* bytes behind struct btf_type, fixed and for each member */
+    static const unsigned int behind[] = {
+        /* bytes behind struct btf_type, fixed and for each member */
         [BTF_KIND_INT] = 4, [BTF_KIND_ARRAY] = 12, [BTF_KIND_VAR] = 4, [BTF_KIND_DECL_TAG] = 4, [31] = 0,
     };
     static const unsigned int each[] = {
-        [BTF_KIND_STRUCT] = 12, [BTF_KIND_UNION] = 12, [BTF_KIND_ENUM] = 8, [BTF_KIND_FUNC_PROTO] = 8,
-        [BTF_KIND_DATASEC] = 12, [19] = 12 /* ENUM64 */, [31] = 0,
+        [BTF_KIND_STRUCT] = 12,
+        [BTF_KIND_UNION] = 12,
+        [BTF_KIND_ENUM] = 8,
+        [BTF_KIND_FUNC_PROTO] = 8,
+        [BTF_KIND_DATASEC] = 12,
+        [19] = 12 /* ENUM64 */,
+        [31] = 0,
     };
     int fd = open("/sys/kernel/btf/vmlinux", O_RDONLY);
     size_t room = 16 << 20, size = 0;

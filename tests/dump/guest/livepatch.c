@@ -6,19 +6,19 @@
 
 static int livepatch_cmdline_proc_show(struct seq_file *m, void *v)
 {
-	seq_puts(m, "patched\n");
-	return 0;
+    seq_puts(m, "patched\n");
+    return 0;
 }
 
 static struct klp_func funcs[] = {
-	{ .old_name = "cmdline_proc_show", .new_func = livepatch_cmdline_proc_show }, {}
+    { .old_name = "cmdline_proc_show", .new_func = livepatch_cmdline_proc_show }, {}
 };
 static struct klp_object objects[] = { { .funcs = funcs }, {} };
 static struct klp_patch patch = { .mod = THIS_MODULE, .objs = objects };
 
 static int __init start(void)
 {
-	return klp_enable_patch(&patch);
+    return klp_enable_patch(&patch);
 }
 
 static void __exit stop(void)

@@ -15,8 +15,10 @@ from tinyvmi_build.paths import data_dir
 from tinyvmi_build.records import fields, format
 from tinyvmi_build.records.fields import ADDRESS, BUILD_ID, HEX, IMAGE_ID, NONCE, TEXT, VERDICT
 
-_BEGIN = re.compile(r"\btv_rec_begin\(\s*([^)]+?)\s*\)")
-_FIELD = re.compile(r'\btv_rec_(str|uint|addr|hex|open_array)\(\s*("?)([\w.\[\]>-]+)\2\s*[,)]')
+_BEGIN = re.compile(r"\btv_record_begin\(\s*&?\w+,\s*([^)]+?)\s*\)")
+_FIELD = re.compile(
+    r'\btv_record_(string|uint|address|hex|open_array)\(\s*&?\w+,\s*("?)([\w.\[\]>-]+)\2\s*[,)]'
+)
 _FUNCTION = re.compile(r"^(?:static )?[\w *]+?(\w+)\([^;{]*\)\n\{\n(.*?)^\}", re.M | re.S)
 _TEXTS = {id(kind) for kind in (TEXT, VERDICT, IMAGE_ID, NONCE)}
 _BYTES = {id(kind) for kind in (HEX, BUILD_ID)}
@@ -35,7 +37,7 @@ def _functions() -> Iterator[tuple[Path, str, str]]:
     root = data_dir("minios_app")
     for path in sorted(root.rglob("*.c")):
         text = path.read_text()
-        if "tests" in path.relative_to(root).parts or "tv_rec_begin" not in text:
+        if "tests" in path.relative_to(root).parts or "tv_record_begin" not in text:
             continue
         for name, body in _FUNCTION.findall(text):
             yield path, name, body
@@ -45,7 +47,7 @@ def _types(argument: str, path: Path, function: str) -> list[str]:
     """The types that `…_begin(argument)` stands for: a literal, or what the function's callers give it."""
     if argument.startswith('"'):
         return [argument.strip('"')]
-    return re.findall(rf'\b{function}\("(\w+)"', path.read_text())
+    return re.findall(rf'\b{function}\((?:\w+, )?"(\w+)"', path.read_text())
 
 
 def _names(key: str, quoted: bool, body: str) -> list[str]:
@@ -59,15 +61,15 @@ def _names(key: str, quoted: bool, body: str) -> list[str]:
 
 def _without_objects(body: str) -> str:
     """Without what an array's objects hold: those are described with the array."""
-    return re.sub(r"tv_rec_open_object\(\);.*?tv_rec_close_object\(\);", "", body, flags=re.S)
+    return re.sub(r"tv_record_open_object\(w\);.*?tv_record_close_object\(w\);", "", body, flags=re.S)
 
 
 def written() -> dict[str, list[Written]]:
     """Type → the places that write it."""
     found: dict[str, list[Written]] = {}
     for path, function, body in _functions():
-        for piece in re.split(r"(?=\btv_rec_begin\()", body)[1:]:
-            record = piece.partition("tv_rec_end(")[0]
+        for piece in re.split(r"(?=\btv_record_begin\()", body)[1:]:
+            record = piece.partition("tv_record_end(")[0]
             begin = _BEGIN.match(record)
             assert begin, record
             one = Written(f"{path.name}: {function}")
@@ -85,11 +87,11 @@ def written() -> dict[str, list[Written]]:
 def _writer(kind: fields.Kind) -> str:
     """The function that writes such a value."""
     if kind is ADDRESS:
-        return "addr"
+        return "address"
     if id(kind) in _BYTES:
         return "hex"
     if id(kind) in _TEXTS:
-        return "str"
+        return "string"
     return "open_array" if kind.schema.get("type") == "array" else "uint"
 
 
@@ -115,5 +117,5 @@ def test_a_field_that_is_always_written_is_required() -> None:
 
 
 def test_the_version_is_the_described_one() -> None:
-    source = (data_dir("minios_app") / "monitor" / "loop.c").read_text()
-    assert re.findall(r'tv_rec_uint\("abi", (\d+)\)', source) == [str(format.ABI)]
+    source = (data_dir("minios_app") / "monitor" / "records.c").read_text()
+    assert re.findall(r'tv_record_uint\(w, "abi", (\d+)\)', source) == [str(format.ABI)]

@@ -177,12 +177,12 @@ def test_the_document_has_these_formulas() -> None:
 @pytest.mark.parametrize(
     ("file", "name", "value"),
     [
-        ("checks/lib/page_cache.h", "TV_KEPT_TURNS", latency.TURNS),
+        ("checks/lib/page_cache.h", "TV_PAGE_TURNS", latency.TURNS),
         ("checks/text/text.c", "CHUNK_COMPARED", latency.GROUP["bytes"]),
         ("checks/text/text.c", "CHUNK_DIGESTED", latency.GROUP["digest"]),
         ("monitor/incremental.c", "SHARE", latency.SHARE),
         ("monitor/incremental.c", "AGAIN_NS", round(latency.AGAIN_S * 1e3)),
-        ("monitor/scan.c", "REREAD_NS", round(latency.REREAD_S * 1e9)),
+        ("monitor/check_run.c", "REREAD_NS", round(latency.REREAD_S * 1e9)),
     ],
 )
 def test_the_core_has_these_numbers(file: str, name: str, value: int) -> None:
@@ -193,5 +193,7 @@ def test_the_core_has_these_numbers(file: str, name: str, value: int) -> None:
 
 def test_the_core_has_incremental_forms_of_these_checks() -> None:
     checks = data_dir("minios_app") / "checks"
-    incremental = {path.stem for path in checks.rglob("*.c") if re.search(r"\.look = \w", path.read_text())}
+    incremental = {
+        path.stem for path in checks.rglob("*.c") if re.search(r"\.check_dirty = \w", path.read_text())
+    }
     assert incremental == set(latency.incremental_checks())
