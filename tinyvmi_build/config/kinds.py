@@ -20,7 +20,7 @@ class Kind(Protocol):
 
     def show(self, value: Any) -> str: ...
 
-    def schema(self) -> dict[str, Any]: ...
+    def schema(self) -> dict[str, object]: ...
 
 
 def toml_string(text: str) -> str:
@@ -38,7 +38,7 @@ class Bool:
     def show(self, value: bool) -> str:
         return "true" if value else "false"
 
-    def schema(self) -> dict[str, Any]:
+    def schema(self) -> dict[str, object]:
         return {"type": "boolean"}
 
 
@@ -56,7 +56,7 @@ class Int:
     def show(self, value: int) -> str:
         return str(value)
 
-    def schema(self) -> dict[str, Any]:
+    def schema(self) -> dict[str, object]:
         return {"type": "integer", "minimum": self.low, "maximum": self.high}
 
 
@@ -75,7 +75,7 @@ class Duration:
     def show(self, value: int) -> str:
         return toml_string(duration_text(value))
 
-    def schema(self) -> dict[str, Any]:
+    def schema(self) -> dict[str, object]:
         return {"type": "string", "pattern": f"^{PATTERN}$"}
 
 
@@ -92,7 +92,7 @@ class Text:
     def show(self, value: str) -> str:
         return toml_string(value)
 
-    def schema(self) -> dict[str, Any]:
+    def schema(self) -> dict[str, object]:
         return {"type": "string", "pattern": f"^{self.pattern}$"}
 
 
@@ -108,7 +108,7 @@ class Choice:
     def show(self, value: str) -> str:
         return toml_string(value)
 
-    def schema(self) -> dict[str, Any]:
+    def schema(self) -> dict[str, object]:
         return {"enum": list(self.values)}
 
 
@@ -129,7 +129,7 @@ class Strings:
     def show(self, value: tuple[str, ...]) -> str:
         return "[" + ", ".join(map(toml_string, value)) + "]"
 
-    def schema(self) -> dict[str, Any]:
+    def schema(self) -> dict[str, object]:
         return {"type": "array", "minItems": 1, "items": {"type": "string", "maxLength": self.limit - 1}}
 
 
@@ -151,7 +151,7 @@ class FilePath:
     def show(self, value: Path | None) -> str:
         return toml_string(str(value or ""))
 
-    def schema(self) -> dict[str, Any]:
+    def schema(self) -> dict[str, object]:
         return {"type": "string"}
 
 
@@ -167,7 +167,7 @@ class FilePaths:
     def show(self, value: tuple[Path, ...]) -> str:
         return "[" + ", ".join(toml_string(str(item)) for item in value) + "]"
 
-    def schema(self) -> dict[str, Any]:
+    def schema(self) -> dict[str, object]:
         return {"type": "array", "items": {"type": "string", "minLength": 1}}
 
 
@@ -203,7 +203,7 @@ class Tree:
             return f"{{ git = {toml_string(value.url)}, rev = {toml_string(value.rev)} }}"
         return toml_string(str(value))
 
-    def schema(self) -> dict[str, Any]:
+    def schema(self) -> dict[str, object]:
         commit = {
             "type": "object",
             "additionalProperties": False,

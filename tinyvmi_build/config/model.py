@@ -172,7 +172,7 @@ class Config:
     def with_values(self, values: Mapping[tuple[str, ...], Any]) -> Config:
         """This configuration with the values of some keys, by their paths, replaced."""
         off = set(self.checks.off)
-        by_owner: dict[Any, dict[str, Any]] = {}
+        by_owner: dict[str | type[Any], dict[str, object]] = {}
         for path, value in values.items():
             key = KEYS[path]
             if key.switches:

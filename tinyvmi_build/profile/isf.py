@@ -11,7 +11,6 @@ import hashlib
 import json
 import lzma
 from pathlib import Path
-from typing import Any
 
 import tinyvmi_build
 from tinyvmi_build.checks import registry
@@ -19,18 +18,18 @@ from tinyvmi_build.files import write_file
 from tinyvmi_build.kernel.btf import Btf
 from tinyvmi_build.kernel.kallsyms import kallsyms_tables
 from tinyvmi_build.profile.isf_globals import global_types
-from tinyvmi_build.profile.isf_types import VOID, isf_types
+from tinyvmi_build.profile.isf_types import VOID, Descriptor, isf_types
 from tinyvmi_build.profile.profile import KernelProfile
 
 SCHEMA = "6.2.0"
 
 
-def isf(kernel: KernelProfile) -> dict[str, Any]:
+def isf(kernel: KernelProfile) -> dict[str, object]:
     """The symbol table of `kernel` as a JSON document; UsageError if its BTF is damaged."""
     btf = kernel.blob("btf")
     types = isf_types(Btf(btf, kernel.where))
     described = global_types(types, lambda name: _room(kernel, name))
-    symbols: dict[str, dict[str, Any]] = {}
+    symbols: dict[str, Descriptor] = {}
     for symbol in kernel.symbols:
         symbols.setdefault(symbol.name, {"address": symbol.address, "type": VOID})
     for name, address in _kallsyms(kernel).items():

@@ -9,7 +9,6 @@ reaches to the next symbol, and so perhaps over some padding.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from tinyvmi_build.profile.isf_types import Descriptor, IsfTypes
 
@@ -94,15 +93,15 @@ def global_types(types: IsfTypes, room: Callable[[str], int]) -> dict[str, Descr
 
 
 def _declared(words: list[str], types: IsfTypes, room: Callable[[str], int]) -> tuple[str, Descriptor | None]:
-    described: dict[str, Any]
+    described: Descriptor
     if words[0] == "struct":
         known, described = words[1] in types.user_types, {"kind": "struct", "name": words[1]}
-        size = types.user_types.get(words[1], {}).get("size", 0)
+        size = _size(types.user_types, words[1])
         words = words[2:]
     else:
         base = _ALIASES.get(words[0], words[0])
         known, described = base in types.base_types, {"kind": "base", "name": base}
-        size = types.base_types.get(base, {}).get("size", 0)
+        size = _size(types.base_types, base)
         words = words[1:]
     if words[0] == "*":
         described, size = {"kind": "pointer", "subtype": described}, 8
@@ -111,3 +110,8 @@ def _declared(words: list[str], types: IsfTypes, room: Callable[[str], int]) -> 
         count = int(words[1][1:-1] or (room(words[0]) // size if size else 0))
         described = {"kind": "array", "count": count, "subtype": described}
     return words[0], described if known else None
+
+
+def _size(known: dict[str, Descriptor], name: str) -> int:
+    size = known.get(name, {}).get("size", 0)
+    return size if isinstance(size, int) else 0

@@ -19,9 +19,11 @@ from tinyvmi_build.kernel.unpack import unpack
 
 _JSON_BYTES_MAX = 256 << 20  # as Python objects it takes ten times as much
 _MAX_DEPTH = 32
+#: JSON from outside: what reads it catches what a part that is not as expected raises.
+Table = dict[str, Any]
 
 
-def read_isf(path: Path) -> dict[str, Any]:
+def read_isf(path: Path) -> Table:
     """The JSON document at `path`, plain or xz; UsageError if it is no ISF."""
     data = unpack(read_file(path, SYMBOLS), _JSON_BYTES_MAX, str(path))
     if len(data) > _JSON_BYTES_MAX:
@@ -39,7 +41,7 @@ def read_isf(path: Path) -> dict[str, Any]:
 _HINT = "give a vmlinux with DWARF, or a symbol table of Volatility 3 (dwarf2json, profile export --isf)"
 
 
-def isf_symbols(table: dict[str, Any], where: str) -> SymbolTable:
+def isf_symbols(table: Table, where: str) -> SymbolTable:
     """The symbols of an ISF.  It has no letters: A (absolute) is for what lies in the lower half, else ?."""
     try:
         found = [
@@ -56,7 +58,7 @@ def isf_symbols(table: dict[str, Any], where: str) -> SymbolTable:
     return SymbolTable.from_symbols(found, where)
 
 
-def isf_btf(table: dict[str, Any], where: str) -> Btf:
+def isf_btf(table: Table, where: str) -> Btf:
     """The types of an ISF."""
     try:
         return Btf(_Converter(table).convert(), where)
@@ -67,7 +69,7 @@ def isf_btf(table: dict[str, Any], where: str) -> Btf:
 
 
 class _Converter:
-    def __init__(self, table: dict[str, Any]):
+    def __init__(self, table: Table):
         self.table = table
         self.out = BtfWriter()
         self.ids: dict[tuple[str, str], int] = {}
@@ -99,7 +101,7 @@ class _Converter:
             out.enum(_plain(name), _whole(enum["size"], 16), signed, constants, self.ids["enums", name])
         return out.data()
 
-    def _field(self, name: str, field: dict[str, Any]) -> Field:
+    def _field(self, name: str, field: Table) -> Field:
         kind, offset = field["type"], 8 * _whole(field["offset"], 1 << 20)
         shown = "" if field.get("anonymous") else name
         if kind["kind"] == "bitfield":
@@ -107,7 +109,7 @@ class _Converter:
             return Field(shown, self._type(kind["type"]), bit, _whole(kind["bit_length"], 255))
         return Field(shown, self._type(kind), offset)
 
-    def _type(self, described: dict[str, Any], depth: int = 0) -> int:
+    def _type(self, described: Table, depth: int = 0) -> int:
         kind = described["kind"]
         if depth > _MAX_DEPTH:
             raise ValueError("types are nested too deeply")

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
-from typing import Any
 
 from tinyvmi_build.kernel.btf import _MAX_DEPTH, _MODIFIERS, Btf, Kind, Member
 
-Descriptor = dict[str, Any]
+Descriptor = dict[str, object]
 
 VOID: Descriptor = {"kind": "base", "name": "void"}
 _FUNCTION: Descriptor = {"kind": "function"}
@@ -27,13 +26,13 @@ _WORD = {Kind.STRUCT: "struct", Kind.UNION: "union", Kind.ENUM: "enum", Kind.ENU
 class IsfTypes:
     """The three dictionaries of an ISF; `variables`: descriptors of those that BTF has (per-CPU ones)."""
 
-    base_types: dict[str, Any] = field(default_factory=dict)
-    user_types: dict[str, Any] = field(default_factory=dict)
-    enums: dict[str, Any] = field(default_factory=dict)
+    base_types: dict[str, Descriptor] = field(default_factory=dict)
+    user_types: dict[str, Descriptor] = field(default_factory=dict)
+    enums: dict[str, Descriptor] = field(default_factory=dict)
     variables: dict[str, Descriptor] = field(default_factory=dict)
 
 
-def base_type(size: int, signed: bool, kind: str) -> dict[str, Any]:
+def base_type(size: int, signed: bool, kind: str) -> Descriptor:
     return {"size": size, "signed": signed, "kind": kind, "endian": "little"}
 
 
@@ -64,7 +63,7 @@ class _Converter(Btf):
         for type_id, kind in enumerate(kinds, 1):
             if kind == Kind.FWD:  # a structure that is only pointed to
                 word = self._describe(type_id)["kind"]
-                empty = {"kind": word, "size": 0, "fields": {}}
+                empty: Descriptor = {"kind": word, "size": 0, "fields": {}}
                 types.user_types.setdefault(self._own_name(type_id), empty)
         return types
 
@@ -111,7 +110,7 @@ class _Converter(Btf):
                 self._integers.setdefault((size, signed), name)
         types.base_types.setdefault(name, base_type(size, signed, what))
 
-    def _enum(self, types: IsfTypes, type_id: int) -> dict[str, Any]:
+    def _enum(self, types: IsfTypes, type_id: int) -> Descriptor:
         size = self._type(type_id)[2]
         signed = bool(self.data[self._starts[type_id] + 7] & 0x80)
         base = self._integers.get((size, signed))
@@ -120,33 +119,34 @@ class _Converter(Btf):
             types.base_types[base] = base_type(size, signed, "int")
         return {"size": size, "base": base, "constants": self._enumerators(type_id)}
 
-    def _compound(self, type_id: int, kind: Kind) -> dict[str, Any]:
-        fields: dict[str, Any] = {}
+    def _compound(self, type_id: int, kind: Kind) -> Descriptor:
+        fields: dict[str, Descriptor] = {}
         for name, member in self._members(type_id):
-            entry: dict[str, Any] = {"type": self._describe(member.type_id), "offset": member.bit_offset // 8}
+            offset, described = member.bit_offset // 8, self._describe(member.type_id)
             if member.bits:
-                entry = self._bit_field(member)
+                offset, described = self._bit_field(member)
+            entry: Descriptor = {"type": described, "offset": offset}
             if not name:
-                name = f"unnamed_field_{entry['offset']:x}"
+                name = f"unnamed_field_{offset:x}"
                 while name in fields:
                     name += "_"
                 entry["anonymous"] = True
             fields[name] = entry
         return {"kind": _WORD[kind], "size": self._type(type_id)[2], "fields": fields}
 
-    def _bit_field(self, member: Member) -> dict[str, Any]:
+    def _bit_field(self, member: Member) -> tuple[int, Descriptor]:
         """At the aligned unit of its type that holds it all, else (packed) at its first byte."""
         unit = self._size(member.type_id)
         offset = member.bit_offset // (8 * unit) * unit
         if member.bit_offset + member.bits > 8 * (offset + unit):
             offset = member.bit_offset // 8
-        described = {
+        described: Descriptor = {
             "kind": "bitfield",
             "bit_position": member.bit_offset - 8 * offset,
             "bit_length": member.bits,
             "type": self._describe(member.type_id),
         }
-        return {"type": described, "offset": offset}
+        return offset, described
 
     def _describe(self, type_id: int, depth: int = 0) -> Descriptor:
         found = self._described.get(type_id)

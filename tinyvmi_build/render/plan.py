@@ -94,7 +94,7 @@ def seclabel(config: Config, who: str = "monitor") -> str:
     return f"system_u:system_r:{flask_types(config)[who]}"
 
 
-def flask_context(config: Config) -> dict[str, Any]:
+def flask_context(config: Config) -> dict[str, object]:
     """Values of the policy module: what the monitor may do to its target, by class."""
     given = config.privilege
     domain = {
