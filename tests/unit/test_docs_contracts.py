@@ -9,6 +9,7 @@ from tests.support import reference
 from tests.support.reference import ROOT, cells
 from tinyvmi_build.config.model import Config
 from tinyvmi_build.image.build import manifest
+from tinyvmi_build.profile import container
 from tinyvmi_build.profile.profile import ProfileFile
 from tinyvmi_build.render.descriptor import descriptor
 
@@ -34,6 +35,10 @@ def test_the_manifest():
 def test_the_note_of_an_image():
     written = descriptor(Config(), [], {})
     assert described("files.md", "Image") - {"core"} == written.keys()  # `core`: on a tree alone
+
+
+def test_the_version_of_profiles():
+    assert f"## Container, version {container.VERSION}\n" in (PAGES / "profile.md").read_text("utf-8")
 
 
 def test_the_parameters_in_xenstore():
