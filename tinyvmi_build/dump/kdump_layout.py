@@ -52,6 +52,8 @@ def require_whole(path: Path, data: mmap.mmap) -> None:
     # As libkdumpfile decides: two bitmaps if half of the blocks suffice for all frames.
     half = bitmap_blocks // 2 * block
     start = bitmaps_at + (half if frames <= half * 8 else 0)
+    if frames > (descriptors_at - start) * 8:
+        raise UsageError(f"{path}: it claims {frames:,} frames, more than its bitmap covers", hint=DAMAGED)
     count = int.from_bytes(data[start:descriptors_at], "little").bit_count()
     _require(path, size, descriptors_at + count * _DESCRIPTOR)
     _check_pages(path, data, descriptors_at, count)

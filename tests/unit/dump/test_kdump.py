@@ -48,6 +48,7 @@ def test_a_whole_dump_is_whole_and_each_shorter_one_is_truncated(tmp_path: Path,
         (PAGE + 12, "<i", 1, "one part of a dump that was split"),
         (PAGE + 32, "<QQ", (1 << 40, 10), "truncated"),
         (PAGE + 96, "<Q", 1 << 40, "beyond 64 TiB"),
+        (PAGE + 96, "<Q", 1 << 33, "more than its bitmap covers"),
         (4 * PAGE, "<Q", 1 << 62, "truncated"),
     ],
 )
