@@ -123,6 +123,15 @@ def test_files_that_it_names_exist(page):
     spans = [match[0].strip("`") for match in _SPAN.finditer(_FENCE.sub("", page.read_text("utf-8")))]
     named = {span for span in spans if _PATH.fullmatch(span)}
     assert not [name for name in sorted(named) if not (ROOT / name).exists()]
+    files = {span for span in spans if re.fullmatch(r"[a-z][\w-]*\.(py|c|h|j2|lds)", span)}
+    assert not [name for name in sorted(files) if name not in file_names()]
+
+
+@cache
+def file_names() -> frozenset[str]:
+    """The names of all files of the project's own folders."""
+    folders = ("tinyvmi_build", "minios_app", "templates", "toolchain", "tests")
+    return frozenset(path.name for folder in folders for path in (ROOT / folder).rglob("*"))
 
 
 @cache
