@@ -132,10 +132,8 @@ def _parts(run: Run) -> Table:
     for scan, label in ((FIRST, "first scan"), (LATER, "later")):
         for what in GROUPS:
             for phase in (*PARTS, WHOLE, REPORTING):
-                figures = [pick(run.figures, w, what, scan, phase) for w in who]
-                if any(figures):
-                    name = "all of these" if phase == WHOLE else phase
-                    rows.append((f"{what}, {label}: {name}", *(_cell(run, f) for f in figures)))
+                name = "all of these" if phase == WHOLE else phase
+                rows += _phase_row(run, f"{what}, {label}: {name}", who, what, (scan, phase))
     notes = [
         f"Medians (quartiles), {unit(run)}. reading: pages copied, and compared with copies. sites: patch"
         " sites, and the state that they depend on. other: page tables walked, lists followed, relocations"
@@ -144,16 +142,22 @@ def _parts(run: Run) -> Table:
     return Table(f"Phases, {run.clock}", ("check", *(NAMES[w] for w in who)), rows, notes)
 
 
+def _phase_row(
+    run: Run, name: str, who: list[str], what: str, cost: tuple[str, str]
+) -> list[tuple[str, ...]]:
+    """The row called `name` with a scan's and phase's cost (`cost`); none if it was not measured."""
+    figures = [pick(run.figures, w, what, *cost) for w in who]
+    return [(name, *(_cell(run, figure) for figure in figures))] if any(figures) else []
+
+
 def _digests(run: Run) -> Table:
     """The same code with digests alone on both sides."""
     who = [w for w in NAMES if pick(run.figures, w + DIGESTS, "all checks")]
     rows: list[tuple[str, ...]] = []
     for what in GROUPS:
         for phase in (WHOLE, *PARTS):
-            figures = [pick(run.figures, w + DIGESTS, what, LATER, phase) for w in who]
-            if any(figures):
-                name = what if phase == WHOLE else f"{what}, {phase}"
-                rows.append((name, *(_cell(run, f) for f in figures)))
+            name = what if phase == WHOLE else f"{what}, {phase}"
+            rows += _phase_row(run, name, [w + DIGESTS for w in who], what, (LATER, phase))
     notes = [
         f"Medians (quartiles), {unit(run)}, of scans from the third on with"
         ' `golden.comparison = "digest"`: each digests every page in every scan, by the same code.'
