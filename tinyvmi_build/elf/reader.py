@@ -38,7 +38,8 @@ _PN_XNUM, _SHN_XINDEX = 0xFFFF, 0xFFFF  # the number does not fit: the first sec
 _DT_NEEDED = 1
 
 _MAX_SECTIONS = 1 << 16
-_MAX_SEGMENTS = 1 << 20  # a memory dump has one for each run of pages
+_MAX_SEGMENTS = 1 << 18  # a memory dump has one for each run of pages
+_MAX_SYMBOLS = 1 << 21
 _MAX_TABLE = 1 << 28  # bytes of a table of names, symbols or relocations
 _MAX_NAME = 4096
 
@@ -279,6 +280,8 @@ class Elf:
         section = next((s for s in self.sections if s.type == SHT_SYMTAB), None)
         if section is None:
             return []
+        if section.size // _SYM.size > _MAX_SYMBOLS:
+            raise ElfError(f"{section.size // _SYM.size:,} symbols")
         names = self._names_of(section)
         return [
             Symbol(names.at(name), info & 15, info >> 4, shndx, value, size)

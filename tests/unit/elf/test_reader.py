@@ -154,6 +154,19 @@ def test_one_name_of_many_symbols_is_read_once() -> None:
     assert len(symbols) == 100_000 and symbols[0].name is symbols[-1].name
 
 
+def test_tables_that_would_take_the_memory_away() -> None:
+    written = whole()
+    written.headers[Elf(WHOLE).by_name[".symtab"].index][SIZE] = 24 << 22
+    with pytest.raises(ElfError, match="4,194,304 symbols"):
+        _ = Elf(written.data()).symbols
+    data = bytearray(WHOLE)
+    struct.pack_into("<H", data, 56, 0xFFFF)  # as many segments as the first section says
+    shoff = struct.unpack_from("<Q", data, 40)[0]
+    struct.pack_into("<I", data, shoff + 44, 1 << 30)
+    with pytest.raises(ElfError, match="1,073,741,824 program headers"):
+        Elf(bytes(data))
+
+
 def test_a_name_that_never_ends() -> None:
     written = Written()
     names = written.add(".strtab", 3, b"\0" + b"x" * 5000 + b"\0")
