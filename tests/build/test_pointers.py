@@ -89,10 +89,10 @@ def test_a_hypervisors_description_is_copied(
     slot = hyper + image.btf.offset("struct hypervisor_x86", member) - runtime
     assert names(image, rules[slot].values) == {"xen_pin_vcpu"}
     empty = hyper + image.btf.offset("struct hypervisor_x86", "runtime.sev_es_hcall_prepare") - runtime
-    place = next(place for place in section.places if place.offset == empty - section.va)
-    assert place.kind == ro_after_init.CONSTANT
-    assert (0, False) in place.values
-    assert (image.symbols.lookup("kvm_sev_es_hcall_prepare"), True) in place.values
+    blank = next(blank for blank in section.blanks if blank.offset == empty - section.va)
+    assert blank.kind == ro_after_init.CONSTANT
+    assert (0, False) in blank.values
+    assert (image.symbols.lookup("kvm_sev_es_hcall_prepare"), True) in blank.values
 
 
 def test_apic_drivers_take_callbacks_of_the_same_type(image: KernelImage, rules, pointers: Pointers) -> None:
@@ -149,11 +149,11 @@ def test_the_jump_table_is_sorted(image: KernelImage, section: ro_after_init.Sec
 
 
 def test_constants_hold_the_files_value_too(section: ro_after_init.Section) -> None:
-    constants = [place for place in section.places if place.kind == ro_after_init.CONSTANT]
+    constants = [blank for blank in section.blanks if blank.kind == ro_after_init.CONSTANT]
     assert constants
-    for place in constants:
-        own = int.from_bytes(section.data[place.offset : place.offset + place.size], "little")
-        assert own in [value for value, _ in place.values]
+    for blank in constants:
+        own = int.from_bytes(section.data[blank.offset : blank.offset + blank.size], "little")
+        assert own in [value for value, _ in blank.values]
 
 
 def test_boot_values_are_named() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tinyvmi_build.checks.lib.insn import Insn
-from tinyvmi_build.checks.text.facts import Choices, Facts, Memory, pv_pointers
+from tinyvmi_build.checks.text.facts import Facts, Memory, PatchingState, pv_pointers
 from tinyvmi_build.checks.text.patch import CALL, JMP8, JMP32, Patcher, branch
 from tinyvmi_build.checks.text.series import CALL_DEPTH, K8_NOP5_ATOMIC, NOPS, RETHUNK, series_of
 from tinyvmi_build.checks.text.sites import read_sites
@@ -26,8 +26,8 @@ _LIST_FUNCS = ("ftrace_ops_list_func", "arch_ftrace_ops_list_func", "ftrace_ops_
 class _Observing(Patcher):
     """ITS has a thunk for each place, in memory that the kernel takes at boot: where it leads is read."""
 
-    def __init__(self, facts: Facts, memory: Memory, choices: Choices, read: Read):
-        super().__init__(facts, memory, choices)
+    def __init__(self, facts: Facts, memory: Memory, state: PatchingState, read: Read):
+        super().__init__(facts, memory, state)
         self._actual = read
 
     def retpoline(self, va: int, code: bytes, insn: Insn, register: int) -> bytes | None:
@@ -37,9 +37,9 @@ class _Observing(Patcher):
         facts = self.facts
         # its_allocate_thunk(): outside of the code, its last byte in the upper half of a line.
         if not facts.text <= thunk < facts.etext and thunk + 2 + register // 8 & 0x20:
-            self.choices.its_thunks[register] = thunk
+            self.state.its_thunks[register] = thunk
         else:
-            self.choices.its_thunks[register] = 0
+            self.state.its_thunks[register] = 0
         return super().retpoline(va, code, insn, register)
 
 
@@ -53,7 +53,7 @@ class Oracle:
         self.series = series_of(image)
         self.facts = Facts(image, self.series)
         self.sites = read_sites(image, self.series)
-        self.choices = self._choices()
+        self.state = self._state()
 
     def _u64(self, va: int) -> int:
         return int.from_bytes(self.read(va, 8), "little")
@@ -61,27 +61,27 @@ class Oracle:
     def _link(self, pointer: int) -> int:
         return pointer - self.delta if pointer else 0
 
-    def _choices(self) -> Choices:
+    def _state(self) -> PatchingState:
         image = self.image
         at = image.symbols.lookup("boot_cpu_data") + image.btf.offset("struct cpuinfo_x86", "x86_capability")
         bits = int.from_bytes(self.read(at, 4 * self.series.capability_words), "little")
         features = frozenset(n for n in range(32 * self.series.capability_words) if bits >> n & 1)
         thunk = self._link(self._u64(image.symbols.lookup("x86_return_thunk")))
         pv = {at: self._link(self._u64(at)) for at in pv_pointers(self.facts, self.sites)}
-        choices = Choices(features, thunk, thunk == self.facts.its_return_thunk, pv=pv)
+        state = PatchingState(features, thunk, thunk == self.facts.its_return_thunk, pv=pv)
         if self.series.k8_nops:
             nops = self._link(self._u64(image.symbols.lookup("ideal_nops")))
-            choices.k8_nops = nops == image.symbols.lookup("k8_nops")
+            state.k8_nops = nops == image.symbols.lookup("k8_nops")
         if self.series.native_patch:
             at = self.facts.pv_ops + image.btf.offset("struct paravirt_patch_template", "init.patch")
             default = image.symbols.lookup("paravirt_patch_default")
-            choices.default_paravirt = self._link(self._u64(at)) == default
-        choices.uniprocessor = self.read(image.symbols.lookup("uniproc_patched"), 1) != b"\0"
-        return choices
+            state.default_paravirt = self._link(self._u64(at)) == default
+        state.uniprocessor = self.read(image.symbols.lookup("uniproc_patched"), 1) != b"\0"
+        return state
 
     def predict(self) -> bytes:
         memory = self._relocated()
-        patcher = _Observing(self.facts, memory, self.choices, self.read)
+        patcher = _Observing(self.facts, memory, self.state, self.read)
         start = min(a.repl for a in self.sites.alternatives)
         end = max(a.repl + a.repl_size for a in self.sites.alternatives)
         reach = lambda va: self.facts.text <= va < self.facts.etext or start <= va < end  # noqa: E731
@@ -107,7 +107,7 @@ class Oracle:
 
     @property
     def _nop5(self) -> bytes:
-        return K8_NOP5_ATOMIC if self.choices.k8_nops else NOPS[5]
+        return K8_NOP5_ATOMIC if self.state.k8_nops else NOPS[5]
 
     def _in_text(self, va: int) -> bool:
         return self.facts.text <= va < self.facts.etext
@@ -123,7 +123,7 @@ class Oracle:
                     self._one_of(memory, va, callers)
         functions = {function for function, _ in traced}
         functions |= {va for name in _LIST_FUNCS if (va := self.image.symbols.get(name)) is not None}
-        if CALL_DEPTH in self.choices.features and self.series.call_thunks:
+        if CALL_DEPTH in self.state.features and self.series.call_thunks:
             functions |= {va - self.facts.call_thunk[1] for va in functions}
         for name in ("ftrace_call", "ftrace_regs_call"):
             self._one_of(memory, self.image.symbols.lookup(name), functions)
@@ -179,8 +179,8 @@ class Oracle:
         ret0 = self.image.symbols.get("__static_call_return0") if self.series.ret0 else None
         old = memory.read(va, 2)
         if tail and old[0] == 0x0F and old[1] & 0xF0 == 0x80:
-            target = function or self.choices.return_thunk
-            if not function and RETHUNK not in self.choices.features:
+            target = function or self.state.return_thunk
+            if not function and RETHUNK not in self.state.features:
                 target = self.image.symbols.lookup("__static_call_return")
             return b"\x0f" + branch(old[1], va + 1, target)
         if tail:
@@ -191,7 +191,7 @@ class Oracle:
             return early if self.read(va, 5) == early else patcher.ret(va)
         if not function:
             return self._nop5
-        if CALL_DEPTH in self.choices.features and self.series.call_thunks:
+        if CALL_DEPTH in self.state.features and self.series.call_thunks:
             counted = function not in self.facts.skipped_calls and self._in_text(function)
             if counted and patcher.patch_pad(function):
                 function -= self.facts.call_thunk[1]
@@ -203,7 +203,7 @@ class Oracle:
 
     def _pads(self, memory: Memory, patcher: Patcher) -> None:
         """A function that was a static call's for some time keeps its accounting."""
-        if CALL_DEPTH not in self.choices.features or not self.series.call_thunks:
+        if CALL_DEPTH not in self.state.features or not self.series.call_thunks:
             return
         size = self.facts.call_thunk[1]
         # Traced from before alternatives on, ftrace_call no longer calls its stub when calls are counted.

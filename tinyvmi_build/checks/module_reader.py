@@ -22,7 +22,7 @@ class Modules:
 
     image: KernelImage
     wanted: Wanted
-    places: list[Path]
+    sources: list[Path]
     cache: Cache
 
 

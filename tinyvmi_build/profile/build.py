@@ -106,15 +106,15 @@ class _Source:
             return profile
 
     def _profile(self, wanted: Wanted | None, others: list[Path]) -> KernelProfile:
-        places = self._places(wanted, others) if wanted else []
-        if wanted and not places:
+        sources = self._sources(wanted, others) if wanted else []
+        if wanted and not sources:
             self.progress.note(
                 f"{self.path.name} has no modules with it: no loaded module will be verified"
                 " (give the kernel's package, or the folder lib/modules/RELEASE as its modules)"
             )
-        if not wanted or not places or registry.module_reader() is None:
+        if not wanted or not sources or registry.module_reader() is None:
             return self._noted(self._bare())
-        whole = key_with_modules(self.key, wanted.include, places)
+        whole = key_with_modules(self.key, wanted.include, sources)
         known = load_profile(whole, self.path.name)
         if known:
             self.progress.note(f"{known.release}, known already")
@@ -122,7 +122,7 @@ class _Source:
         reader = registry.module_reader()
         assert reader is not None
         cache = partial(module_tables, self.image.build_id)
-        profile = reader.extend(Modules(self.image, wanted, places, cache), self._begin_bare())
+        profile = reader.extend(Modules(self.image, wanted, sources, cache), self._begin_bare())
         save_profile(whole, profile)
         return self._noted(profile)
 
@@ -159,8 +159,8 @@ class _Source:
             save_profile(self.key, self._cached)
         return self._cached
 
-    def _places(self, wanted: Wanted, others: list[Path]) -> list[Path]:
-        """Where modules are looked for, in order: what comes later replaces."""
+    def _sources(self, wanted: Wanted, others: list[Path]) -> list[Path]:
+        """Where modules are searched for, in order: what comes later replaces."""
         own = [self.given] if self.given.is_dir() or is_package(self.data) else []
         if not own and self.path.parent.name and (self.path.parent / "kernel").is_dir():
             own = [self.path.parent / "kernel"]  # usr/lib/modules/RELEASE/vmlinuz

@@ -25,24 +25,24 @@ def kernel_key(data: bytes) -> str:
     return hashlib.sha256(tool_hash() + hashlib.sha256(data).digest()).hexdigest()
 
 
-def key_with_modules(kernel: str, include: Iterable[str], places: Iterable[Path]) -> str:
-    """Of the profile of the kernel with the key `kernel` and modules from `places`.
+def key_with_modules(kernel: str, include: Iterable[str], sources: Iterable[Path]) -> str:
+    """Of the profile of the kernel with the key `kernel` and modules from `sources`.
 
     Files count by their content, those of a folder by what changes with it: there may be thousands.
     """
     digest = hashlib.sha256(kernel.encode())
     for pattern in include:
         digest.update(b"include\0" + pattern.encode() + b"\0")
-    for place in places:
-        digest.update(b"place\0")
-        if not place.is_dir():
-            name = "" if place.suffix == ".deb" else place.name  # a module is known by its file's name
-            digest.update(name.encode() + b"\0" + hashlib.sha256(read_module_source(place)).digest())
+    for source in sources:
+        digest.update(b"source\0")
+        if not source.is_dir():
+            name = "" if source.suffix == ".deb" else source.name  # a module is known by its file's name
+            digest.update(name.encode() + b"\0" + hashlib.sha256(read_module_source(source)).digest())
             continue
-        for file in module_files(place):
+        for file in module_files(source):
             state = file.stat()
             facts = (state.st_size, state.st_mtime_ns, state.st_dev, state.st_ino)
-            digest.update(f"{file.relative_to(place)}\0{facts}\0".encode(errors="surrogateescape"))
+            digest.update(f"{file.relative_to(source)}\0{facts}\0".encode(errors="surrogateescape"))
     return digest.hexdigest()
 
 

@@ -145,11 +145,13 @@ def decode(kind: type[T], stored: object, load: Callable[[str], Load]) -> T:
 def pack(value: object) -> bytes:
     """A dataclass as one sequence of bytes: u32 size of a JSON header, the header, the blobs."""
     stored, blobs = encode(value)
-    places, at = {}, 0
+    positions, at = {}, 0
     for path, blob in blobs.items():
-        places[path] = [at, len(blob.data)]
+        positions[path] = [at, len(blob.data)]
         at += len(blob.data)
-    header = json.dumps({"values": stored, "blobs": places}, sort_keys=True, separators=(",", ":")).encode()
+    header = json.dumps(
+        {"values": stored, "blobs": positions}, sort_keys=True, separators=(",", ":")
+    ).encode()
     return struct.pack("<I", len(header)) + header + b"".join(blob.data for blob in blobs.values())
 
 
@@ -159,7 +161,7 @@ def unpack(kind: type[T], data: bytes) -> T:
         (size,) = struct.unpack_from("<I", data)
         header = json.loads(data[4 : 4 + size])
         body = 4 + size
-        places = {
+        positions = {
             path: slice(body + at, body + at + length) for path, (at, length) in header["blobs"].items()
         }
         stored = header["values"]
@@ -167,9 +169,9 @@ def unpack(kind: type[T], data: bytes) -> T:
         raise DecodeError("its header is damaged") from None
 
     def load(path: str) -> Load:
-        if path not in places:
+        if path not in positions:
             raise DecodeError(f"{path}: is missing")
-        return lambda: data[places[path]]
+        return lambda: data[positions[path]]
 
     return decode(kind, stored, load)
 

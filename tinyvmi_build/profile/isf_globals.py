@@ -1,4 +1,4 @@
-"""Types of the kernel's variables that people look for in memory.
+"""Types of the kernel's variables that people search memory for.
 
 BTF describes types and, of the variables, only the per-CPU ones.  Each line is
 the variable's declaration in the kernel's source file; one whose structure

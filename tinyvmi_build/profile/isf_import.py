@@ -24,7 +24,7 @@ def import_kernel(kernel: Path, symbols: Path | None, types: Path | None) -> Ker
     """The profile of `kernel`; what is not given must be in it.
 
     `symbols`: a System.map or an ISF; `types`: a vmlinux with DWARF or BTF, or an
-    ISF.  Raises UsageError if a file is none of these, or is of another kernel as its _text tells.
+    ISF.  Raises UsageError if a file is none of these, or is of another kernel by its _text.
     """
     image = KernelImage(
         read_kernel(kernel),
@@ -37,7 +37,7 @@ def import_kernel(kernel: Path, symbols: Path | None, types: Path | None) -> Ker
 
 
 def _lettered(image: KernelImage) -> SymbolTable:
-    """The symbols with letters by the sections that they lie in: functions must be told from data."""
+    """The symbols with letters by the sections that they lie in: functions must differ from data."""
     sections = [s for s in image.elf.loaded_sections if s.addr >> 63]
     starts = [s.addr for s in sections]
 

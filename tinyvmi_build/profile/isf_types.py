@@ -104,7 +104,7 @@ class _Converter(Btf):
         signed, what = True, "float"
         if kind == Kind.INT:
             signed = bool(struct.unpack_from("<I", self.data, at)[0] >> 24 & _SIGNED)
-            # As DWARF's encodings tell them; BTF's own bits for it are not set by all that write it.
+            # As DWARF's encodings have them; BTF's own bits for it are not set by all that write it.
             what = "bool" if name == "_Bool" else "char" if name.rpartition(" ")[2] == "char" else "int"
             if what == "int":
                 self._integers.setdefault((size, signed), name)

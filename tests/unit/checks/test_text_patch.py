@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tinyvmi_build.checks.lib.unsupported import UnsupportedError
-from tinyvmi_build.checks.text.facts import Choices, Memory
+from tinyvmi_build.checks.text.facts import Memory, PatchingState
 from tinyvmi_build.checks.text.patch import Patcher, branch
 from tinyvmi_build.checks.text.series import (
     CALL_DEPTH,
@@ -27,7 +27,7 @@ THUNK = TEXT + 0x2000  # x86_return_thunk
 FEATURE, OTHER = 40, 41
 
 
-def patcher(series: str, code: bytes = b"", features: set[int] | None = None, **choices: Any) -> Patcher:
+def patcher(series: str, code: bytes = b"", features: set[int] | None = None, **state: Any) -> Patcher:
     memory = Memory(TEXT, bytes(0x5000))
     memory.write(TEXT, code)
     facts: Any = SimpleNamespace(
@@ -35,7 +35,7 @@ def patcher(series: str, code: bytes = b"", features: set[int] | None = None, **
         pv_nop=TEXT + 0x2100, pv_bug=TEXT + 0x2200, native={}, pv_ident=None, pv_iret=None,
         skipped_calls=frozenset(), in_module=False,
     )  # fmt: skip
-    return Patcher(facts, memory, Choices(frozenset(features or ()), THUNK, **choices))
+    return Patcher(facts, memory, PatchingState(frozenset(features or ()), THUNK, **state))
 
 
 def alternative(
@@ -105,11 +105,11 @@ def test_long_padding_is_jumped_over_since_6_9() -> None:
     assert patcher("5.10", k8_nops=True).add_nops(5) == bytes.fromhex("6666906690")
 
 
-def retpoline(series: str, code: str, features: set[int], register: int = 0, **choices: Any) -> bytes:
+def retpoline(series: str, code: str, features: set[int], register: int = 0, **state: Any) -> bytes:
     data = bytes.fromhex(code)
     prefix = len(data)
     site = data[:-1] + branch(data[-1], TEXT + prefix - 1, THUNKS + 32 * register)
-    made = patcher(series, site, features, **choices)
+    made = patcher(series, site, features, **state)
     made.patch_retpoline(TEXT)
     return made.memory.read(TEXT, len(site))
 

@@ -70,7 +70,7 @@ class Pointers:
         return any(start <= va < end for start, end in self.discarded)
 
     def _lasting(self) -> Iterable[tuple[int, int]]:
-        """The address ranges that are looked at: not what `rodata` compares by digest."""
+        """The address ranges that are searched: not what `rodata` compares by digest."""
         for section in self.image.elf.loaded_sections:
             if _DATA.fullmatch(section.name) and not section.nobits:
                 start, end = section.addr, section.addr + section.size
@@ -242,7 +242,7 @@ class Pointers:
 
     @cached_property
     def _probes(self) -> dict[tuple[int, ...], set[int]]:
-        """Parameters' types → functions that look like probes by their names."""
+        """Parameters' types → functions whose names are those of probes."""
         found: dict[tuple[int, ...], set[int]] = {}
         for name, at in self._named:
             types = self._prototypes.get(name)
@@ -280,12 +280,12 @@ class Pointers:
     def _apic_drivers(self) -> list[tuple[int, int]]:
         """Where the structures lie that .apicdrivers points to, and apic_noop."""
         size = self.image.btf.sizeof("struct apic") if self.image.btf.has_type("struct apic") else 0
-        places = set()
+        drivers = set()
         if self.image.elf.has_section(".apicdrivers"):
             data = self.image.section_bytes(".apicdrivers")
-            places = {va for (va,) in struct.iter_unpack("<Q", data[: len(data) // 8 * 8])}
+            drivers = {va for (va,) in struct.iter_unpack("<Q", data[: len(data) // 8 * 8])}
         noop = self.image.symbols.get("apic_noop")
-        return [(va, va + size) for va in sorted(places | ({noop} if noop else set()))]
+        return [(va, va + size) for va in sorted(drivers | ({noop} if noop else set()))]
 
     def _symbol(self, va: int) -> str:
         found = self.image.symbols.nearest(va)

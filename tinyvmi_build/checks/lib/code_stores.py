@@ -2,7 +2,7 @@
 
 A kernel that adapts itself at boot writes `movq $function, pointer(%rip)`:
 destination, value and the relocation of the value stand in the instruction.
-The instruction is looked for at every byte of .text and .init.text; a chance
+The instruction is searched for at every byte of .text and .init.text; a chance
 match would need a displacement that hits the pointer and a relocation in the
 right place.
 """
@@ -136,14 +136,14 @@ class Word:
 def written_words(image: KernelImage, start: int, end: int) -> dict[int, Word]:
     """Link address → what code writes there by name, for addresses in start <= address < end.
 
-    A store is looked for at every byte, so a few may be chance; they only make a value be trusted less.
+    A store is searched for at every byte, so a few may be chance; they only make a value be trusted less.
     """
     relocated = set(image.relocs32)
     found: dict[int, Word] = {}
     for name in CODE:
         section = image.section(name)
         code = image.elf.section_bytes(section)
-        # The displacement's last byte rules out most of what merely looks like a store.
+        # The displacement's last byte rules out most of what is no store.
         nearest, farthest = start - (section.addr + section.size) - 8, end - section.addr
         high = {number & 0xFF for number in range(nearest >> 24, (farthest >> 24) + 1)}
         modrm = re.compile(b"(?=" + _RIP + b"..." + _class(high) + b")", re.DOTALL)
@@ -195,7 +195,7 @@ def _store(code: bytes, modrm: int) -> tuple[int, int, bool] | None:
 
 def taken(image: KernelImage, start: int, end: int) -> set[int]:
     """Addresses in start <= address < end that code takes, or indexes from."""
-    found = {va for place in image.relocs32 if start <= (va := image.u32(place) | 0xFFFFFFFF00000000) < end}
+    found = {va for va32 in image.relocs32 if start <= (va := image.u32(va32) | 0xFFFFFFFF00000000) < end}
     for name in CODE:
         section = image.section(name)
         code = image.elf.section_bytes(section)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PAGE = 4096
 LINE = 64
 LINES_PER_PAGE = 64
-#: Offsets are kept from this many bytes before a page.
+#: Offsets count from this many bytes before a page.
 BIAS = 8
 #: The monitor's number of a kind (enum tv_reloc_kind), and the bytes that it changes.
 KINDS = {RelocKind.R64: (0, 8), RelocKind.R32: (1, 4), RelocKind.INVERSE32: (2, 4)}

@@ -1,4 +1,4 @@
-"""Lengths and fields of x86-64 instructions: what the kernel's own patcher looks at.
+"""Lengths and fields of x86-64 instructions: what the kernel's own patcher needs.
 
 Source: Intel SDM volume 2, chapter 2 and appendix A; the kernel's decoder is
 arch/x86/lib/insn.c.  Only the layout is decoded, no operand is named.

@@ -96,7 +96,7 @@ class Loader:
 class Collection:
     """The computation of `names`, under way; `result()` waits for it.
 
-    A process dies silently only if it is killed; then RuntimeError tells.
+    If a process is killed, `result` raises RuntimeError.
     """
 
     def __init__(self, image: KernelImage, files: Mapping[str, bytes], names: list[str], cache: Cache):

@@ -7,11 +7,11 @@ from fnmatch import fnmatchcase
 
 from tinyvmi_build.kernel.ko import plain_name
 
-#: Stands for all of `_USUAL` in a list of patterns.
-USUAL = "@common"
+#: Stands for all of `_COMMON` in a list of patterns.
+COMMON = "@common"
 
 #: What a guest under Xen or KVM usually loads; what these need comes by itself.
-_USUAL = """
+_COMMON = """
     ext4 xfs btrfs vfat nls_ascii nls_cp437 nls_iso8859_1 nls_utf8 fuse overlay isofs squashfs autofs4
     configfs efivarfs binfmt_misc 9p 9pnet_virtio 9pnet_xen loop dm_mod dm_crypt dm_multipath
     dm_snapshot md_mod raid0 raid1 raid10 raid456 raid6_pq xen_netfront xen_blkfront xen_fbfront
@@ -35,7 +35,7 @@ def wanted(available: Iterable[str], include: Iterable[str]) -> list[str]:
     """The names that a pattern of `include` matches, sorted; dashes and underscores are the same."""
     patterns: list[str] = []
     for pattern in include:
-        patterns += _USUAL.split() if pattern == USUAL else [plain_name(pattern)]
+        patterns += _COMMON.split() if pattern == COMMON else [plain_name(pattern)]
     exact = set(patterns)
     globs = [pattern for pattern in patterns if any(c in pattern for c in "*?[")]
     return sorted(n for n in available if n in exact or any(fnmatchcase(n, glob) for glob in globs))

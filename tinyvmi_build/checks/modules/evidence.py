@@ -1,8 +1,8 @@
 """The bytes that a changed line of a module's code or read-only data must have, read back from the profile.
 
 The profile has the module as linked at link addresses, and what each value in it counts from.  A finding
-tells where the module's code begins, so what counts from there, or from the kernel, is exact.  What
-counts from memory of which no record tells where it is, is taken as it stands, and nothing else is.
+says where the module's code begins, so what counts from there, or from the kernel, is exact.  What
+counts from memory whose address no record has, is taken as it stands, and nothing else is.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _CALL = 5  # bytes
 
 
 class Value(NamedTuple):
-    """A value that counts from memory whose place is not known: offset in the window, link value."""
+    """A value that counts from memory of unknown address: offset in the window, link value."""
 
     at: int
     field: Field
@@ -129,7 +129,7 @@ class LoadedModule:
     # Code
 
     def code_change(self, va: int, actual: bytes) -> Changed | None:
-        """What differs in a line of code, in whole instructions; None if that cannot be told."""
+        """What differs in a line of code, in whole instructions; None if that is not known."""
         at = va - self._text
         if not self._module.content.data or not 0 <= at <= at + len(actual) <= self._size:
             return None
@@ -216,9 +216,9 @@ class LoadedModule:
     # Read-only data
 
     def wanted_data(self, va: int, actual: bytes) -> bytes | None:
-        """What should stand at `va` for `actual`; None if that cannot be told.
+        """What should stand at `va` for `actual`; None if that is not known.
 
-        Sorted tables stand in one of two orders, and since Linux 6.4 no record tells where the module's
+        Sorted tables stand in one of two orders, and since Linux 6.4 no record says where the module's
         read-only data begins: the order, and the page, are those that fit clearly best.
         """
         if not self._module.pages.data or va % PAGE + len(actual) > PAGE:
@@ -285,7 +285,7 @@ def _as_it_is(window: Window, line: bytearray, va: int, actual: bytes) -> None:
             line[first:end] = actual[first:end]
 
 
-_MODULES = 16  # kept unpacked
+_MODULES = 16  # at most, unpacked
 
 
 class ModulesEvidence(Evidence):

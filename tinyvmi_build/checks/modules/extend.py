@@ -32,8 +32,8 @@ def extend(modules: Modules, bare: Callable[[], KernelProfile]) -> KernelProfile
     from tinyvmi_build.checks.modules import collect  # here: what is in the cache needs none of it
 
     files: dict[str, bytes] = {}
-    for place in modules.places:
-        files.update(modules_in(place, modules.image.release))
+    for source in modules.sources:
+        files.update(modules_in(source, modules.image.release))
     extra = _extra(modules)
     names = sorted({*wanted(files, modules.wanted.include), *extra})
     try:
@@ -64,11 +64,11 @@ def extend(modules: Modules, bare: Callable[[], KernelProfile]) -> KernelProfile
 def _extra(modules: Modules) -> set[str]:
     """The names of the modules that were given beside the package."""
     found: set[str] = set()
-    for place in modules.wanted.extra:
-        found_there = modules_in(place, modules.image.release)
+    for source in modules.wanted.extra:
+        found_there = modules_in(source, modules.image.release)
         if not found_there:
             raise UsageError(
-                f"{place}: no modules of Linux {modules.image.release} in it",
+                f"{source}: no modules of Linux {modules.image.release} in it",
                 hint="it was searched for *.ko, *.ko.xz, *.ko.zst and *.ko.gz",
             )
         found.update(found_there)

@@ -20,7 +20,7 @@ BASE = 0xFFFFFFFFC0000000
 LIMIT = 0xFFFFFFFFFE000000
 _APART = 1 << 16
 
-#: Sections that are read at load and not kept.
+#: Sections that are read at load and then dropped.
 _DROPPED = frozenset([".modinfo", "__versions", "__version_ext_crcs", "__version_ext_names"])
 _RO_AFTER_INIT = frozenset([".data..ro_after_init", "__jump_table"])
 _STATIC_CALLS = ".static_call_sites"

@@ -2,7 +2,7 @@
 
 The loader's part is apply_relocate_add() of arch/x86/kernel/module.c.
 What depends on where the kernel put this module, another one, or itself, is
-kept as records, by which the monitor takes it back.
+recorded, by which the monitor takes it back.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Names:
 
     def _lookup(self, name: str) -> Target | None:
         found = self.kernel.symbols.all(name)
-        # A static function may have an exported one's name: of those, kallsyms tells the global one.
+        # A static function may have an exported one's name: of those, kallsyms marks the global one.
         found = [s for s in found if s.type.isupper()] or found
         if not found:
             return None
@@ -148,12 +148,12 @@ class Module:
         """The number of the region that holds `va`, or ends there."""
         i = bisect_right(self._starts, va) - 1
         if i < 0 or va > self.regions[i].start + self.regions[i].size:
-            raise UnsupportedError(f"a symbol at {va:#x} is in no section that is kept")
+            raise UnsupportedError(f"a symbol at {va:#x} is in no section that stays loaded")
         return i + 2
 
     @cached_property
     def targets(self) -> list[Target | None]:
-        """Address of each symbol, by its number; None for one whose section is not kept."""
+        """Address of each symbol, by its number; None for one whose section does not stay loaded."""
         return [self._target(i) for i in range(len(self.ko.symbols))]
 
     def _target(self, number: int) -> Target | None:
@@ -199,9 +199,9 @@ class Module:
             content = self.ko.bytes_of(section)
             order = orders.get(section.index)
             if order:
-                size, places = order
+                size, positions = order
                 moved = bytearray(len(content))
-                for old, new in enumerate(places):
+                for old, new in enumerate(positions):
                     moved[new * size : new * size + size] = content[old * size : old * size + size]
                 content = bytes(moved)
             data[at : at + len(content)] = content
@@ -229,11 +229,11 @@ class Module:
             if form is None:
                 raise UnsupportedError(f"a relocation of type {kind} in {section.name}")
             if target is None:
-                name = self.ko.symbols[number].name or "a section that is not kept"
+                name = self.ko.symbols[number].name or "a section that does not stay loaded"
                 raise UnsupportedError(f"{section.name} needs {name}, which nothing has")
             if order:
-                size, places = order
-                offset = places[offset // size] * size + offset % size
+                size, positions = order
+                offset = positions[offset // size] * size + offset % size
             va = base + offset
             value = target.address + addend
             region = target.region
@@ -249,12 +249,12 @@ class Module:
                 struct.pack_into("<I", data, va - start, value & 0xFFFFFFFF)
 
     def _orders(self, sections: list[Section], init_first: bool) -> dict[int, tuple[int, list[int]]]:
-        """Tables that the loader sorts: section → (size of an entry, new place of each)."""
+        """Tables that the loader sorts: section → (size of an entry, new position of each)."""
         by_name = {section.name: section for section in sections}
         found: dict[int, tuple[int, list[int]]] = {}
         for name, size in (("__mcount_loc", 8), ("__ex_table", 12)):
             if section := by_name.get(name):
-                found[section.index] = size, self._places(section, size, init_first)
+                found[section.index] = size, self._positions(section, size, init_first)
         ip, orc = by_name.get(".orc_unwind_ip"), by_name.get(".orc_unwind")
         if ip and orc:
             count = ip.size // 4
@@ -263,15 +263,15 @@ class Module:
             size, content = orc.size // count, self.ko.bytes_of(orc)
             # Of two entries for one address the one that ends a section comes first (orc_sort_cmp).
             ends = [content[i * size : i * size + size] != bytes(size) for i in range(count)]
-            places = self._places(ip, 4, init_first, ends.__getitem__)
-            found[ip.index] = 4, places
-            found[orc.index] = size, places
+            positions = self._positions(ip, 4, init_first, ends.__getitem__)
+            found[ip.index] = 4, positions
+            found[orc.index] = size, positions
         return found
 
-    def _places(
+    def _positions(
         self, section: Section, size: int, init_first: bool, second: Callable[[int], bool] | None = None
     ) -> list[int]:
-        """The new place of each entry, by what its first field leads to."""
+        """The new position of each entry, by what its first field leads to."""
         count = section.size // size
         keys: list[int | None] = [None] * count
         shift = -(1 << 40) if init_first else (1 << 40)
@@ -290,10 +290,10 @@ class Module:
         if any(key is None for key in keys) or section.size % size:
             raise UnsupportedError(f"{section.name} is not a table of entries of {size} bytes")
         order = sorted(range(count), key=lambda i: (keys[i], second(i) if second else False))
-        places = [0] * count
+        positions = [0] * count
         for new, old in enumerate(order):
-            places[old] = new
-        return places
+            positions[old] = new
+        return positions
 
 
 class ModuleImage:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tinyvmi_build.checks.modules.common import USUAL
+from tinyvmi_build.checks.modules.common import COMMON
 from tinyvmi_build.config.key import key
 from tinyvmi_build.config.kinds import Choice, Strings
 
@@ -22,8 +22,8 @@ class ModuleNames(Strings):
         for name in names:
             if name == "@usual":
                 raise ValueError('names with "@common", which was "@usual" before')
-            if name.startswith("@") and name != USUAL:
-                raise ValueError(f'names of modules, patterns, or "{USUAL}"')
+            if name.startswith("@") and name != COMMON:
+                raise ValueError(f'names of modules, patterns, or "{COMMON}"')
         return names
 
 

@@ -41,7 +41,7 @@ def known_sections(ko: KoFile) -> None:
 
 
 def module_regions(image: ModuleImage, series: Series, pointers: list[int]) -> Regions:
-    """The places of the module's text; `pointers` are those of pv_ops that the kernel uses."""
+    """The sites of the module's text; `pointers` are those of pv_ops that the kernel uses."""
     facts = Facts(image, series, (image.text, image.etext))
     return Regions(image, facts, module_sites(image, series), pointers)
 

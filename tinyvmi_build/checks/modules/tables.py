@@ -90,7 +90,7 @@ def _build_id_at(module: Module) -> int:
 
 
 def _outside(records: list[Record], regions: list[Region]) -> list[Record]:
-    """The records that are not part of a place."""
+    """The records that are not part of a site."""
     starts = [region.va for region in regions]
     found = []
     for record in records:

@@ -20,12 +20,12 @@ def _sites(guest: Guest, kind: Kind) -> list[PatchSite]:
 
 def _hook(guest: Guest) -> Patches:
     """A function's ftrace site becomes a call of a function of the kernel, as rootkits hook."""
-    place = _sites(guest, Kind.FTRACE)[5]
-    return [(place.va, branch(0xE8, place.va, guest.profile.symbols.lookup("vfs_write")))]
+    site = _sites(guest, Kind.FTRACE)[5]
+    return [(site.va, branch(0xE8, site.va, guest.profile.symbols.lookup("vfs_write")))]
 
 
 def _plain(guest: Guest) -> Patches:
-    """One bit of code between two places."""
+    """One bit of code between two sites."""
     module = LoadedModule(guest, MODULE)
     at = module.sites.of(Kind.FTRACE)[9].va + 5
     while module.sites.at(at):
@@ -47,18 +47,18 @@ def _call(guest: Guest) -> Patches:
 
 
 def _return(guest: Guest) -> Patches:
-    place = _sites(guest, Kind.RETURN)[3]
-    if guest.read(place.va, 1) == b"\xe9":
-        return [(place.va, bytes.fromhex("c3cccccccc"))]
+    site = _sites(guest, Kind.RETURN)[3]
+    if guest.read(site.va, 1) == b"\xe9":
+        return [(site.va, bytes.fromhex("c3cccccccc"))]
     thunk = guest.profile.symbols.lookup("__x86_return_thunk")
-    return [(place.va, branch(0xE9, place.va, thunk))]
+    return [(site.va, branch(0xE9, site.va, thunk))]
 
 
 def _jump_label(guest: Guest) -> Patches:
-    """One place of a static key that is off behaves as if it were on."""
-    for place in _sites(guest, Kind.JUMP_LABEL):
-        if place.size == 5 and place.jump and guest.read(place.va, 1) != b"\xe9":
-            return [(place.va, branch(0xE9, place.va, place.jump[0]))]
+    """One site of a static key that is off behaves as if it were on."""
+    for site in _sites(guest, Kind.JUMP_LABEL):
+        if site.size == 5 and site.jump and guest.read(site.va, 1) != b"\xe9":
+            return [(site.va, branch(0xE9, site.va, site.jump[0]))]
     raise LookupError(f"every static key of {MODULE} is on")
 
 
@@ -90,7 +90,7 @@ CHANGES = [
     Change("module-call", "modules", "a module's call leads to another function", _call, modules=_NEEDED),
     Change("module-return", "modules", "one return of a module goes the other way", _return, modules=_NEEDED),
     Change(
-        "module-jump-label", "modules", "one place of a static key is switched", _jump_label, modules=_NEEDED
+        "module-jump-label", "modules", "one site of a static key is switched", _jump_label, modules=_NEEDED
     ),
     Change(
         "module-pointer", "modules", "a constant pointer of a module is changed", _pointer, modules=_NEEDED

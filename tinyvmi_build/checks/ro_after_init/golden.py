@@ -36,9 +36,9 @@ from tinyvmi_build.profile.golden import GoldenValues
 if TYPE_CHECKING:
     from tinyvmi_build.kernel.image import KernelImage
 
-#: Kinds of places (enum tv_boot_kind).
+#: Kinds of blanks (enum tv_boot_kind).
 VALUE, CONSTANT, ENCODING = range(3)
-#: How a byte is compared; the places' kinds are among them.
+#: How a byte is compared; the blanks' kinds are among them.
 EXACT, SITES, POINTER, ARRAY = 3, 4, 5, 6
 KINDS = {
     EXACT: "exact",
@@ -55,7 +55,7 @@ INIT = 2  # JUMP_TYPE_…, STATIC_CALL_SITE_INIT: the site lies in code that is 
 
 
 @dataclass
-class Place:
+class Blank:
     """Bytes that the digest leaves out: their offset from the first page, and what may stand there."""
 
     offset: int
@@ -83,14 +83,14 @@ class Section:
         #: How each byte is compared.
         self.map = bytearray([EXACT]) * (self.end - self.va)
         self.map[: self.start - self.va] = bytes([POINTER]) * (self.start - self.va)  # not this check's
-        self.places: list[Place] = []
+        self.blanks: list[Blank] = []
         self.array = PerCpuArray(0, 0, BootNumber(0, False))
         self._sort_jump_table()
-        self._place_boot_values()
-        self._place_keys()
-        self._place_copied()
-        self._place_pointers()
-        self._place_vdso()
+        self._mark_boot_values()
+        self._mark_keys()
+        self._mark_copied()
+        self._mark_pointers()
+        self._mark_vdso()
         self.sites = self._static_call_sites()
         self._tidy()
 
@@ -137,7 +137,7 @@ class Section:
 
     # What boot code writes.
 
-    def _place_boot_values(self) -> None:
+    def _mark_boot_values(self) -> None:
         for start, size, name in self._objects:
             if name == PER_CPU and self._file(start, size) == self._file(start, 8) * (size // 8):
                 self._mark(start, size, ARRAY)
@@ -159,7 +159,7 @@ class Section:
                 # The file's value stays where the instruction is not reached.
                 own = int.from_bytes(self._file(va, size), "little"), size == 8 and va in self._relocated
                 self._mark(va, size, CONSTANT)
-                self.places.append(Place(offset, size, CONSTANT, sorted({own, *word.values})))
+                self.blanks.append(Blank(offset, size, CONSTANT, sorted({own, *word.values})))
 
     def _mark_loose(self, start: int, size: int) -> None:
         """The words of an object but its relocated ones, which stay as they are."""
@@ -167,33 +167,33 @@ class Section:
             if at not in self._relocated:
                 self._mark(at, min(8, start + size - at), VALUE)
 
-    def _place_keys(self) -> None:
+    def _mark_keys(self) -> None:
         """Static keys point to their entries of the sorted table, and count who enabled them."""
         for key in self.keys:
             if self.start <= key < self.end:
                 self._mark(key, min(KEY_SIZE, self.end - key), VALUE)
 
-    def _place_copied(self) -> None:
+    def _mark_copied(self) -> None:
         """Pointers that were empty in the file, and that a recognised hypervisor's description fills."""
         for va, written in copied(self.image).items():
             if self.start <= va <= self.end - 8 and va % 8 == 0 and va not in self._relocated:
                 own = self.image.u64(va), False
                 self._mark(va, 8, CONSTANT)
                 values = sorted({own, *((value, value != 0) for value in written.values)})
-                self.places.append(Place(va - self.va, 8, CONSTANT, values))
+                self.blanks.append(Blank(va - self.va, 8, CONSTANT, values))
 
-    def _place_pointers(self) -> None:
+    def _mark_pointers(self) -> None:
         pointers = Pointers(self.image)
         for va in (*pointers.functions, *pointers.tables):
             if self.start <= va < self.end:
                 self._mark(va, 8, POINTER)
 
-    def _place_vdso(self) -> None:
+    def _mark_vdso(self) -> None:
         for (va, size), codes in sorted(vdso.encodings(self.image).items()):
             if not self.start <= va <= va + size <= self.end:
                 raise UnsupportedError("the vDSO's images do not lie in ro_after_init")
             self._mark(va, size, ENCODING)
-            self.places.append(Place(va - self.va, size, ENCODING, codes=codes))
+            self.blanks.append(Blank(va - self.va, size, ENCODING, codes=codes))
 
     @cached_property
     def _taken(self) -> set[int]:
@@ -234,14 +234,14 @@ class Section:
 
     def _tidy(self) -> None:
         """Bytes that two of the above claim are boot values, and a relocated word is one as a whole."""
-        self.places = [
-            place
-            for place in sorted(self.places, key=lambda place: place.offset)
-            if all(kind == place.kind for kind in self.map[place.offset : place.offset + place.size])
+        self.blanks = [
+            blank
+            for blank in sorted(self.blanks, key=lambda blank: blank.offset)
+            if all(kind == blank.kind for kind in self.map[blank.offset : blank.offset + blank.size])
         ]
         covered = bytearray(len(self.map))
-        for place in self.places:
-            covered[place.offset : place.offset + place.size] = b"\1" * place.size
+        for blank in self.blanks:
+            covered[blank.offset : blank.offset + blank.size] = b"\1" * blank.size
         for at, kind in enumerate(self.map):
             if kind in (CONSTANT, ENCODING) and not covered[at]:
                 self.map[at] = VALUE
@@ -326,7 +326,7 @@ class RoAfterInitGolden(GoldenValues):
     sites_at   the offset of the sites of static calls, 0 if there are none
     content    the expected bytes before relocation
     kinds      how each byte is compared, a byte each
-    pages      digests with zeros where a place is
+    pages      digests with zeros where a blank is
     run_index  of each page its first run; one more at the end
     runs       pairs: offset in the page, kind << 13 | bytes
     sites      pairs: site and key of each static call from _text, by key and site
@@ -368,11 +368,11 @@ def compute(image: KernelImage) -> RoAfterInitGolden:
         nr_cpu_ids=require(image, "nr_cpu_ids"),
         constants=tuple(
             BootConstant(p.offset, p.size, tuple(BootNumber(*value) for value in p.values))
-            for p in section.places
+            for p in section.blanks
             if p.kind == CONSTANT
         ),
         encodings=tuple(
-            BootEncoding(p.offset, p.size, tuple(p.codes)) for p in section.places if p.kind == ENCODING
+            BootEncoding(p.offset, p.size, tuple(p.codes)) for p in section.blanks if p.kind == ENCODING
         ),
         content=Blob(bytes(section.data)),
         kinds=Blob(bytes(section.map)),

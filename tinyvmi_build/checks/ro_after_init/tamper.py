@@ -37,10 +37,10 @@ def _static_call_twice(guest: Guest) -> list[tuple[int, bytes]]:
 
 
 def _vdso(guest: Guest) -> list[tuple[int, bytes]]:
-    """A place that is patched in the code which every program is given."""
+    """A site that is patched in the code which every program is given."""
     golden = guest.profile.golden(RoAfterInitGolden)
-    place = golden.encodings[0]
-    return [(golden.va + place.offset, b"\xcc" * place.size)]
+    blank = golden.encodings[0]
+    return [(golden.va + blank.offset, b"\xcc" * blank.size)]
 
 
 def _vdso_code(guest: Guest) -> list[tuple[int, bytes]]:
@@ -51,9 +51,9 @@ def _vdso_code(guest: Guest) -> list[tuple[int, bytes]]:
 
 def _constant(guest: Guest) -> list[tuple[int, bytes]]:
     golden = guest.profile.golden(RoAfterInitGolden)
-    place = golden.constants[0]
-    wrong = next(value for value in range(0x40, 0x80) if BootNumber(value, False) not in place.values)
-    return [(golden.va + place.offset, wrong.to_bytes(place.size, "little"))]
+    blank = golden.constants[0]
+    wrong = next(value for value in range(0x40, 0x80) if BootNumber(value, False) not in blank.values)
+    return [(golden.va + blank.offset, wrong.to_bytes(blank.size, "little"))]
 
 
 def _leads_into_code(guest: Guest) -> list[tuple[int, bytes]]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tinyvmi_build.checks.lib.unsupported import UnsupportedError
-from tinyvmi_build.checks.text.facts import Choices, Facts, Memory
+from tinyvmi_build.checks.text.facts import Facts, Memory, PatchingState
 from tinyvmi_build.checks.text.patch import Patcher
 from tinyvmi_build.checks.text.series import Series, series_of
 from tinyvmi_build.checks.text.sites import Alternative, Sites
@@ -29,7 +29,7 @@ _MAX_SIZE = 16
 
 
 def encodings(image: KernelImage) -> dict[tuple[int, int], list[bytes]]:
-    """(link address, size) of each place that is patched → every encoding that may stand there."""
+    """(link address, size) of each site that is patched → every encoding that may stand there."""
     series = series_of(image)
     facts = Facts(image, series)
     found: dict[tuple[int, int], list[bytes]] = {}
@@ -89,18 +89,18 @@ def _entries(va: int, data: bytes, series: Series) -> Iterator[Alternative]:
 def _variants(facts: Facts, memory: Memory, start: int, size: int, entries: list[Alternative]) -> list[bytes]:
     features = sorted({entry.feature for entry in entries})
     if len(features) > _MAX_FEATURES:
-        raise UnsupportedError(f"{len(features)} capabilities decide about one place of the vDSO")
+        raise UnsupportedError(f"{len(features)} capabilities decide about one site of the vDSO")
     out = set()
     for chosen in range(1 << len(features)):
         for k8 in {False, bool(facts.series.k8_nops)}:
             copy = Memory(memory.base, memory.data)
-            choices = Choices(
+            state = PatchingState(
                 frozenset(feature for i, feature in enumerate(features) if chosen >> i & 1),
                 return_thunk=facts.return_thunk,
                 k8_nops=k8,
             )
             sites = Sites()
             sites.alternatives = entries
-            Patcher(facts, copy, choices).run(sites)
+            Patcher(facts, copy, state).run(sites)
             out.add(copy.read(start, size))
     return sorted(out)

@@ -56,7 +56,7 @@ class Counted:
                     self.pads[target] = PAD_COUNTED
 
     def _free(self, first: int, end: int) -> bool:
-        """No other place lies at first <= address < end."""
+        """No other site lies at first <= address < end."""
         i = bisect_left(self._starts, end) - 1
         return i < 0 or self._starts[i] + self.code.r.regions[i].size <= first
 

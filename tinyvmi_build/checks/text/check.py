@@ -18,9 +18,9 @@ from tinyvmi_build.profile.profile import KernelProfile
 def unused_address(kernel: KernelProfile) -> int:
     """Plain code that the guest does not run, in machine_kexec()."""
     va = kernel.symbols.lookup("machine_kexec")
-    places = PatchSites(kernel.golden(TextGolden))
-    at = next(p for p in places.of(Kind.FTRACE) if va <= p.va < va + 32).va + 5
-    while any(places.at(at + n) for n in range(4)):
+    sites = PatchSites(kernel.golden(TextGolden))
+    at = next(p for p in sites.of(Kind.FTRACE) if va <= p.va < va + 32).va + 5
+    while any(sites.at(at + n) for n in range(4)):
         at += 1
     return at
 

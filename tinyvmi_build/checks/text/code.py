@@ -67,7 +67,7 @@ class Code:
         return index_of(pages), U16s.of(number for _, number in entries)
 
     def blank(self, data: bytes) -> bytes:
-        """`data`, the code's bytes, with zeros at every place."""
+        """`data`, the code's bytes, with zeros at every site."""
         canonical = bytearray(data)
         for region in self.r.regions:
             at = region.va - self.text

@@ -1,4 +1,4 @@
-"""What the patchers work on and know: memory, the running kernel's choices, addresses by name."""
+"""What the patchers work on and know: memory, the running kernel's state, addresses by name."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Memory:
 
 
 @dataclass
-class Choices:
+class PatchingState:
     """What the running kernel decides.
 
     `features` holds the numbers of the capabilities that are set; `pv` maps the
@@ -61,7 +61,7 @@ class Choices:
 class Facts:
     """Addresses that the patchers know by name; the same for every run.
 
-    `base` is _text, from which offsets count; the code that is judged lies at
+    `base` is _text, from which offsets count; the code that is checked lies at
     text <= address < etext: the kernel's, or with `bounds` a module's.
     """
 

@@ -128,7 +128,7 @@ class RuntimeConstants:
 
 @dataclass(frozen=True)
 class Caller:
-    """What create_trampoline() copies of a caller, and the places that it changes, from `start`."""
+    """What create_trampoline() copies of a caller, and the sites that it changes, from `start`."""
 
     start: int
     size: int

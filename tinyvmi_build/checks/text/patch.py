@@ -2,7 +2,7 @@
 
 Each function follows the one of arch/x86/kernel/alternative.c (or the file
 named beside it) that it is called after.  What depends on the running kernel
-is asked of `Choices`; all addresses are link addresses, because what is
+is asked of `PatchingState`; all addresses are link addresses, because what is
 patched in is relative.
 """
 
@@ -12,7 +12,7 @@ import struct
 
 from tinyvmi_build.checks.lib.insn import Insn, decode
 from tinyvmi_build.checks.lib.unsupported import UnsupportedError, require
-from tinyvmi_build.checks.text.facts import Choices, Facts, Memory
+from tinyvmi_build.checks.text.facts import Facts, Memory, PatchingState
 from tinyvmi_build.checks.text.series import CALL_DEPTH, K8_NOPS, NOPS, RETHUNK, RETPOLINE, RETPOLINE_LFENCE
 from tinyvmi_build.checks.text.sites import Alternative, Sites
 
@@ -28,15 +28,15 @@ def branch(opcode: int, at: int, target: int) -> bytes:
 class Patcher:
     """Runs the boot-time patchers over `memory`, in the order of the series."""
 
-    def __init__(self, facts: Facts, memory: Memory, choices: Choices):
+    def __init__(self, facts: Facts, memory: Memory, state: PatchingState):
         self.facts = facts
         self.series = facts.series
         self.memory = memory
-        self.choices = choices
-        self.nops = K8_NOPS if choices.k8_nops else NOPS
+        self.state = state
+        self.nops = K8_NOPS if state.k8_nops else NOPS
 
     def has(self, feature: int) -> bool:
-        return feature in self.choices.features
+        return feature in self.state.features
 
     def run(self, sites: Sites) -> None:
         """alternative_instructions()"""
@@ -58,7 +58,7 @@ class Patcher:
             self.patch_calls([*sites.calls, *(alt.instr for alt in sites.alternatives)])
         for va in sites.endbrs:
             self.memory.write(va, self.series.endbr_poison)
-        if self.choices.uniprocessor:
+        if self.state.uniprocessor:
             for va in sites.locks:
                 if self.facts.text <= va < self.facts.etext and self.memory.read(va, 1) == b"\xf0":
                     self.memory.write(va, b"\x3e")
@@ -120,8 +120,8 @@ class Patcher:
     def paravirt_patch(self, slot: int, va: int) -> bytes:
         """paravirt_patch() of 6.1; native_patch() and paravirt_patch_default() of 5.10."""
         facts = self.facts
-        function = self.choices.pv[self.facts.pv_ops + 8 * slot]
-        if slot in facts.native and not self.choices.default_paravirt:
+        function = self.state.pv[self.facts.pv_ops + 8 * slot]
+        if slot in facts.native and not self.state.default_paravirt:
             code, needs = facts.native[slot]
             if needs in (None, function):
                 return code
@@ -167,7 +167,7 @@ class Patcher:
         if self.has(RETPOLINE_LFENCE):
             out += b"\x0f\xae\xe8"
         if self.has(self.series.its) and not (va + len(out) + 1 + register // 8) & 0x20:
-            return self._redirected(va, code, insn, self.choices.its_thunks[register])
+            return self._redirected(va, code, insn, self.state.its_thunks[register])
         out += self._indirect(opcode, register, size - len(out))
         if opcode == JMP32 and self.series.int3_after_jump and len(out) < size:
             out.append(INT3)
@@ -193,7 +193,7 @@ class Patcher:
 
     def wants_rethunk_at(self, va: int) -> bool:
         """cpu_wants_rethunk_at()"""
-        return self.has(RETHUNK) and not (self.choices.its_return and va & 0x20)
+        return self.has(RETHUNK) and not (self.state.its_return and va & 0x20)
 
     def patch_return(self, va: int) -> None:
         """patch_return(), and __static_call_fixup() of static_call.c, which comes to the same."""
@@ -203,7 +203,7 @@ class Patcher:
 
     def ret(self, va: int) -> bytes:
         if self.wants_rethunk_at(va):
-            return branch(JMP32, va, self.choices.return_thunk)
+            return branch(JMP32, va, self.state.return_thunk)
         return bytes([RET, INT3, INT3, INT3, INT3])
 
     # Alternatives
@@ -223,7 +223,7 @@ class Patcher:
                     code = self._recompute_jump(alt, code)
                 code += b"\x90" * (alt.size - len(code))
                 self.memory.write(alt.instr, code)
-            # Decoding may look behind the place, as the kernel's does.
+            # Decoding may read behind the site, as the kernel's does.
             around = bytearray(self.memory.read(alt.instr, alt.size + 16))
             self.optimize_nops(around, alt.size)
             self.memory.write(alt.instr, around[: alt.size])
@@ -237,7 +237,7 @@ class Patcher:
         return bytearray(branch(JMP32, alt.instr, target))
 
     def apply_relocated(self, alternatives: list[Alternative]) -> None:
-        """apply_alternatives() of 6.12; entries of one place follow one another."""
+        """apply_alternatives() of 6.12; entries of one site follow one another."""
         for first, last in runs(alternatives):
             size = max(alt.size for alt in alternatives[first:last])
             for alt in alternatives[first:last]:
@@ -274,7 +274,7 @@ class Patcher:
         if len(code) != 5 or code[0] != CALL or old[:2] != b"\xff\x15":
             raise UnsupportedError(f"the paravirt call at {alt.instr:#x} has an unknown form")
         pointer = alt.instr + 6 + int.from_bytes(old[2:], "little", signed=True)
-        target = self.choices.pv[pointer] or self.facts.pv_bug
+        target = self.state.pv[pointer] or self.facts.pv_bug
         if target == self.facts.pv_nop:
             return bytearray()
         # The file has a call of BUG_func; where a module's is counted already, so is what comes of it.
@@ -340,7 +340,7 @@ class Patcher:
 
 
 def runs(alternatives: list[Alternative]) -> list[tuple[int, int]]:
-    """Bounds of the runs of entries for one place."""
+    """Bounds of the runs of entries for one site."""
     bounds = []
     first = 0
     for i in range(1, len(alternatives) + 1):

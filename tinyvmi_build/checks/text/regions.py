@@ -1,4 +1,4 @@
-"""Every patched place of .text as one sorted list without overlaps, ready for the monitor's one pass."""
+"""Every patch site of .text as one sorted list without overlaps, ready for the monitor's one pass."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True)
 class Region:
-    """One place; `args` are the 16-bit numbers that the monitor needs besides, or it has a `shape`."""
+    """One site; `args` are the 16-bit numbers that the monitor needs besides, or it has a `shape`."""
 
     va: int
     size: int
@@ -49,9 +49,9 @@ class Region:
 
 
 class Regions:
-    """The places of one kernel, or of one module, and the tables that their arguments lead to.
+    """The sites of one kernel, or of one module, and the tables that their arguments lead to.
 
-    `pointers` are those of pv_ops that the kernel's own places go through.
+    `pointers` are those of pv_ops that the kernel's own sites go through.
     """
 
     def __init__(self, image: CodeImage, facts: Facts, sites: Sites, pointers: list[int]):
@@ -96,7 +96,7 @@ class Regions:
                     "a paravirt call goes through a pointer that the kernel itself does not use"
                 )
             yield Region(va, size, Kind.PARAVIRT, (pointer | size << 8,))
-        # A record may point at another prefix in front of the lock: such a place is never changed.
+        # A record may point at another prefix in front of the lock: such a site is never changed.
         yield from (
             Region(va, 1, Kind.LOCK)
             for va in sites.locks
@@ -189,7 +189,7 @@ class Regions:
         if not kinds <= {Kind.ALTERNATIVE, Kind.RETURN, Kind.PARAVIRT} or any(r.shape for r in cluster):
             names = ", ".join(sorted(kind.name.lower() for kind in kinds))
             raise UnsupportedError(f"at {start:#x} several kinds of patch sites overlap ({names})")
-        places = [region.va for region in cluster if region.kind == Kind.ALTERNATIVE]
-        alternatives = [alt for va in places for alt in by_start[va]]
+        starts = [region.va for region in cluster if region.kind == Kind.ALTERNATIVE]
+        alternatives = [alt for va in starts for alt in by_start[va]]
         inside = subset(self.sites, alternatives, start, end, index)
         return Region(start, end - start, Kind.ALTERNATIVE, shape=maker.shape(start, end, inside))

@@ -1,7 +1,7 @@
 """How the kernels of each series patch themselves.
 
 The site tables say where; this says how.  A kernel of a series that is not
-listed is not judged: adding one means to read its arch/x86/kernel/alternative.c,
+listed is unsupported: adding one means to read its arch/x86/kernel/alternative.c,
 static_call.c, jump_label.c and callthunks.c against these.
 """
 
@@ -40,7 +40,7 @@ class Series:
     paravirt            "first" or "last" among the patchers, or "alternatives" (DIRECT_CALL)
     native_patch        paravirt sites may become single instructions (paravirt_patch.c)
     relocates           replacements are relocated instruction by instruction (apply_relocation)
-    one_choice          of several alternatives of a place only the last is applied
+    one_choice          of several alternatives of a site only the last is applied
     call_thunks         "" or when callthunks_patch_builtin_calls() runs: "after" or "before" alternatives
     pads_jumps          an indirect jmp is padded with INT3 alone, a call with CS prefixes (7.x)
     int3_after_jump     INT3 after an indirect jmp

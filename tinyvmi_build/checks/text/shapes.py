@@ -1,8 +1,8 @@
-"""Alternatives as a table: for each place the encodings that the package allows, and what chooses one.
+"""Alternatives as a table: for each site the encodings that the package allows, and what chooses one.
 
-The patchers run over the place once for every combination of the conditions
-that can matter there.  What comes out is kept as a template whose relative
-displacements are named by their target, so that places that look alike share
+The patchers run over the site once for every combination of the conditions
+that can matter there.  What comes out becomes a template whose relative
+displacements are named by their target, so that sites of one form share
 one shape.  Each template is proved on a second run with other addresses.
 """
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tinyvmi_build.checks.lib.insn import decode
 from tinyvmi_build.checks.lib.unsupported import UnsupportedError
-from tinyvmi_build.checks.text.facts import Choices, Facts, Memory
+from tinyvmi_build.checks.text.facts import Facts, Memory, PatchingState
 from tinyvmi_build.checks.text.golden import Template
 from tinyvmi_build.checks.text.patch import CALL, Patcher
 from tinyvmi_build.checks.text.series import CALL_DEPTH, RETHUNK
@@ -64,7 +64,7 @@ class _Scratch(Memory):
 
 
 class ShapeMaker:
-    """Makes the shape of a place from the alternatives and other sites in it."""
+    """Makes the shape of a site from the alternatives and other sites in it."""
 
     def __init__(self, image: CodeImage, facts: Facts, sites: Sites, pointers: list[int]):
         self.facts = facts
@@ -83,7 +83,7 @@ class ShapeMaker:
             relocate(self.moved, image, template, template + size + 8, _DELTA)
         self.plain.log.clear()
         self.moved.log.clear()
-        self.used: dict[int, int] = {}  # the pointers that the present place may call through
+        self.used: dict[int, int] = {}  # the pointers that the present site may call through
         self.fakes = facts.base + 0x30000000, facts.base + 0x38001000
         self.proof_targets = [self.fakes[1] + 0x1000 * (i + 1) - facts.base for i in range(len(pointers))]
 
@@ -128,14 +128,14 @@ class ShapeMaker:
     def _run(
         self, memory: Memory, start: int, end: int, inside: Sites, true: frozenset[int], fake: int
     ) -> bytes:
-        """The place's bytes under `true` conditions, with invented targets from `fake` on."""
+        """The site's bytes under `true` conditions, with invented targets from `fake` on."""
         pv = {
             va: self.facts.pv_nop if PV_NOP | i in true else fake + 0x1000 * (i + 1)
             for va, i in self.used.items()
         }
         features = frozenset(c for c in true if c < ITS_RETURN) | {ALWAYS}
-        choices = Choices(features, fake, its_return=ITS_RETURN in true, k8_nops=K8 in true, pv=pv)
-        Patcher(self.facts, memory, choices).run(inside)
+        state = PatchingState(features, fake, its_return=ITS_RETURN in true, k8_nops=K8 in true, pv=pv)
+        Patcher(self.facts, memory, state).run(inside)
         code = memory.read(start, end - start)
         assert isinstance(memory, _Scratch)
         memory.forget()
@@ -276,7 +276,7 @@ def subset(sites: Sites, alternatives: list[Alternative], start: int, end: int, 
 
 
 class Sorted:
-    """Addresses to look up by range."""
+    """Addresses, found by range."""
 
     def __init__(self, addresses: list[int]):
         self.addresses = sorted(addresses)

@@ -1,4 +1,4 @@
-"""The records of every place in .text that the kernel patches, as the package's file has them."""
+"""The records of every site in .text that the kernel patches, as the package's file has them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Table = Callable[[str], tuple[int, bytes]]
 #: What the names of static calls' trampolines and keys begin with.
 TRAMPOLINE, KEY = "__SCT__", "__SCK__"
 
-#: Sections that hold no record of a patch site.  One that is not known may, so the kernel is not judged.
+#: Sections that hold no record of a patch site.  One that is not known may, so the kernel is unsupported.
 _PASSIVE = frozenset(
     [
         *(".data..percpu", ".text", ".rodata", ".pci_fixup", ".tracedata", "__ksymtab", "__ksymtab_gpl"),

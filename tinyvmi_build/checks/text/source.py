@@ -25,7 +25,7 @@ class CodeImage(Protocol):
     def read(self, va: int, n: int) -> bytes: ...
 
     def is_code(self, va: int) -> bool:
-        """Whether text that is kept lies there: the kernel's or, seen from a module, a module's."""
+        """Whether text that stays loaded lies there: the kernel's or, seen from a module, a module's."""
 
     def u64(self, va: int) -> int: ...
 

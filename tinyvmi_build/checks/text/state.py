@@ -33,7 +33,7 @@ def offset(image: KernelImage, type_name: str, member: str) -> int:
 
 
 def constants(image: KernelImage, symbols: Sequence[str], text: int) -> RuntimeConstants:
-    """Of `symbols`; `variable` is 0 where the compiler kept none."""
+    """Of `symbols`; `variable` is 0 where the compiler left none."""
     found = []
     for symbol in symbols:
         if symbol not in _KINDS:

@@ -116,7 +116,7 @@ def _verify_unmoved(image: KernelImage, name: str, start: int, end: int, known: 
 
 
 def _caller(image: KernelImage, name: str, text: int, series: Series) -> Caller:
-    """What create_trampoline() copies of a caller: from `start` to `end`, and the places that it changes."""
+    """What create_trampoline() copies of a caller: from `start` to `end`, and the sites that it changes."""
     regs = name == "ftrace_regs_caller"
     start, end = require(image, name), require(image, f"{name}_end")
     op = require(image, f"{name}_op_ptr")
