@@ -153,7 +153,7 @@ def test_what_does_not_fit_loses_the_monitor(bodies, options, reason):
     assert reason in lost_reason(lines(*bodies), **options)
 
 
-def test_a_restart_is_told_as_one():
+def test_a_restart_is_reported_as_one():
     assert "started again" in lost_reason(lines(*CLEAN[:4]) + lines(*CLEAN))
 
 

@@ -75,8 +75,8 @@ def tampered(delta=0):
 
 def allowed():
     """A run that is intact, with a kprobe that the configuration allows."""
-    told = notice("text", expected="41", actual="cc", owner="do\x1bit", note="a tracer may have set it")
-    return lines(hello(), kernel(), told, check("text", notices=1), beat(1), bye(1))
+    probe = notice("text", expected="41", actual="cc", owner="do\x1bit", note="a tracer may have set it")
+    return lines(hello(), kernel(), probe, check("text", notices=1), beat(1), bye(1))
 
 
 SCHEDULE = Schedule(period_s=60, jitter_pct=10, poll_s=0.1, time_budget_s=0, comparison="bytes")

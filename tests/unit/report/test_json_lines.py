@@ -67,7 +67,7 @@ def test_a_program_reads_one_object_a_line():
     assert result["checks"]["syscall-table"]["findings"] == 1
 
 
-def test_a_program_is_told_of_loss_and_of_nothing():
+def test_loss_and_an_empty_run_are_objects_too():
     assert objects([])[-1]["outcome"] == "lost"
     out = objects(lines(hello()) + ["TVMI1 1 00"])
     assert [o["event"] for o in out] == ["record", "broken", "lost", "result"]

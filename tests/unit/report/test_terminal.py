@@ -47,7 +47,7 @@ def test_a_finding_is_explained_with_and_without_kaslr():
         assert text.endswith("TAMPERED (1 scan)\n")
 
 
-def test_what_lies_before_its_symbol_is_told_so():
+def test_what_lies_before_its_symbol_has_a_negative_offset():
     below = lines(hello(), kernel(), finding("modules", symbol="veth", offset=(1 << 64) - 0x3000), bye(0))
     assert " at veth-0x3000 = " in reported(Terminal, below)
 
@@ -65,7 +65,7 @@ def test_a_string_finding_shows_the_text():
     assert '"/tmp/evil\\x1b[2J"' in text
 
 
-def test_a_notice_is_told_and_changes_no_verdict():
+def test_a_notice_is_printed_and_changes_no_verdict():
     text = explained(allowed())
     assert "NOTICE text: kprobe at sys_call_table+0x8" in text and "FINDING" not in text
     assert "leads to 0xffffffff81000010 <good_fn>, which the guest calls do\\x1bit\n" in text
@@ -82,13 +82,13 @@ def test_colour_only_on_a_terminal_that_wants_it(monkeypatch):
     assert "\x1b" not in reported(Terminal, lines(*CLEAN), Tty())
 
 
-def test_a_lost_monitor_is_told():
+def test_a_lost_monitor_is_reported():
     text = reported(Terminal, lines(*CLEAN)[:-2])
     assert text.endswith("MONITOR LOST: its console ended without a bye (1 scan)\n")
     assert "nothing was checked" in reported(Terminal, lines(hello(), bye(0)))
 
 
-def test_waiting_is_told_until_a_scan():
+def test_waiting_is_reported_until_a_scan():
     waiting = {"type": "waiting", "reason": "no known kernel\x1b"}
     text = reported(Terminal, lines(hello(), waiting, bye(0, "unverifiable", "target-gone")))
     assert "waiting: no known kernel\\x1b\n" in text
@@ -105,7 +105,7 @@ def test_a_person_reads_the_worst_times_and_that_memory_lacks():
     assert "without write tracking" not in first and "without write tracking (text)" in again
 
 
-def test_costs_are_told_with_the_phases_that_there_are():
+def test_costs_are_printed_with_the_phases_that_there_are():
     cost = {"type": "cost", "scan": 0, "check": "text", "took_ns": 9_000_000, "map_ns": 2_000, "map_pages": 7}
     cost |= {"map_calls": 1}
     more = cost | {"read_ns": 4_000_000, "sites_ns": 5_000, "hash_ns": 0, "report_ns": 0}

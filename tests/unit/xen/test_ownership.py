@@ -85,7 +85,7 @@ def test_a_lock_that_cannot_be_made(folder: Path) -> None:
         Lock("monitor-x")
 
 
-def test_who_is_refused_is_told_the_process_and_not_to_destroy(folder: Path) -> None:
+def test_a_refusal_names_the_process_and_no_way_to_destroy(folder: Path) -> None:
     for name, lock, said in (
         ("monitor-tinyvmi-web", lambda: monitor_lock("tinyvmi-web"), "'tinyvmi-web' runs already"),
         ("target-5", lambda: target_lock(TARGET), "'web-1' is watched already"),

@@ -56,10 +56,10 @@ def test_launch_says_that_there_is_no_xen(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert run(["launch", str(folder), "--target", "x"]) == 4
-    told = capsys.readouterr()
-    assert "error: this machine does not run under Xen" in told.err
-    assert "tinyvmi-build lab run" in told.err
-    assert told.out == ""
+    printed = capsys.readouterr()
+    assert "error: this machine does not run under Xen" in printed.err
+    assert "tinyvmi-build lab run" in printed.err
+    assert printed.out == ""
 
 
 @on_xen
