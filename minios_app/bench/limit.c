@@ -27,12 +27,12 @@
 static struct guest_mem gm;
 static struct guest_view view;
 static struct tv_digest digest;
-static struct tv_costs costs; /* of nobody */
+static struct tv_costs costs; /* not enabled */
 static struct tv_record_writer records;
 static uint8_t digest_scratch[TV_DIGEST_SCRATCH];
 static uint8_t *copy[PAGES_MAX / CHUNK_PAGES];
 static uint32_t round_number, npages;
-static volatile uint64_t sink; /* or the compiler would see that nobody wants the results */
+static volatile uint64_t sink; /* or the compiler would see that the results are not used */
 
 static const uint8_t *shown(uint32_t page)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * page-tables: whatever root of page tables a processor may be given, its half
- * for the kernel is that of init_top_pgt.  The other checks look through that
+ * for the kernel is that of init_top_pgt.  The other checks read through that
  * one; a task whose root has another entry would run with another kernel.
  */
 #include <tinyvmi/check.h>

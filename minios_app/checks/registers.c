@@ -142,7 +142,7 @@ static int capability(const struct comparison *at, uint32_t number)
 
 /*
  * CR4.  The kernel sets these bits where the processor has them and pins them
- * (cr4_pinned_bits).  What it says of the processor can only ask for more than
+ * (cr4_pinned_bits).  Its claim about the processor can only require more than
  * what has been seen set.
  */
 static void compare_cr4(const struct comparison *at)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a kernel leaves in the registers of every processor once it has booted
- * (checks/registers/golden.py says from where).  Code addresses are offsets from
+ * (checks/registers/golden.py names the sources).  Code addresses are offsets from
  * _text, as in struct tv_gate; lists end with 0.
  */
 #ifndef CHECKS_REGISTERS_H

@@ -16,9 +16,7 @@
 
 struct ro_after_init_check {
     const struct tv_ro_after_init *g;
-    struct tv_range range;
-    struct tv_page_cache cache;
-    struct tv_page_source source;
+    struct tv_verified_range pages;
     uint32_t items, cpus; /* of the last scan, if nothing was wrong then */
     uint8_t page_room[TV_RELOC_BIAS + TV_PAGE_SIZE + 8];
     uint8_t seen[SITES_MAX / 8];
@@ -40,12 +38,9 @@ static int init(void *context, struct tv_kernel *k)
         return 0;
     if (c->g->site_count > SITES_MAX)
         return -TV_EINVAL;
-    err = tv_page_cache_init(&c->cache, c->g->range.npages);
-    if (!err)
-        err = tv_range_init(k, &c->range, c->g->range.va, (uint64_t)c->g->range.npages * TV_PAGE_SIZE);
+    err = tv_verified_range_init(&c->pages, k, c->g->range.va, c->g->range.npages);
     if (err)
-        tv_page_cache_deinit(&c->cache, k->page_cache);
-    c->source = (struct tv_page_source){ .range = &c->range, .cache = &c->cache };
+        tv_verified_range_deinit(&c->pages, k);
     return err;
 }
 
@@ -53,16 +48,14 @@ static void deinit(void *context, struct tv_kernel *k)
 {
     struct ro_after_init_check *c = context;
 
-    if (!c->g)
-        return;
-    tv_range_deinit(k, &c->range);
-    tv_page_cache_deinit(&c->cache, k->page_cache);
+    if (c->g)
+        tv_verified_range_deinit(&c->pages, k);
 }
 
 /* `n` bytes at `offset` of the range. */
 static bool read(const struct ro_after_init_check *c, uint32_t offset, void *dst, uint32_t n)
 {
-    return tv_page_source_read(&c->source, offset, dst, n);
+    return tv_page_source_read(&c->pages.source, offset, dst, n);
 }
 
 /* Report `f`, of what stands at `offset` of the range. */
@@ -71,7 +64,7 @@ static void report(const struct ro_after_init_check *c, uint32_t offset, struct 
 {
     f.symbol = c->g->range.symbol;
     f.offset = (uint64_t)offset - c->g->first;
-    f.address = c->range.va + offset;
+    f.address = c->pages.range.va + offset;
     tv_report_finding(res, &f);
 }
 
@@ -121,7 +114,7 @@ static void check_page(struct ro_after_init_check *c, struct tv_kernel *k, uint3
     struct tv_finding_args line = { .kind = TV_KIND_BYTES,
                                     .symbol = g->symbol,
                                     .offset = (uint64_t)i * TV_PAGE_SIZE - c->g->first,
-                                    .address = c->range.va + (uint64_t)i * TV_PAGE_SIZE,
+                                    .address = c->pages.range.va + (uint64_t)i * TV_PAGE_SIZE,
                                     .note = "a line of a page whose digest differs" };
     uint8_t digest[TV_DIGEST_SIZE];
     uint64_t since;
@@ -137,7 +130,7 @@ static void check_page(struct ro_after_init_check *c, struct tv_kernel *k, uint3
     tv_cost_end(k->costs, TV_PHASE_HASHING, since);
     res->items++;
     if (memcmp(digest, g->digests[i], sizeof(digest)) != 0)
-        tv_digest_range_report(g, i, page_of(c), digest, &line, &c->source, res);
+        tv_digest_range_report(g, i, page_of(c), digest, &line, &c->pages.source, res);
 }
 
 static uint64_t running(const struct tv_kernel *k, const struct tv_boot_number *n)
@@ -283,11 +276,11 @@ static bool is_unchanged(struct ro_after_init_check *c, struct tv_kernel *k, uin
 {
     bool same = c->items && cpus == c->cpus;
 
-    if (!tv_page_cache_has_copies(&c->cache, k->page_cache))
+    if (!tv_page_cache_has_copies(&c->pages.cache, k->page_cache))
         return false;
-    tv_page_cache_update_part(&c->cache, k, &c->range.view, 0, c->g->range.npages);
+    tv_page_cache_update_part(&c->pages.cache, k, &c->pages.range.view, 0, c->g->range.npages);
     for (uint32_t i = 0; i < c->g->range.npages; i++)
-        same = same && (c->cache.flags[i] & TV_PAGE_VALID);
+        same = same && (c->pages.cache.flags[i] & TV_PAGE_VALID);
     return same;
 }
 
@@ -319,7 +312,7 @@ static enum tv_step step(void *context, struct tv_kernel *k, const struct tv_bud
     }
     counted = g->array_size && tv_read_va(k, g->nr_cpu_ids + k->delta, &cpus, sizeof(cpus));
     res->missing += g->array_size && !counted;
-    tv_range_refresh(k, &c->range);
+    tv_range_refresh(k, &c->pages.range);
     if (is_unchanged(c, k, cpus) && !res->missing) {
         res->items = c->items;
         tv_result_finalize(res, NULL);
@@ -331,7 +324,7 @@ static enum tv_step step(void *context, struct tv_kernel *k, const struct tv_bud
     c->cpus = cpus;
     c->items = res->findings || res->missing ? 0 : res->items;
     for (uint32_t i = 0; c->items && i < g->range.npages; i++)
-        c->cache.flags[i] |= TV_PAGE_VALID;
+        c->pages.cache.flags[i] |= TV_PAGE_VALID;
     tv_result_finalize(res, "nothing of ro_after_init could be read");
     return TV_STEP_DONE;
 }

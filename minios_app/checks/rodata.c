@@ -14,9 +14,7 @@
 
 struct rodata_check {
     const struct tv_digest_range *g;
-    struct tv_range range;
-    struct tv_page_cache cache;
-    struct tv_page_source source;
+    struct tv_verified_range pages;
     struct tv_digest_batch batch; /* empty between steps */
     bool last_scan_clean;         /* nothing was wrong at the last scan */
 
@@ -35,12 +33,9 @@ static int init(void *context, struct tv_kernel *k)
     c->g = tv_rodata_golden(k);
     if (!c->g)
         return 0;
-    err = tv_page_cache_init(&c->cache, c->g->npages);
-    if (!err)
-        err = tv_range_init(k, &c->range, c->g->va, (uint64_t)c->g->npages * TV_PAGE_SIZE);
+    err = tv_verified_range_init(&c->pages, k, c->g->va, c->g->npages);
     if (err)
-        tv_page_cache_deinit(&c->cache, k->page_cache);
-    c->source = (struct tv_page_source){ .range = &c->range, .cache = &c->cache };
+        tv_verified_range_deinit(&c->pages, k);
     return err;
 }
 
@@ -48,10 +43,8 @@ static void deinit(void *context, struct tv_kernel *k)
 {
     struct rodata_check *c = context;
 
-    if (!c->g)
-        return;
-    tv_range_deinit(k, &c->range);
-    tv_page_cache_deinit(&c->cache, k->page_cache);
+    if (c->g)
+        tv_verified_range_deinit(&c->pages, k);
 }
 
 /* Has the kernel cut this string, at all of its commas and nowhere else? */
@@ -62,7 +55,7 @@ static bool is_cut(const struct rodata_check *c, const struct tv_cut_string *cut
     for (size_t j = 0; j < n; j++) {
         char at;
 
-        if (!tv_page_source_read(&c->source, cut->offset + j, &at, 1) ||
+        if (!tv_page_source_read(&c->pages.source, cut->offset + j, &at, 1) ||
             at != (cut->text[j] == ',' ? 0 : cut->text[j]))
             return false;
     }
@@ -105,19 +98,19 @@ static bool copy_page(struct rodata_check *c, uint32_t i)
     bool from_before = first < end && TV_RELOC_OFFSET(g->relocs[first]) < TV_RELOC_BIAS;
     bool into_next = first < end && TV_RELOC_OFFSET(g->relocs[end - 1]) > TV_PAGE_SIZE;
 
-    if (from_before && !tv_page_source_read(&c->source, start - TV_RELOC_BIAS, c->page, TV_RELOC_BIAS))
+    if (from_before && !tv_page_source_read(&c->pages.source, start - TV_RELOC_BIAS, c->page, TV_RELOC_BIAS))
         return false;
-    if (into_next &&
-        !tv_page_source_read(&c->source, start + TV_PAGE_SIZE, c->page + TV_RELOC_BIAS + TV_PAGE_SIZE, 8))
+    if (into_next && !tv_page_source_read(&c->pages.source, start + TV_PAGE_SIZE,
+                                          c->page + TV_RELOC_BIAS + TV_PAGE_SIZE, 8))
         return false;
-    return tv_page_source_read(&c->source, start, c->page + TV_RELOC_BIAS, TV_PAGE_SIZE);
+    return tv_page_source_read(&c->pages.source, start, c->page + TV_RELOC_BIAS, TV_PAGE_SIZE);
 }
 
 /* Is all that page `i` was verified by in the cache?  A neighbour that changes makes it uncertain then. */
 static bool is_cached(const struct rodata_check *c, uint32_t i)
 {
-    return tv_page_cache_page(&c->cache, i) && (i == 0 || tv_page_cache_page(&c->cache, i - 1)) &&
-           (i + 1 == c->g->npages || tv_page_cache_page(&c->cache, i + 1));
+    return tv_page_cache_page(&c->pages.cache, i) && (i == 0 || tv_page_cache_page(&c->pages.cache, i - 1)) &&
+           (i + 1 == c->g->npages || tv_page_cache_page(&c->pages.cache, i + 1));
 }
 
 /*
@@ -126,7 +119,7 @@ static bool is_cached(const struct rodata_check *c, uint32_t i)
  */
 static const uint8_t *as_it_is(const struct rodata_check *c, uint32_t i, uint64_t delta)
 {
-    const uint8_t *copy = tv_page_cache_page(&c->cache, i);
+    const uint8_t *copy = tv_page_cache_page(&c->pages.cache, i);
 
     if (delta && c->g->reloc_index[i] != c->g->reloc_index[i + 1])
         return NULL;
@@ -135,7 +128,7 @@ static const uint8_t *as_it_is(const struct rodata_check *c, uint32_t i, uint64_
             return NULL;
     if (copy)
         return copy;
-    return c->range.view.err[i] ? NULL : c->range.view.base + (size_t)i * TV_PAGE_SIZE;
+    return c->pages.range.view.err[i] ? NULL : c->pages.range.view.base + (size_t)i * TV_PAGE_SIZE;
 }
 
 /* A copy of page `i` with all taken back; NULL if it cannot be read. */
@@ -158,13 +151,13 @@ static void compare_digest(struct rodata_check *c, uint32_t i, const uint8_t *by
     struct tv_finding_args line = { .kind = TV_KIND_BYTES,
                                     .symbol = c->g->symbol,
                                     .offset = (uint64_t)i * TV_PAGE_SIZE,
-                                    .address = c->range.va + (uint64_t)i * TV_PAGE_SIZE,
+                                    .address = c->pages.range.va + (uint64_t)i * TV_PAGE_SIZE,
                                     .note = "a line of a page whose digest differs" };
 
     if (memcmp(digest, c->g->digests[i], TV_DIGEST_SIZE) == 0)
-        c->cache.flags[i] |= flags;
+        c->pages.cache.flags[i] |= flags;
     else
-        tv_digest_range_report(c->g, i, bytes, digest, &line, &c->source, res);
+        tv_digest_range_report(c->g, i, bytes, digest, &line, &c->pages.source, res);
 }
 
 /* Check the pages that wait for their digests. */
@@ -179,11 +172,11 @@ static void finish_batch(struct rodata_check *c, struct tv_kernel *k, struct tv_
 
 static void check_page(struct rodata_check *c, struct tv_kernel *k, uint32_t i, struct tv_result *res)
 {
-    uint8_t digest[TV_DIGEST_SIZE], *flags = &c->cache.flags[i], valid = TV_PAGE_VALID;
+    uint8_t digest[TV_DIGEST_SIZE], *flags = &c->pages.cache.flags[i], valid = TV_PAGE_VALID;
     uint32_t size = tv_digest_range_size(c->g, i);
     const uint8_t *plain, *bytes;
 
-    if (tv_page_cache_page(&c->cache, i) && (*flags & TV_PAGE_VALID)) {
+    if (tv_page_cache_page(&c->pages.cache, i) && (*flags & TV_PAGE_VALID)) {
         res->items++;
         return;
     }
@@ -195,7 +188,7 @@ static void check_page(struct rodata_check *c, struct tv_kernel *k, uint32_t i, 
         return;
     }
     res->items++;
-    if (!plain && c->cache.block && !is_cached(c, i))
+    if (!plain && c->pages.cache.block && !is_cached(c, i))
         valid = 0;
     if (size < TV_PAGE_SIZE) {
         tv_digest_bytes(k->digest, bytes, size, digest);
@@ -211,9 +204,9 @@ static void check_chunk(struct rodata_check *c, struct tv_kernel *k, uint32_t fi
 {
     uint32_t low = first ? first - 1 : 0, high = end < c->g->npages ? end + 1 : end;
 
-    tv_range_refresh_part(k, &c->range, low, high - low);
-    if (c->cache.block)
-        tv_page_cache_update_part(&c->cache, k, &c->range.view, first, end);
+    tv_range_refresh_part(k, &c->pages.range, low, high - low);
+    if (c->pages.cache.block)
+        tv_page_cache_update_part(&c->pages.cache, k, &c->pages.range.view, first, end);
     for (uint32_t i = first; i < end; i++)
         check_page(c, k, i, res);
     finish_batch(c, k, res);
@@ -226,7 +219,8 @@ static void begin(void *context, struct tv_kernel *k, struct tv_result *res)
     (void)res;
     if (!c->g)
         return;
-    c->chunk_size = tv_page_cache_has_copies(&c->cache, k->page_cache) ? CHUNK_COMPARED : CHUNK_DIGESTED;
+    c->chunk_size =
+        tv_page_cache_has_copies(&c->pages.cache, k->page_cache) ? CHUNK_COMPARED : CHUNK_DIGESTED;
     c->chunks = (c->g->npages + c->chunk_size - 1) / c->chunk_size;
     c->order = c->last_scan_clean ? tv_random_next(k->random) : 0; /* findings are reported in one order */
     c->next = 0;
@@ -261,12 +255,12 @@ static void check_dirty(void *context, struct tv_kernel *k, const struct tv_dirt
 {
     struct rodata_check *c = context;
 
-    if (!c->g || !tv_page_cache_refresh_due(&c->cache, k, &c->range, dirty))
+    if (!c->g || !tv_page_cache_refresh_due(&c->pages.cache, k, &c->pages.range, dirty))
         return;
-    if (c->cache.block)
-        tv_page_cache_update_due(&c->cache, k, &c->range.view);
-    for (uint32_t i = tv_page_cache_next_due(&c->cache, 0); i < c->g->npages;
-         i = tv_page_cache_next_due(&c->cache, i + 1))
+    if (c->pages.cache.block)
+        tv_page_cache_update_due(&c->pages.cache, k, &c->pages.range.view);
+    for (uint32_t i = tv_page_cache_next_due(&c->pages.cache, 0); i < c->g->npages;
+         i = tv_page_cache_next_due(&c->pages.cache, i + 1))
         check_page(c, k, i, res);
     finish_batch(c, k, res);
 }

@@ -13,7 +13,7 @@ bool tv_read_image(struct tv_kernel *k, const struct tv_kernel_profile *p, uint6
 
 /*
  * candidate.c: does a kernel of profile `p` lie at physical address `pa`, where its own
- * phys_base and page tables say?  Fills in the places in `c`.
+ * phys_base and page tables have it?  Fills in the places in `c`.
  */
 bool tv_candidate_at(struct tv_kernel *k, const struct tv_kernel_profile *p, uint64_t pa,
                      struct tv_candidate *c);

@@ -15,11 +15,11 @@
 #define IDLE_NS    (50 * MS)   /* less than this in a second is what an idle guest uses */
 #define STOOD_NS   (2000 * MS) /* … and of time: many processors can use the first within a tick */
 #define SETTLED_NS (1000 * MS)
-#define ASLEEP_NS \
-    (30 * MS) /* of processor time: what takes a kernel's place copies, checks and unpacks for longer */
+/* Of processor time: what takes a kernel's place copies, checks and unpacks for longer. */
+#define ASLEEP_NS  (30 * MS)
 #define LONGEST_NS (3000 * MS)
-#define FRESH_NS \
-    (60000 * MS) /* after it has come to keep time otherwise, system_state may be that of a boot */
+/* After a kernel has come to keep time otherwise, system_state may be that of a boot. */
+#define FRESH_NS (60000 * MS)
 
 /* Begin anew to count what the target does without a tick. */
 static void rebase(struct tv_kernel *k, int64_t cpu)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Discovery of a PV guest's kernel.  Xen's domain builder loads it where its
- * file says, so there is no KASLR: the pseudo-physical frame of init_top_pgt is
+ * file asks to be, so there is no KASLR: the pseudo-physical frame of init_top_pgt is
  * known beforehand, and Xen's machine-to-physical table gives the few machine
  * frames that can be it.  One is taken if, walked as a page table, it shows
  * the build-id, and itself at its own address (arch/x86/xen/mmu_pv.c,

@@ -2,8 +2,8 @@
 /* Kernels that have stopped: stale instances, which lie in memory as they were left, and are not to be found again. */
 #include "internal.h"
 
-#define ALONE_NS \
-    INT64_C(10000000000) /* of processor time: by then whatever replaced a kernel has a clock of its own */
+/* Of processor time: by then whatever replaced a kernel has a clock of its own. */
+#define ALONE_NS INT64_C(10000000000)
 
 static bool is_same_clock(const struct tv_clock *a, const struct tv_clock *b)
 {

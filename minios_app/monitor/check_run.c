@@ -15,8 +15,8 @@
 
 /*
  * The patch grace period: how long a target that is seen to write its code, last a moment ago, may leave patch
- * sites unfinished; and how much slower it earns that time anew, so that nobody lives on it by putting all in
- * order for a moment.
+ * sites unfinished; and how much slower it earns that time anew, so that an attacker cannot renew it by
+ * putting all in order for a moment.
  */
 #define PATCH_GRACE_NS UINT64_C(30000000000)
 #define MOMENT_NS      UINT64_C(1000000000)

@@ -2,10 +2,10 @@
 #include "monitor.h"
 
 #define WAIT_MS 50  /* between two searches for a kernel that is not there yet */
-#define REFUSED_MS \
-    250 /* between two attempts to use a privilege: a policy writes each refusal into Xen's log */
-#define UNKNOWN_NS \
-    (2000 * TV_MS)   /* without a known kernel, before the memory is searched for what it holds */
+/* Between two attempts to use a privilege: a policy writes each refusal into Xen's log. */
+#define REFUSED_MS 250
+/* Without a known kernel, before the memory is searched for what it holds. */
+#define UNKNOWN_NS (2000 * TV_MS)
 #define BOOTING_NS (2000 * TV_MS)   /* a kernel that does not get on with its boot */
 #define BOOTED_NS \
     (300000 * TV_MS) /* one that reports for so long that it boots, and ticks, is taken as it is */
@@ -87,7 +87,7 @@ static uint64_t search(struct monitor *m, const char **reported)
 }
 
 /*
- * Nothing runs that is known.  Whoever only stops the clock of the kernel that was watched gains nothing by it: what
+ * Nothing runs that is known.  An attacker who only stops the clock of the kernel that was watched gains nothing by it: what
  * differs in one that nothing has replaced is reported.
  */
 static void check_stopped(struct monitor *m)

@@ -26,7 +26,7 @@ void tv_tracking_reset(struct tv_tracking *t);
 /* Ask what was written since this was asked last.  0, or why that is not known any more. */
 int tv_tracking_ask(struct tv_tracking *t, struct tv_kernel *k);
 
-/* When the target was last seen to write, perhaps just now, ns; 0: never, or nobody knows. */
+/* When the target was last seen to write, perhaps just now, ns; 0: never, or not known. */
 uint64_t tv_tracking_wrote_ns(struct tv_tracking *t, struct tv_kernel *k);
 
 /* Around an incremental check, which takes what is in `dirty`. */

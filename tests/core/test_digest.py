@@ -69,7 +69,7 @@ FAULTS = [
     ("blake3", "blake3.c", "n > BLOCK", "n >= BLOCK"),
     ("blake3", "blake3.c", "n > CHUNK", "n >= CHUNK"),
     ("blake3", "blake3_sse41.c", "{ 0, 1, 2, 3 }", "{ 0, 1, 2, 2 }"),
-    ("blake3", "blake3_sse41.c", "x >> 7", "x >> 8"),
+    ("blake3", "blake3_sse41.c", "parents(h, ROOT)", "parents(h, 0)"),
     ("blake3", "blake3_avx2.c", "parents(h, ROOT)", "parents(h, 0)"),
     ("blake3", "blake3_avx2.c", "{ 0, 1, 2, 3, 0, 1, 2, 3 }", "{ 0, 1, 2, 3, 0, 1, 2, 2 }"),
 ]

@@ -25,6 +25,21 @@ bool tv_page_source_read(const struct tv_page_source *s, uint64_t offset, void *
     return true;
 }
 
+int tv_verified_range_init(struct tv_verified_range *r, struct tv_kernel *k, uint64_t va, uint32_t npages)
+{
+    int err = tv_page_cache_init(&r->cache, npages);
+
+    r->source = (struct tv_page_source){ .range = &r->range, .cache = &r->cache };
+    return err ? err : tv_range_init(k, &r->range, va, (uint64_t)npages * TV_PAGE_SIZE);
+}
+
+void tv_verified_range_deinit(struct tv_verified_range *r, struct tv_kernel *k)
+{
+    if (r->range.view.npages)
+        tv_range_deinit(k, &r->range);
+    tv_page_cache_deinit(&r->cache, k->page_cache);
+}
+
 static void add64(uint8_t *at, uint64_t addend)
 {
     uint64_t v;

@@ -61,6 +61,17 @@ struct tv_page_source {
 /* `n` bytes from `offset` of the range on: just those that are, or were, checked.  False if a page is not there. */
 bool tv_page_source_read(const struct tv_page_source *s, uint64_t offset, void *dst, size_t n);
 
+/* A range of the kernel whose pages are verified, and what is known of them from earlier scans. */
+struct tv_verified_range {
+    struct tv_range range;
+    struct tv_page_cache cache;
+    struct tv_page_source source; /* of both */
+};
+
+/* `npages` pages from link address `va` on.  0 or -TV_ENOMEM; deinit() may follow either. */
+int tv_verified_range_init(struct tv_verified_range *r, struct tv_kernel *k, uint64_t va, uint32_t npages);
+void tv_verified_range_deinit(struct tv_verified_range *r, struct tv_kernel *k);
+
 /* How much of page `i` is compared. */
 static inline uint32_t tv_digest_range_size(const struct tv_digest_range *g, uint32_t i)
 {

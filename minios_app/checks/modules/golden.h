@@ -10,7 +10,7 @@
 /*
  * Kernel modules.  Link addresses of a module's memory are from a space of its
  * own; everything is an offset from _text, modulo 2^32, as in struct tv_text.
- * docs/design/checks/modules.md tells the whole.
+ * docs/design/checks/modules.md explains the whole.
  */
 enum tv_module_area { /* a kind of a module's memory */
                       TV_MODULE_TEXT = 0,
@@ -97,7 +97,7 @@ struct tv_modules {
 
 TV_GOLDEN(tv_modules_golden, struct tv_modules, TV_CHECK_MODULES)
 
-/* What `[checks.modules]` says (generated modules_config.c). */
+/* What `[checks.modules]` sets (generated modules_config.c). */
 struct tv_modules_config {
     bool report_unknown; /* a module without a known .ko is a finding, not unverifiable */
 };

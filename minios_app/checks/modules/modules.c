@@ -94,11 +94,11 @@ static void drop_stale_caches(struct tv_modules_check *c, struct tv_kernel *k)
             tv_module_cache_deinit(&c->caches[i], k);
 }
 
-/* Read what all modules depend on; `told` is where its faults are reported. */
-static void read_state(struct tv_modules_check *c, struct tv_kernel *k, struct tv_result *told,
+/* Read what all modules depend on; `faults` is where what is wrong with it is reported. */
+static void read_state(struct tv_modules_check *c, struct tv_kernel *k, struct tv_result *faults,
                        struct tv_result *res)
 {
-    c->text.res = told;
+    c->text.res = faults;
     c->unreadable = !tv_text_state_read(&c->text, k);
     if (c->unreadable) {
         res->missing++;

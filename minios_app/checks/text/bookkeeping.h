@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where a kernel keeps the books of what it changes in its own code while it
+ * The kernel's bookkeeping: where it records what it changes in its own code while it
  * runs.  Addresses are offsets from _text; offsets of members are from the
  * structure that is named beside them.
  */

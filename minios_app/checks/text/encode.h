@@ -29,6 +29,16 @@ static inline uint32_t tv_text_branch_target(const uint8_t *code, uint32_t at)
     return at + TV_BRANCH_SIZE + v;
 }
 
+/* The first byte at which two stretches differ; `size`: none. */
+static inline uint32_t tv_text_first_difference(const uint8_t *a, const uint8_t *b, uint32_t size)
+{
+    uint32_t at = 0;
+
+    while (at < size && a[at] == b[at])
+        at++;
+    return at;
+}
+
 /* NOPs of `n` bytes, and the one instruction of five bytes that run-time patching uses. */
 void tv_text_put_nops(const struct tv_text_state *s, uint8_t *out, uint32_t n);
 void tv_text_put_nop5(const struct tv_text_state *s, uint8_t *out);

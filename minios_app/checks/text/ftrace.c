@@ -165,7 +165,7 @@ void tv_text_expect_ftrace_update(const struct tv_text_state *s, const struct tv
 
     memcpy(&actual, site->actual + 1, sizeof(actual));
     actual += site->offset + 5;
-    if (site->argument) { /* ftrace_graph_call: nobody but the graph tracer moves it */
+    if (site->argument) { /* ftrace_graph_call: only the graph tracer moves it */
         want = f->graph[0];
         for (uint32_t i = 0; i < f->graph_count; i++)
             if (actual == f->graph[i])

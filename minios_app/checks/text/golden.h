@@ -9,10 +9,10 @@
 #include "bookkeeping.h"
 
 /*
- * .text: its pages' digests are of the file with zeros at every place that the
- * kernel patches, and each such place is compared with the encoding that the
+ * .text: its pages' digests are of the file with zeros at every patch site,
+ * and each site is compared with the encoding that the
  * running kernel's state asks for among those that the package allows.
- * Offsets are from _text, modulo 2^32.  docs/design/checks/text.md tells the whole.
+ * Offsets are from _text, modulo 2^32.  docs/design/checks/text.md explains the whole.
  */
 enum tv_text_kind { /* of a place; in bits 15..12 of `sites` */
                     TV_TEXT_ALTERNATIVE = 0,   /* argument: shape */

@@ -11,11 +11,9 @@
 static void slot_differs(struct tv_text_state *s, const struct tv_text_probe *probe, uint64_t slot,
                          const uint8_t *want, const uint8_t *got, uint32_t size)
 {
-    uint32_t at, shown;
+    uint32_t at = tv_text_first_difference(want, got, size);
+    uint32_t shown = size - at < SLOT_SIZE ? size - at : SLOT_SIZE;
 
-    for (at = 0; at < size && want[at] == got[at]; at++)
-        ;
-    shown = size - at < SLOT_SIZE ? size - at : SLOT_SIZE;
     tv_report_finding(
         s->res, &(struct tv_finding_args){
                     .kind = TV_KIND_KPROBE_SLOT,

@@ -148,7 +148,7 @@ static bool read_paravirt(struct tv_text_state *s, struct tv_kernel *k)
     return true;
 }
 
-/* Field by field: what lies between the fields of a struct is nobody's. */
+/* Field by field: the padding between the fields of a struct is undefined. */
 static bool is_same(const struct tv_text_patching *a, const struct tv_text_patching *b)
 {
     return memcmp(a->capabilities, b->capabilities, sizeof(a->capabilities)) == 0 &&

@@ -18,9 +18,7 @@
 
 struct text_check {
     const struct tv_text *t; /* NULL: there are no golden values */
-    struct tv_range range;
-    struct tv_page_cache cache;
-    struct tv_page_source source;
+    struct tv_verified_range pages;
     struct tv_text_state state;
     struct tv_text_area area;
     struct tv_text_pass pass;
@@ -45,9 +43,7 @@ static void deinit(void *context, struct tv_kernel *k)
         return;
     if (c->starts)
         tv_free(c->starts);
-    if (c->range.view.npages)
-        tv_range_deinit(k, &c->range);
-    tv_page_cache_deinit(&c->cache, k->page_cache);
+    tv_verified_range_deinit(&c->pages, k);
     tv_text_area_deinit(&c->area, k);
     tv_text_state_deinit(&c->state);
 }
@@ -64,9 +60,7 @@ static int init_parts(struct text_check *c, struct tv_kernel *k)
     if (!err)
         err = tv_text_area_map_keys(&c->area, k);
     if (!err)
-        err = tv_range_init(k, &c->range, t->range.va, (uint64_t)npages * TV_PAGE_SIZE);
-    if (!err)
-        err = tv_page_cache_init(&c->cache, npages);
+        err = tv_verified_range_init(&c->pages, k, t->range.va, npages);
     if (!err)
         c->starts = tv_alloc(npages * sizeof(*c->starts));
     return err ? err : c->starts ? 0 : -TV_ENOMEM;
@@ -86,11 +80,10 @@ static int init(void *context, struct tv_kernel *k)
         return err;
     }
     c->area.symbol = "_text";
-    c->area.va = c->range.va;
-    c->source = (struct tv_page_source){ .range = &c->range, .cache = &c->cache };
+    c->area.va = c->pages.range.va;
     c->pass.s = &c->state;
     c->pass.a = &c->area;
-    c->pass.range = &c->range;
+    c->pass.range = &c->pages.range;
     tv_text_find_starts(&c->pass, c->starts);
     return 0;
 }
@@ -107,14 +100,14 @@ static void finish_batch(struct text_check *c, struct tv_kernel *k, struct tv_re
             .kind = TV_KIND_TEXT_BYTES,
             .symbol = "_text",
             .offset = (uint64_t)i * TV_PAGE_SIZE,
-            .address = c->range.va + (uint64_t)i * TV_PAGE_SIZE,
+            .address = c->pages.range.va + (uint64_t)i * TV_PAGE_SIZE,
             .note = "a line of code that differs from the package outside of the places that are patched",
         };
 
         if (memcmp(c->batch.digest[n], g->digests[i], TV_DIGEST_SIZE) == 0)
-            c->cache.flags[i] |= c->batch.flags[n];
+            c->pages.cache.flags[i] |= c->batch.flags[n];
         else
-            tv_digest_range_report(g, i, c->batch.page[n], c->batch.digest[n], &line, &c->source, res);
+            tv_digest_range_report(g, i, c->batch.page[n], c->batch.digest[n], &line, &c->pages.source, res);
     }
 }
 
@@ -122,14 +115,14 @@ static void finish_batch(struct text_check *c, struct tv_kernel *k, struct tv_re
 static bool is_settled(const struct text_check *c, uint32_t i)
 {
     return c->pass.cache && !c->recheck_all &&
-           (c->cache.flags[i] & (TV_PAGE_VALID | TV_PAGE_DEPENDS)) == TV_PAGE_VALID;
+           (c->pages.cache.flags[i] & (TV_PAGE_VALID | TV_PAGE_DEPENDS)) == TV_PAGE_VALID;
 }
 
 /* Page `i`, with all its sites; its digest, too, unless it was verified and has not changed. */
 static void check_page(struct text_check *c, struct tv_kernel *k, uint32_t i, struct tv_result *res)
 {
     uint32_t reported = res->findings + res->notices + res->missing;
-    uint8_t *flags = &c->cache.flags[i], valid = 0;
+    uint8_t *flags = &c->pages.cache.flags[i], valid = 0;
     uint8_t *page = c->pass.window + TV_TEXT_BEFORE;
     bool was_valid = c->pass.cache && (*flags & TV_PAGE_VALID);
 
@@ -158,14 +151,14 @@ static bool read_parts(struct text_check *c, struct tv_kernel *k)
     bool traced;
 
     if (!tv_text_state_read(s, k) || !tv_text_keys_read(s, &c->area, k) || !tv_text_constants_read(s, k)) {
-        tv_page_cache_invalidate(&c->cache);
+        tv_page_cache_invalidate(&c->pages.cache);
         return false;
     }
     tv_text_ftrace_read(s, k);
     tv_text_probes_read(s, k);
     tv_text_dynamic_resolve(s, k);
     if (s->changed)
-        tv_page_cache_invalidate(&c->cache);
+        tv_page_cache_invalidate(&c->pages.cache);
     traced = s->op_count || s->direct_count || s->probe_count || s->dynamic_count;
     c->recheck_all = c->area.changed || traced || c->was_traced;
     c->was_traced = traced;
@@ -173,16 +166,16 @@ static bool read_parts(struct text_check *c, struct tv_kernel *k)
 }
 
 /*
- * Read all that the sites depend on; what is wrong with it goes into `told`, or is not reported if that is NULL.
+ * Read all that the sites depend on; what is wrong with it goes into `faults`, or is not reported if that is NULL.
  * False, and counted as missing, if it cannot be read.
  */
-static bool read_state(struct text_check *c, struct tv_kernel *k, struct tv_result *told,
+static bool read_state(struct text_check *c, struct tv_kernel *k, struct tv_result *faults,
                        struct tv_result *res)
 {
     uint64_t since = tv_cost_begin(k->costs);
     bool there;
 
-    c->state.res = told;
+    c->state.res = faults;
     there = read_parts(c, k);
     c->state.res = res;
     tv_cost_end(k->costs, TV_PHASE_SITES, since);
@@ -194,13 +187,13 @@ static bool read_state(struct text_check *c, struct tv_kernel *k, struct tv_resu
 static void check_chunk(struct text_check *c, struct tv_kernel *k, uint32_t first, uint32_t end,
                         struct tv_result *res)
 {
-    uint8_t *flags = c->cache.flags;
-    uint32_t low = first ? first - 1 : 0, high = end < c->range.npages ? end + 1 : end;
+    uint8_t *flags = c->pages.cache.flags;
+    uint32_t low = first ? first - 1 : 0, high = end < c->pages.range.npages ? end + 1 : end;
     bool before = flags[low] & TV_PAGE_VALID, after = flags[high - 1] & TV_PAGE_VALID;
 
-    tv_range_refresh_part(k, &c->range, low, high - low);
+    tv_range_refresh_part(k, &c->pages.range, low, high - low);
     if (c->pass.cache) {
-        tv_page_cache_update_part(&c->cache, k, &c->range.view, low, high);
+        tv_page_cache_update_part(&c->pages.cache, k, &c->pages.range.view, low, high);
         /* A neighbour that was valid, and is not after this, must not be passed over. */
         first = before && !(flags[low] & TV_PAGE_VALID) ? low : first;
         end = after && !(flags[high - 1] & TV_PAGE_VALID) ? high : end;
@@ -253,9 +246,9 @@ static void begin(void *context, struct tv_kernel *k, struct tv_result *res)
 
     if (!c->t)
         return;
-    c->pass.cache = tv_page_cache_has_copies(&c->cache, k->page_cache) ? &c->cache : NULL;
+    c->pass.cache = tv_page_cache_has_copies(&c->pages.cache, k->page_cache) ? &c->pages.cache : NULL;
     c->chunk_size = c->pass.cache ? CHUNK_COMPARED : CHUNK_DIGESTED;
-    c->chunks = (c->range.npages + c->chunk_size - 1) / c->chunk_size;
+    c->chunks = (c->pages.range.npages + c->chunk_size - 1) / c->chunk_size;
     c->next = 0;
     c->state.poking = false;
     memset(c->state.caller_pages, 0, sizeof(c->state.caller_pages));
@@ -283,7 +276,8 @@ static bool check_chunks(struct text_check *c, struct tv_kernel *k, const struct
         c->unreadable = !read_state_again(c, k, res);
     for (; c->next < c->chunks && !c->unreadable; c->next++) {
         uint32_t first = tv_shuffled(c->order, c->next, c->chunks) * c->chunk_size;
-        uint32_t end = first + c->chunk_size < c->range.npages ? first + c->chunk_size : c->range.npages;
+        uint32_t end =
+            first + c->chunk_size < c->pages.range.npages ? first + c->chunk_size : c->pages.range.npages;
 
         if ((worked || !budget->resumed) && tv_budget_is_spent(budget))
             return false;
@@ -331,18 +325,18 @@ static void check_dirty(void *context, struct tv_kernel *k, const struct tv_dirt
     struct text_check *c = context;
     bool recheck_all, ready = false;
 
-    if (!c->t || !tv_page_cache_refresh_due(&c->cache, k, &c->range, dirty))
+    if (!c->t || !tv_page_cache_refresh_due(&c->pages.cache, k, &c->pages.range, dirty))
         return;
     recheck_all = c->recheck_all;
     if (c->pass.cache)
-        tv_page_cache_update_due(&c->cache, k, &c->range.view);
-    for (uint32_t i = tv_page_cache_next_due(&c->cache, 0), done = 0; i < c->range.npages;
-         i = tv_page_cache_next_due(&c->cache, i + 1)) {
-        uint32_t end = i + 2 < c->range.npages ? i + 2 : c->range.npages;
+        tv_page_cache_update_due(&c->pages.cache, k, &c->pages.range.view);
+    for (uint32_t i = tv_page_cache_next_due(&c->pages.cache, 0), done = 0; i < c->pages.range.npages;
+         i = tv_page_cache_next_due(&c->pages.cache, i + 1)) {
+        uint32_t end = i + 2 < c->pages.range.npages ? i + 2 : c->pages.range.npages;
 
         /* With its neighbours, into which sites may reach, each once and in order. */
         for (uint32_t n = i > done ? i - 1 : done; n < end; n++) {
-            if (c->pass.cache && (c->cache.flags[n] & TV_PAGE_VALID))
+            if (c->pass.cache && (c->pages.cache.flags[n] & TV_PAGE_VALID))
                 continue;
             if (!read_state_once(c, k, &ready, res))
                 return;

@@ -115,14 +115,12 @@ static void differs(struct tv_text_state *s, const struct tv_text_op *op, uint32
 static uint32_t compare(struct tv_text_state *s, uint32_t which, uint8_t *want, const uint8_t *got,
                         uint32_t size)
 {
-    uint32_t code = s->t->ftrace.templates[which].size, at;
+    uint32_t code = s->t->ftrace.templates[which].size;
 
     if (want[code] == TV_OP_RET)
         memcpy(want + code + 2, got + code + 2,
                RETURN_SIZE - 2); /* behind ret; int3: whatever was there before */
-    for (at = 0; at < size && want[at] == got[at]; at++)
-        ;
-    return at;
+    return tv_text_first_difference(want, got, size);
 }
 
 static void check_copy(struct tv_text_state *s, struct tv_kernel *k, const struct tv_text_op *op)

@@ -55,7 +55,7 @@ struct tv_check {
 
     /*
      * The incremental check between scans, or between the steps of one, or NULL: check only what may have changed
-     * since this was intact.  A result without a finding says nothing about the rest.
+     * since this was intact.  A result without a finding means nothing for the rest.
      */
     void (*check_dirty)(void *context, struct tv_kernel *k, const struct tv_dirty *dirty,
                         struct tv_result *res);

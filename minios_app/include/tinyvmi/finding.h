@@ -72,7 +72,7 @@ struct tv_finding_args {
     const char *owner; /* who made it */
 };
 
-/* Count a finding, and keep its details while there is room.  `res` NULL: nobody wants to know. */
+/* Count a finding, and keep its details while there is room.  `res` NULL: it is not reported. */
 void tv_report_finding(struct tv_result *res, const struct tv_finding_args *args);
 
 /* The same for what the configuration allows. */

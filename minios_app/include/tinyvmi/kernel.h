@@ -11,7 +11,7 @@
 
 #define TV_PT_SLOTS 64 /* pages kept mapped for walks; also the size of a probing batch */
 
-/* A kernel's time, as its last tick left it in memory: what tells a kernel that runs from what one left behind. */
+/* A kernel's time, as its last tick left it in memory: it distinguishes a kernel that runs from one that was left behind. */
 struct tv_clock {
     uint64_t source; /* the clocksource; 0: no clock yet, or its place is not known */
     uint64_t cycle; /* the counter */
@@ -50,8 +50,8 @@ struct tv_banner {
     char text[TV_BANNER_MAX]; /* "" until one is found; from the guest, without control characters */
 };
 
-#define TV_STALE_MAX \
-    4 /* kernels that have stopped, told from the one that runs while their clocks stand still */
+/* Kernels that have stopped, distinguished from the one that runs while their clocks stand still. */
+#define TV_STALE_MAX 4
 
 struct tv_stale_kernel {
     uint32_t profile_index;
@@ -64,9 +64,9 @@ struct tv_stale_kernel {
 struct tv_kernel;
 struct tv_page_cache_tally; /* checks/lib/page_cache.h */
 
-/* Who tells whether an address is the entry of a function in a module that is loaded and verified. */
+/* Answers whether an address is the entry of a function in a module that is loaded and verified. */
 struct tv_module_lookup {
-    bool (*is_entry)(void *context, struct tv_kernel *k, uint64_t va); /* NULL: nobody */
+    bool (*is_entry)(void *context, struct tv_kernel *k, uint64_t va); /* NULL: no check does */
     void *context;
 };
 
@@ -134,7 +134,7 @@ void tv_kernel_deinit(struct tv_kernel *k);
  *
  * 0: found, and k describes it.  -TV_EAGAIN: not all memory has been seen, or a
  * clock has still to be watched.  -TV_ENOENT: all was seen, there is none (yet).
- * -TV_EBUSY: several, and nothing says which of them runs.  Other negative errno
+ * -TV_EBUSY: several, and nothing shows which of them runs.  Other negative errno
  * from guest_mem_frames().
  */
 #define TV_SEARCH_NS UINT64_C(200000000)
@@ -149,7 +149,7 @@ void tv_kernel_forget(struct tv_kernel *k);
 /*
  * Search for "Linux version …" as init/version.c has it, in a kernel that no
  * profile knows, for about TV_SEARCH_NS.  True if k->banner.text has become
- * known with this call.  It is what the target's memory says, no more.
+ * known with this call.  It is only what the target's memory claims.
  */
 bool tv_banner_search(struct tv_kernel *k);
 

@@ -15,7 +15,6 @@
 
 #define TV_PT_ENTRIES     512 /* of a table */
 #define TV_PT_KERNEL_HALF 256 /* the first entry of a top-level table that belongs to the kernel */
-#define TV_PT_XEN_ENTRIES \
-    16  /* from there on, Xen's own in a PV guest's tables (public/arch-x86/xen-x86_64.h) */
+#define TV_PT_XEN_ENTRIES 16  /* from there on: Xen's own in a PV guest's (public/arch-x86/xen-x86_64.h) */
 
 #endif

@@ -15,7 +15,7 @@ struct window {
     bool *writable;  /* [npages] a page of our own is there, to copy to */
 };
 
-/* Nothing is there: a read past v->err faults, and nobody else is given the addresses. */
+/* Nothing is there: a read past v->err faults, and the addresses are given to nothing else. */
 static void *clear(void *at, size_t npages)
 {
     return mmap(at, npages * TV_PAGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | (at ? MAP_FIXED : 0), -1,
@@ -146,7 +146,7 @@ static void trim(const struct guest_view *v, uint32_t *first, uint32_t *n)
 }
 
 /*
- * Page `i` by itself: of views that go from frame to frame.  The frame is kept
+ * Page `i` by itself: of views that go from frame to frame.  The frame stays
  * mapped elsewhere, and what it holds now is copied to where the view shows it.
  */
 static void copy_in(struct guest_mem *gm, struct guest_view *v, uint32_t i)

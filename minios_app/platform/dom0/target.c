@@ -53,7 +53,7 @@ long domctl_issue(struct domctl *op)
     return rc < 0 ? -errno : rc;
 }
 
-/* What Xen says of the target; NULL if it is gone. */
+/* What Xen reports of the target; NULL if it is gone. */
 static const struct domctl *target_info(const struct guest_mem *gm)
 {
     static struct domctl op;
@@ -104,16 +104,10 @@ bool guest_mem_alive(struct guest_mem *gm)
 
 int64_t guest_mem_cpu_ns(struct guest_mem *gm)
 {
-    const struct domctl *op = target_info(gm);
-
-    if (!op)
-        return -TV_ESRCH;
-    return op->u.info.flags & DOMINF_PAUSED ? -TV_EAGAIN : (int64_t)op->u.info.cpu_time;
+    return domctl_cpu_ns(target_info(gm));
 }
 
 bool guest_mem_waits(struct guest_mem *gm)
 {
-    const struct domctl *op = target_info(gm);
-
-    return op && (op->u.info.flags & (DOMINF_BLOCKED | DOMINF_PAUSED)) == DOMINF_BLOCKED;
+    return domctl_waits(target_info(gm));
 }

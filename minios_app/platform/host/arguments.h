@@ -8,7 +8,7 @@
 /* A run of one scan by the built-in configuration, whose records go to standard output, with `[NONCE [SCANS [PERIOD_MS]]]` from `argv` put in. */
 struct tv_run run_of_arguments(int argc, char **argv);
 
-/* The sink of their records (struct tv_sink): ends the process if nobody takes them. */
+/* The sink of their records (struct tv_sink): ends the process if they cannot be written. */
 void write_to_stdout(void *context, const char *s, size_t n);
 
 /* The project's exit code for a run's verdict. */

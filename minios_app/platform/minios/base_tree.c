@@ -16,10 +16,10 @@
 #include "base.h"
 
 /*
- * allocate_ondemand() keeps nothing: it looks for pages that are not present,
+ * allocate_ondemand() records nothing: it searches for pages that are not present,
  * and a view has such pages.  So views lie where that tree puts nothing, in the
  * upper part of what a PV guest may use (public/arch-x86/xen-x86_64.h), and are
- * kept in a list.  need_pgt() makes page tables for any address.
+ * held in a list.  need_pgt() makes page tables for any address.
  */
 #define AREA_START 0x0000700000000000ul
 #define AREA_END   0x00007f0000000000ul

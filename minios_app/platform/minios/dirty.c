@@ -2,7 +2,7 @@
 /*
  * Which frames the target's processors have written: XEN_DMOP_track_dirty_vram
  * (public/hvm/dm_op.h), which a monitor in target mode may ask of its target.
- * Xen keeps one range for a domain, says what was written since it was asked
+ * Xen has one range for a domain, reports what was written since it was asked
  * last, and writes nothing that the target can reach.
  */
 #include <mini-os/os.h>

@@ -2,7 +2,7 @@
 /*
  * Views of the target's frames.  The window's page-table entries are built
  * once; after that a mapping is one mmu_update request a page, issued in
- * batches.  Xen says how many requests it did, so that a frame which cannot be
+ * batches.  Xen reports how many requests it did, so that a frame which cannot be
  * mapped is found, marked and stepped over (public/xen.h, MMU_NORMAL_PT_UPDATE).
  */
 #include <mini-os/os.h>

@@ -16,7 +16,7 @@ struct guest_mem {
     bool blind;    /* Xen's policy does not let us ask how large the target is */
     bool no_info;  /* nor in which state it is */
     bool no_vcpu;  /* nor its registers */
-    bool gone;     /* so its mappings said */
+    bool gone;     /* so its mappings showed */
     uint32_t shown, refused; /* pages, since guest_mem_alive() last asked */
     uint64_t searched, searched_ns; /* frames that a search for memory found, and when */
     uint64_t home;           /* a frame that was shown, or 0 */

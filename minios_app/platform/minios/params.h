@@ -5,7 +5,7 @@
 
 #include <tinyvmi/monitor.h>
 
-/* Wait for data/tinyvmi/target (or take the command line's), then read the rest; what is absent keeps its built-in value. */
+/* Wait for data/tinyvmi/target (or take the command line's), then read the other nodes; absent ones have built-in values. */
 void params_wait(struct tv_run *run);
 
 /* data/tinyvmi/`name`, decimal; what is absent or not within [min, max] is `fallback`. */

@@ -63,7 +63,7 @@ bool guest_mem_is_pv(struct guest_mem *gm)
         int err = guest_mem_try(gm, low[i]);
 
         if (guest_mem_is_refusal(err))
-            return false; /* nothing can be said yet */
+            return false; /* not known yet */
         there += err == 0;
     }
     gm->kind = there > TV_ARRAY_SIZE(low) / 2 ? KIND_HVM : KIND_PV;

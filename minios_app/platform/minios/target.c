@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Whether the target is there, how large it is, and whether we may look.
+ * Whether the target is there, how large it is, and whether it may be read.
  *
  * In target mode Xen answers all of it.  In FLASK mode the policy may give no
  * more than the right to map the target's frames, and then mappings answer.
@@ -15,7 +15,7 @@
 #include "../xen/domctl.h"
 #include "guest_mem.h"
 
-/* Without an answer from Xen memory is looked for up to 64 GiB, in steps that no kernel image fits between. */
+/* Without an answer from Xen, memory is searched up to 64 GiB, in steps that no kernel image fits between. */
 #define BLIND_FRAMES (UINT64_C(1) << 24)
 #define BLIND_STEP   (UINT64_C(1) << 12)
 #define SEARCH_NS    UINT64_C(1000000000) /* as long the answer holds */
@@ -26,7 +26,7 @@ long domctl_issue(struct domctl *op)
     return HYPERVISOR_domctl((unsigned long)op);
 }
 
-/* What Xen says of the target; NULL if it is gone or Xen does not say. */
+/* What Xen reports of the target; NULL if it is gone or Xen refuses. */
 static const struct domctl *target_info(struct guest_mem *gm)
 {
     static struct domctl op;
@@ -104,12 +104,12 @@ int64_t guest_mem_frames(struct guest_mem *gm)
  */
 static bool alive_by_mappings(struct guest_mem *gm)
 {
-    bool doubtful = gm->refused && !gm->shown;
+    bool uncertain = gm->refused && !gm->shown;
     int err = gm->shown ? 0 : guest_mem_try(gm, gm->home ? gm->home : ANY_FRAME);
 
     gm->shown = gm->refused = 0;
-    /* For good: who asks again has wanted no frame meanwhile, and would be told that it lives. */
-    gm->gone = gm->gone || err == -TV_ESRCH || (err && doubtful && gm->home);
+    /* For good: who asks again has wanted no frame meanwhile, and would be answered that it lives. */
+    gm->gone = gm->gone || err == -TV_ESRCH || (err && uncertain && gm->home);
     return !gm->gone;
 }
 
@@ -125,16 +125,10 @@ bool guest_mem_alive(struct guest_mem *gm)
 
 int64_t guest_mem_cpu_ns(struct guest_mem *gm)
 {
-    const struct domctl *op = target_info(gm);
-
-    if (!op)
-        return -TV_ESRCH;
-    return op->u.info.flags & DOMINF_PAUSED ? -TV_EAGAIN : (int64_t)op->u.info.cpu_time;
+    return domctl_cpu_ns(target_info(gm));
 }
 
 bool guest_mem_waits(struct guest_mem *gm)
 {
-    const struct domctl *op = target_info(gm);
-
-    return op && (op->u.info.flags & (DOMINF_BLOCKED | DOMINF_PAUSED)) == DOMINF_BLOCKED;
+    return domctl_waits(target_info(gm));
 }

@@ -6,7 +6,7 @@
 
 /*
  * Xen answers EACCES to a version that is not its own, and also when its policy
- * refuses, which it looks at after the version.  So a version is only known
+ * refuses, which it asks after the version.  So a version is only known
  * once something succeeded or was refused otherwise; until then all are tried.
  */
 long domctl(struct domctl *op, uint32_t cmd, uint16_t target)
@@ -29,4 +29,16 @@ long domctl(struct domctl *op, uint32_t cmd, uint16_t target)
         }
     }
     return rc;
+}
+
+int64_t domctl_cpu_ns(const struct domctl *op)
+{
+    if (!op)
+        return -TV_ESRCH;
+    return op->u.info.flags & DOMINF_PAUSED ? -TV_EAGAIN : (int64_t)op->u.info.cpu_time;
+}
+
+bool domctl_waits(const struct domctl *op)
+{
+    return op && (op->u.info.flags & (DOMINF_BLOCKED | DOMINF_PAUSED)) == DOMINF_BLOCKED;
 }

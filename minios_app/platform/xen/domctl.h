@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The few domctls that a monitor may be allowed; the same for one in a domain of its own and one in dom0.  The interface version differs
+ * The few domctls that a monitor may be allowed; the same for one in a domain of its own and one in dom0.
+ * The interface version differs
  * from release to release while these structures do not, so it is probed:
  * 4.14 has 0x13, 4.17 0x15, 4.20 0x17.
  */
@@ -53,6 +54,12 @@ _Static_assert(sizeof(struct domctl) == 144, "xen_domctl is 144 bytes");
 
 /* Issue `op` about domain `target` with the version that this Xen takes.  0 or Xen's -errno. */
 long domctl(struct domctl *op, uint32_t cmd, uint16_t target);
+
+/*
+ * Of an answer to DOMCTL_GETDOMAININFO, or NULL for none: guest_mem_cpu_ns() and guest_mem_waits() (guest_mem.h).
+ */
+int64_t domctl_cpu_ns(const struct domctl *op);
+bool domctl_waits(const struct domctl *op);
 
 /* The platform's: the hypercall itself.  0 or Xen's -errno. */
 long domctl_issue(struct domctl *op);
