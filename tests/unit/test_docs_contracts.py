@@ -49,3 +49,21 @@ def test_the_parameters_in_xenstore():
     assert values is not None
     written = set(re.findall(r'"([a-z-]+)": ', values[1]))
     assert described("launch.md", "xenstore") == read == written
+
+
+def imports() -> dict[str, set[str]]:
+    """Part of the package → the parts that it imports, when it is imported or later."""
+    found: dict[str, set[str]] = {}
+    for path in (ROOT / "tinyvmi_build").rglob("*.py"):
+        part = path.relative_to(ROOT / "tinyvmi_build").parts[0].removesuffix(".py")
+        names = re.findall(r"^\s*from tinyvmi_build\.(\w+)", path.read_text("utf-8"), re.MULTILINE)
+        found.setdefault(part, set()).update(set(names) - {part})
+    return found
+
+
+def test_what_architecture_says_of_imports():
+    using = imports()
+    assert {part for part in using if "cli" in using[part]} == {"__main__"}
+    assert {part for part in using if "bench" in using[part]} == {"cli"}
+    assert {part for part in using if "lab" in using[part]} == {"bench", "cli"}
+    assert using["kernel"] == {"elf", "errors", "files"}
