@@ -6,6 +6,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,18 @@ from tinyvmi_build.safe_text import safe
 
 if TYPE_CHECKING:
     from tinyvmi_build.report.json_lines import JsonLines
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `check` was asked for."""
+
+    dump: Path
+    profile: Path | None
+    image_format: str | None
+    as_json: bool
+    project: Path | None
+    sets: tuple[str, ...]
 
 
 @click.command("check", cls=Verb)
@@ -42,15 +55,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line instead of text.")
 @project_options
 @click.pass_obj
-def command(
-    progress: Progress,
-    dump: Path,
-    profile: Path | None,
-    image_format: str | None,
-    as_json: bool,
-    project: Path | None,
-    sets: tuple[str, ...],
-) -> int:
+def command(progress: Progress, /, **given: Any) -> int:
     """Check the kernel in a saved memory image, with the core that monitors running guests.
 
     Needs a profile, or a tinyvmi.toml that names kernels; with both, the file
@@ -65,8 +70,8 @@ def command(
     """
     from tinyvmi_build.dump.banners import banners
     from tinyvmi_build.dump.checker import checker
-    from tinyvmi_build.dump.judge import judge
     from tinyvmi_build.dump.recognise import opened_image
+    from tinyvmi_build.dump.run import check_image
     from tinyvmi_build.explain.explainer import Explainer
     from tinyvmi_build.image.build import profiles_of
     from tinyvmi_build.profile.profile import ProfileFile
@@ -76,39 +81,43 @@ def command(
     from tinyvmi_build.report.stamp import Stamp
     from tinyvmi_build.report.terminal import Terminal
 
-    with opened_image(dump, image_format) as image:
+    options = Options(**given)
+    sets = options.sets
+    with opened_image(options.dump, options.image_format) as image:
         if image.registers:
             sets = ("privilege.mode=flask", "privilege.vcpu_context=true", *sets)
-        loaded = _loaded(project, sets, profile)
-        profiles = ProfileFile.load(profile) if profile else profiles_of(loaded.config, progress)
+        loaded = _loaded(options.project, sets, options.profile)
+        profiles = (
+            ProfileFile.load(options.profile) if options.profile else profiles_of(loaded.config, progress)
+        )
         explainer = Explainer(profiles)
 
-        class Told(Terminal):
-            """Without the monitor's introduction: there is no domain, and nothing is done again."""
+        class DumpTerminal(Terminal):
+            """Without the hello record: there is no domain, and only one scan."""
 
             def events(self, events: Iterable[Event]) -> None:
                 super().events(
                     e for e in events if not (isinstance(e, Received) and e.record.body["type"] == "hello")
                 )
 
-        lines = JsonLines(sys.stdout, explainer, stamp=Stamp(dump.name)) if as_json else None
-        reporter = lines or Told(sys.stdout, explainer)
+        lines = JsonLines(sys.stdout, explainer, stamp=Stamp(options.dump.name)) if options.as_json else None
+        reporter = lines or DumpTerminal(sys.stdout, explainer)
         mib, pieces = image.frames * 4096 / 2**20, len(image.ranges)
-        _tell(
+        _report(
             lines,
             "dump",
-            f"{dump}: {image.format}, {mib:,g} MiB in {pieces:,} range{'' if pieces == 1 else 's'}",
-            file=str(dump),
+            f"{options.dump}: {image.format}, {mib:,g} MiB in {pieces:,} range{'' if pieces == 1 else 's'}",
+            file=str(options.dump),
             format=image.format,
             frames=image.frames,
             ranges=len(image.ranges),
         )
-        collector: Collector = judge(
+        collector: Collector = check_image(
             image, checker(loaded, profiles, progress), loaded.config.checks_made, reporter
         )
         reporter.close(collector)
         if collector.kernel is None and collector.lost_reason is None and not collector.errors:
-            _tell_unknown(lines, banners(image.path), profiles)
+            _report_unknown(lines, banners(image.path), profiles)
         return int(collector.exit_code())
 
 
@@ -124,14 +133,14 @@ def _loaded(project: Path | None, sets: tuple[str, ...], profile: Path | None) -
         return load(file, sets)
 
 
-def _tell_unknown(json_lines: JsonLines | None, found: list[str], profiles: Any) -> None:
+def _report_unknown(json_lines: JsonLines | None, found: list[str], profiles: Any) -> None:
     """Why no kernel was found, from the banners in the image."""
     known = {kernel.banner: kernel.release for kernel in profiles.kernels}
     lines = []
     for banner in found:
         if banner in known:
             lines.append(
-                f"the banner of {known[banner]}, which the profile knows, is there, but no sound image of it:"
+                f"the banner of {known[banner]}, which the profile knows, is there, but not all of its image:"
                 " the dump is incomplete, or its build-id or page tables were changed"
             )
         else:
@@ -140,10 +149,10 @@ def _tell_unknown(json_lines: JsonLines | None, found: list[str], profiles: Any)
         lines.append("no Linux banner is in it: is this the memory of a Linux guest?")
     elif not any(banner in known for banner in found):
         lines.append(f"the profile knows {', '.join(known.values())}: add the package's kernel to it")
-    _tell(json_lines, "no-kernel", "\n".join(map(safe, lines)), banners=found, known=list(known.values()))
+    _report(json_lines, "no-kernel", "\n".join(map(safe, lines)), banners=found, known=list(known.values()))
 
 
-def _tell(json_lines: JsonLines | None, event: str, text: str, **fields: object) -> None:
+def _report(json_lines: JsonLines | None, event: str, text: str, **fields: object) -> None:
     if json_lines is not None:
         json_lines.write(event, **fields)
     else:

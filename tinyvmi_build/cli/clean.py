@@ -62,7 +62,7 @@ def command(progress: Progress, folder: Path, cache: bool, dry_run: bool) -> Non
 
 
 def _build_folder(build: Path) -> list[Path]:
-    """What is ours in one build folder: it must look like one."""
+    """What is ours in one folder below build/, if `build` made it."""
     if build.is_symlink() or not (build / "generated" / "sources.txt").is_file():
         return []
     return [*(build / name for name in _OURS if (build / name).is_dir()), *sorted(build.glob("tinyvmi-*.*"))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,19 @@ from tinyvmi_build import json_output
 from tinyvmi_build.cli.options import PATH, Verb, strict_option
 from tinyvmi_build.errors import UsageError
 from tinyvmi_build.progress import Progress
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `init` was asked for."""
+
+    folder: Path
+    kernels: tuple[Path, ...]
+    name: str | None
+    target: str
+    force: bool
+    strict: bool
+    as_json: bool
 
 
 @click.command("init", cls=Verb)
@@ -32,16 +46,7 @@ from tinyvmi_build.progress import Progress
 @strict_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON document about what was written.")
 @click.pass_obj
-def command(
-    progress: Progress,
-    folder: Path,
-    kernels: tuple[Path, ...],
-    name: str | None,
-    target: str,
-    force: bool,
-    strict: bool,
-    as_json: bool,
-) -> None:
+def command(progress: Progress, /, **given: Any) -> None:
     """Write a commented tinyvmi.toml, and its JSON Schema, into DIR (default: here).
 
     The kernels' profiles are built, into the cache, and what cannot be verified is named. A vmlinuz alone
@@ -62,31 +67,32 @@ def command(
     from tinyvmi_build.profile.build import build, wanted_modules
     from tinyvmi_build.profile.coverage import report_coverage
 
-    file = folder / FILE_NAME
-    if os.path.lexists(file) and not force:
+    options = Options(**given)
+    file = options.folder / FILE_NAME
+    if os.path.lexists(file) and not options.force:
         raise UsageError(f"{file} exists already", hint="--force overwrites it")
-    values: dict[tuple[str, ...], Any] = {("monitor", "name"): name or _name_of(folder)}
+    values: dict[tuple[str, ...], Any] = {("monitor", "name"): options.name or _name_of(options.folder)}
     try:
-        NAME.parse(values[("monitor", "name")], folder)
-        KEYS[("target", "domain")].kind.parse(target, folder)
+        NAME.parse(values[("monitor", "name")], options.folder)
+        KEYS[("target", "domain")].kind.parse(options.target, options.folder)
     except ValueError as error:
         raise UsageError(f"--name, --target: must be {error}") from error
-    if target:
-        values[("target", "domain")] = target
-    for kernel in kernels:
+    if options.target:
+        values[("target", "domain")] = options.target
+    for kernel in options.kernels:
         require_kernel(kernel_path(kernel))
-    require_folder(folder)
-    profiles = build(kernels, progress, wanted_modules(Config()))
-    covered = report_coverage(profiles.kernels, progress, Config().checks_made, strict)
-    paths = [_relative(path, folder) for path in kernels]
-    folder.mkdir(parents=True, exist_ok=True)
-    write_file(folder / SCHEMA_FILE, schema_text())
+    require_folder(options.folder)
+    profiles = build(options.kernels, progress, wanted_modules(Config()))
+    covered = report_coverage(profiles.kernels, progress, Config().checks_made, options.strict)
+    paths = [_relative(path, options.folder) for path in options.kernels]
+    options.folder.mkdir(parents=True, exist_ok=True)
+    write_file(options.folder / SCHEMA_FILE, schema_text())
     write_file(file, commented(values | {("kernel", "packages"): paths}))
-    if as_json:
+    if options.as_json:
         click.echo(json_output.document("init", {"file": str(file), "kernels": covered}))
     else:
         click.echo(str(file))
-    progress.note(f"next: tinyvmi-build build{'' if folder == Path() else f' -c {folder}'}")
+    progress.note(f"next: tinyvmi-build build{'' if options.folder == Path() else f' -c {options.folder}'}")
 
 
 def _relative(path: Path, folder: Path) -> str:

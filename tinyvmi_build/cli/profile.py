@@ -1,7 +1,8 @@
-"""`tinyvmi-build profile`: make and look at profiles."""
+"""`tinyvmi-build profile`: make and show profiles."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,19 @@ def command() -> None:
     """
 
 
+@dataclass(frozen=True)
+class BuildOptions:
+    """What `profile build` was asked for."""
+
+    kernels: tuple[Path, ...]
+    output: Path
+    include: tuple[str, ...]
+    modules: tuple[Path, ...]
+    no_modules: bool
+    strict: bool
+    as_json: bool
+
+
 @command.command("build")
 @click.argument("kernels", metavar="KERNEL…", nargs=-1, required=True, type=PATH)
 @click.option("-o", "--output", metavar="FILE", required=True, type=PATH, help="Profile to write.")
@@ -44,16 +58,7 @@ def command() -> None:
 @strict_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON document about the profile.")
 @click.pass_obj
-def build(
-    progress: Progress,
-    kernels: tuple[Path, ...],
-    output: Path,
-    include: tuple[str, ...],
-    modules: tuple[Path, ...],
-    no_modules: bool,
-    strict: bool,
-    as_json: bool,
-) -> None:
+def build(progress: Progress, /, **given: Any) -> None:
     """Build one profile from each KERNEL: a .deb, a vmlinuz, a vmlinux, or a folder with one of them.
 
     Modules are taken from the package or folder of the kernel, and from packages that have modules alone.
@@ -71,13 +76,15 @@ def build(
     from tinyvmi_build.profile.build import build as build_profiles
     from tinyvmi_build.profile.coverage import report_coverage
 
-    require_writable(output)
-    wanted = None if no_modules else Wanted(include or ("@common",), modules)
-    profiles = build_profiles(kernels, progress, wanted)
-    covered = report_coverage(profiles.kernels, progress, None, strict)
-    profiles.save(output)
-    if as_json:
-        click.echo(json_output.document("profile-build", {"file": str(output), "kernels": covered}))
+    options = BuildOptions(**given)
+    require_writable(options.output)
+    wanted = None if options.no_modules else Wanted(options.include or ("@common",), options.modules)
+    profiles = build_profiles(options.kernels, progress, wanted)
+    covered = report_coverage(profiles.kernels, progress, None, options.strict)
+    profiles.save(options.output)
+    if options.as_json:
+        document = {"file": str(options.output), "kernels": covered}
+        click.echo(json_output.document("profile-build", document))
         return
     for kernel in profiles.kernels:
         click.echo(f"{kernel.build_id}  {kernel.release}")

@@ -1,4 +1,4 @@
-"""The line of a key in a TOML file, for error messages (tomllib tells none)."""
+"""The line of a key in a TOML file, for error messages: tomllib does not report it."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ def commented(values: dict[tuple[str, ...], Any]) -> str:
     """TOML text that sets `values` (raw, by key path); every other key is a comment with its default."""
     lines = [
         f"#:schema ./{SCHEMA_FILE}",
-        "# What TinyVMI is to watch, and how.  `tinyvmi-build config show --origin` tells what holds.",
+        "# What TinyVMI is to watch, and how.  `tinyvmi-build config show --origin` shows what is in force.",
     ]
     for path, section in sections().items():
         # A check's own table excludes the plain switch above it: a comment while nothing is set in it.

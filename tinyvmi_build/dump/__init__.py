@@ -1,1 +1,1 @@
-"""Memory images in files: which guest frames lie where (docs/guide/memory-images.md), and judging them."""
+"""Memory images in files: which guest frames lie where (docs/guide/memory-images.md), and checking them."""

@@ -1,4 +1,4 @@
-"""The compiled checker for a configuration and its kernels, kept in the cache."""
+"""The compiled checker for a configuration and its kernels, in the cache."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _TOOL = ("checks", "render", "image")  # of this package: what decides what is c
 
 
 def checker(loaded: Loaded, profiles: ProfileFile, progress: Progress) -> Path:
-    """The program that judges images of `profiles`' kernels by `loaded`; compiled when it is first needed."""
-    return _kept(CHECKER_TARGET, key(loaded, profiles), loaded, profiles, progress)
+    """The program that checks images of `profiles`' kernels by `loaded`; compiled when it is first needed."""
+    return _cached(CHECKER_TARGET, key(loaded, profiles), loaded, profiles, progress)
 
 
 def dom0_checker(loaded: Loaded, profiles: ProfileFile, progress: Progress) -> Path:
-    """The program that judges running guests from dom0, likewise."""
-    return _kept(DOM0_TARGET, "dom0-" + key(loaded, profiles, _DOM0), loaded, profiles, progress)
+    """The program that checks running guests from dom0, likewise."""
+    return _cached(DOM0_TARGET, "dom0-" + key(loaded, profiles, _DOM0), loaded, profiles, progress)
 
 
-def _kept(target: str, name: str, loaded: Loaded, profiles: ProfileFile, progress: Progress) -> Path:
+def _cached(target: str, name: str, loaded: Loaded, profiles: ProfileFile, progress: Progress) -> Path:
     folder = cache_dir("checkers")
     program = folder / name
     if not program.exists():
@@ -44,22 +44,26 @@ def _kept(target: str, name: str, loaded: Loaded, profiles: ProfileFile, progres
     return program
 
 
-def key(loaded: Loaded, profiles: ProfileFile, rooms: tuple[str, ...] = _CORE) -> str:
+def key(loaded: Loaded, profiles: ProfileFile, folders: tuple[str, ...] = _CORE) -> str:
     """64 hex digits that change with whatever decides what that program says."""
     digest = hashlib.sha256(loaded.config.digest().encode())
     for kernel in profiles.kernels:
         for name, section in sorted(kernel.packed.items()):
             digest.update(f"{kernel.build_id} {name} {section.size}\n".encode())
             digest.update(section.data)
-    for name, source in _sources(rooms):
+    for name, source in _sources(folders):
         digest.update(name.encode() + b"\0" + source.read_bytes() + b"\0")
     return digest.hexdigest()
 
 
-def _sources(rooms: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
+def _sources(folders: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
     """What is compiled and what decides it: name, the same wherever the tool lies, and file."""
     app, tool = data_dir("minios_app"), Path(tinyvmi_build.__file__).parent
     yield "meson.build", app / "meson.build"
-    for root in (data_dir("templates"), *(app / room for room in rooms), *(tool / part for part in _TOOL)):
+    for root in (
+        data_dir("templates"),
+        *(app / folder_name for folder_name in folders),
+        *(tool / part for part in _TOOL),
+    ):
         for path in sorted(p for p in root.rglob("*") if p.is_file() and p.suffix != ".pyc"):
             yield f"{root.name}/{path.relative_to(root)}", path

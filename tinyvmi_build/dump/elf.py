@@ -62,7 +62,7 @@ def read(path: Path, data: mmap.mmap) -> Image:
     loads = [
         whole_pages(s.paddr, min(s.filesz, s.memsz), s.offset) for s in elf.segments if s.type == PT_LOAD
     ]
-    # A copy of /proc/vmcore lists the kernel's own memory first and again among the rest.
+    # A copy of /proc/vmcore lists the kernel's own memory first and again with the other memory.
     frames = merged(path, len(data), [load for load in loads if load], data)
     return Image(path, len(data), "ELF core (QEMU dump-guest-memory)", frames, qemu_registers(data, *notes))
 
@@ -71,7 +71,7 @@ def _xen(path: Path, data: mmap.mmap, sections: dict[str, Section]) -> list[Rang
     if ".xen_p2m" in sections:
         raise UsageError(
             f"{path}: the dump of a PV guest, whose page tables hold machine frames",
-            hint="dumps of PVH and HVM guests can be judged",
+            hint="dumps of PVH and HVM guests can be checked",
         )
     if ".xen_pfn" not in sections:
         raise UsageError(f"{path}: a Xen core without a list of its frames (.xen_pfn)", hint=DAMAGED)

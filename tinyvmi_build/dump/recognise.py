@@ -36,7 +36,7 @@ _FOREIGN = {
     b"QFI\xfb": ("a qcow2 disk image", "use QEMU's dump-guest-memory, not savevm"),
     b"Xen saved domain": ("an xl save file", "use xl dump-core"),
     b"LibxlFmt": ("an xl save file", "use xl dump-core"),
-    b"PAGEDU64": ("a Windows crash dump", "only Linux guests are judged"),
+    b"PAGEDU64": ("a Windows crash dump", "only Linux guests are checked"),
     b"\x1f\x8b": ("compressed (gzip)", _UNPACK),
     b"\xfd7zXZ\0": ("compressed (xz)", _UNPACK),
     b"\x28\xb5\x2f\xfd": ("compressed (zstd)", _UNPACK),

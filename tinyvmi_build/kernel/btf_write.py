@@ -46,17 +46,11 @@ class BtfWriter:
         return at
 
     def _define(
-        self,
-        at: int | None,
-        kind: Kind,
-        name: str,
-        value: int,
-        vlen: int = 0,
-        flag: bool = False,
-        tail: bytes = b"",
+        self, at: int | None, kind: Kind, name: str, value: int, *, count_and_flag: int = 0, tail: bytes = b""
     ) -> int:
+        """The type `at`, or a new one; `count_and_flag` is what `_info` gives."""
         at = at or self.reserve()
-        info = flag << 31 | kind << 24 | vlen
+        info = kind << 24 | count_and_flag
         self._types[at - 1] = struct.pack("<III", self._name(name), info, value & 0xFFFFFFFF) + tail
         return at
 
@@ -88,7 +82,14 @@ class BtfWriter:
         tail = b"".join(
             struct.pack("<III", self._name(f.name), f.type_id, f.bits << 24 | f.bit_offset) for f in fields
         )
-        return self._define(at, Kind.UNION if union else Kind.STRUCT, name, size, len(fields), flag, tail)
+        return self._define(
+            at,
+            Kind.UNION if union else Kind.STRUCT,
+            name,
+            size,
+            count_and_flag=_info(len(fields), flag),
+            tail=tail,
+        )
 
     def enum(
         self, name: str, size: int, signed: bool, constants: dict[str, int], at: int | None = None
@@ -96,14 +97,21 @@ class BtfWriter:
         items = list(constants.items())[:_MAX_VLEN]
         if all(-(1 << 31) <= v < 1 << 32 for _, v in items):
             tail = b"".join(struct.pack("<II", self._name(n), v & 0xFFFFFFFF) for n, v in items)
-            return self._define(at, Kind.ENUM, name, size, len(items), signed, tail)
+            return self._define(
+                at, Kind.ENUM, name, size, count_and_flag=_info(len(items), signed), tail=tail
+            )
         tail = b"".join(
             struct.pack("<III", self._name(n), v & 0xFFFFFFFF, v >> 32 & 0xFFFFFFFF) for n, v in items
         )
-        return self._define(at, Kind.ENUM64, name, size, len(items), signed, tail)
+        return self._define(at, Kind.ENUM64, name, size, count_and_flag=_info(len(items), signed), tail=tail)
 
     def data(self) -> bytes:
         """The .BTF section."""
         types = b"".join(self._types)
         sizes = (24, 0, len(types), len(types), len(self._strings))
         return struct.pack("<HBBIIIII", 0xEB9F, 1, 0, *sizes) + types + self._strings
+
+
+def _info(count: int, flag: bool) -> int:
+    """Of `info` in struct btf_type: vlen and kind_flag."""
+    return flag << 31 | count

@@ -67,7 +67,7 @@ class ElfFile:
                 raise ElfError(f"the segment at {segment.vaddr:#x} has an impossible size")
         if not loads:
             raise ElfError("nothing in it is loaded")
-        # The per-CPU template is linked at 0 (before Linux 6.15) but loaded among the rest: two addresses.
+        # The per-CPU template is linked at 0 (before 6.15) but loaded with the other segments: two addresses.
         high = next((s for s in loads if s.vaddr >> 63), None)
         if high:
             shift = high.vaddr - high.paddr

@@ -2,7 +2,7 @@
 
 A packaged vmlinux has no .symtab.  Written by scripts/kallsyms.c, read by
 kernel/kallsyms.c.  The tables have no headers; the token table is found by its
-digits and proved by its index, the rest by its place relative to it:
+digits and proved by its index, the other tables by where they lie relative to it:
 
     before 6.4   offsets, relative_base, num_syms, names, markers, [seqs_of_names,] token_table, token_index
     since 6.4    num_syms, names, markers, token_table, token_index, offsets, relative_base, seqs_of_names
@@ -31,7 +31,7 @@ _MAX_NAME = 1024  # KSYM_NAME_LEN is 512
 _MAX_TOKENS = 256 * 64  # bytes; real tables have about 1,000
 # Bounds on the search, for input that was made to keep us busy.
 _MAX_MATCHES = 1024
-_MAX_STEPS = 4 << 20  # names looked at before giving up
+_MAX_STEPS = 4 << 20  # names read before giving up
 _SEARCH = 32 << 20  # how far before the token table its names may begin
 _BASE_MIN = 0xFFFFFFFF80000000  # __START_KERNEL_map
 
@@ -145,7 +145,7 @@ def _token_tables(region: bytes) -> Iterator[_Tokens]:
 
 
 def _names(region: bytes, tables: _Tokens) -> tuple[int, list[bytes]] | None:
-    """(offset of num_syms, the compressed names), looked for upwards from the token table."""
+    """(offset of num_syms, the compressed names), searched for upwards from the token table."""
     steps = _MAX_STEPS
     for count_at, count in _counts(region, tables):
         names, complete = _walk(region, tables, count_at + tables.align, min(count, steps))

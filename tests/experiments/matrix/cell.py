@@ -20,8 +20,8 @@ from tests.dump.guest_side import said
 from tests.dump.text_subject import boot_of, unexplained
 from tinyvmi_build.config.load import FILE_NAME, Loaded, load
 from tinyvmi_build.dump import checker
-from tinyvmi_build.dump.judge import judge
 from tinyvmi_build.dump.recognise import read_image
+from tinyvmi_build.dump.run import check_image
 from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.image.build import profiles_of
 from tinyvmi_build.kernel.image import KernelImage
@@ -160,7 +160,9 @@ class Cell:
 
     def _verdict(self, dump: Path) -> dict[str, Any]:
         loaded, reported = self.kernel.loaded, _Kept()
-        collector = judge(read_image(dump, "raw"), self.kernel.checker, loaded.config.checks_made, reported)
+        collector = check_image(
+            read_image(dump, "raw"), self.kernel.checker, loaded.config.checks_made, reported
+        )
         if collector.lost_reason is not None:
             raise MissingEnvironmentError(f"the checker was lost: {collector.lost_reason}")
         kinds = Counter(f"{f['check']}: {f['kind']}" for f in reported.findings)
@@ -193,7 +195,7 @@ def _brief(message: str) -> str:
 
 
 class _Kept:
-    """A reporter (`dump.judge.Reporter`) that keeps the findings."""
+    """A reporter (`dump.run.Reporter`) that keeps the findings."""
 
     def __init__(self) -> None:
         self.findings: list[dict[str, Any]] = []

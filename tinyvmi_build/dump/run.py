@@ -1,4 +1,4 @@
-"""One look at a memory image by the monitor's own core."""
+"""One scan of a memory image by the monitor's own core."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class Reporter(Protocol):
     def events(self, events: list[Event], /) -> None: ...
 
 
-def judge(image: Image, program: Path, checks: tuple[str, ...], reporter: Reporter) -> Collector:
-    """Run the checker `program` over `image` once, reporting as it goes; the collector tells the verdict.
+def check_image(image: Image, program: Path, checks: tuple[str, ...], reporter: Reporter) -> Collector:
+    """Run the checker `program` over `image` once, reporting as it goes; the collector has the verdict.
 
     `checks` are those that must report.  MissingEnvironmentError if the checker cannot run at all.
     """
     nonce = secrets.token_hex(8)
     collector = Collector(nonce, Expected(checks=checks))
-    with tempfile.TemporaryDirectory(prefix="tinyvmi-judge.") as folder:
+    with tempfile.TemporaryDirectory(prefix="tinyvmi-check.") as folder:
         map_file, registers = Path(folder) / "map", Path(folder) / "registers"
         map_file.write_text(map_text(image.ranges))
         registers.write_text(image.registers)
