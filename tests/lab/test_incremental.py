@@ -56,7 +56,7 @@ def test_a_write_by_the_target_is_told(watch: Watch, check: str, how: str) -> No
     """Through the read-only mapping, through another one, into another frame: what is there counts."""
     scans = watch.monitor.scans
     reported = watch.drive(how, watch.site(check), 2)
-    assert max(each["reported"] for each in reported) < timeout(SOON_S)
+    assert max(each.reported_s for each in reported) < timeout(SOON_S)
     watch.counted(scans + 4)  # each change of the verdict counts as one; no scan was due
 
 
@@ -66,7 +66,7 @@ def test_how_long_it_takes(lab: Lab, watch: Watch, check: str) -> None:
     """Many writes, at moments that have nothing to do with the looks."""
     if watch.name == "digest":
         pytest.skip("a page that was written is digested in both")
-    reported = sorted(round(each["reported"] * 1000) for each in watch.drive("wp", watch.site(check), 50))
+    reported = sorted(round(each.reported_s * 1000) for each in watch.drive("wp", watch.site(check), 50))
     median = statistics.median(reported)
     print(f"{check}: median {median} ms, 90 % {reported[44]} ms, max {reported[-1]} ms: {reported}")
     assert statistics.median(reported) < timeout(1.0) * 1000

@@ -95,8 +95,8 @@ def test_writes_while_a_scan_rests(sliced: Watch, check: str) -> None:
         finally:
             sliced.target.run("kill $(cat /tmp/busy)").check()
     bound = sliced.worst(BY_TARGET)
-    took = [round(each["reported"], 3) for each in reported]
-    resting = [_in_mid_scan(sliced, each["finding"]) for each in reported]
+    took = [round(each.reported_s, 3) for each in reported]
+    resting = [_in_mid_scan(sliced, each.finding) for each in reported]
     print(f"{check}: told after {took} s, in a scan: {resting}; at the latest {bound:.3f} s were said")
     assert any(resting)  # not all: a scan is shorter if the machine gives more to it than to the one before
     assert max(took) < bound + timeout(CONSOLE_S)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Any
 
 from tests.lab.code_writes import domain_of, folder_of
 from tinyvmi_build.explain.explainer import Explainer
 from tinyvmi_build.lab.code_writes import Site, drive, site
+from tinyvmi_build.lab.dom0.drive import WriteReport
 from tinyvmi_build.lab.monitor import LiveGuest, Monitor
 from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.lab.target import Target
@@ -51,12 +51,12 @@ class Watch:
     def site(self, check: str) -> Site:
         return site(self.guest, check)
 
-    def drive(self, how: str, at: Site, count: int) -> list[dict[str, Any]]:
-        """`count` writes by the target, each told by a look, and undone."""
+    def drive(self, how: str, at: Site, count: int) -> list[WriteReport]:
+        """`count` writes by the target, each reported by an incremental check, and undone."""
         reported = drive(self.lab, self.target, domain_of(self.name), how, at, count)
         assert len(reported) == count
         for each in reported:
-            found = each["finding"]
+            found = each.finding
             bytes_there = bytes.fromhex(found["actual"])[at.address - int(found["address"], 16) :]
             assert (found["check"], bytes_there[: len(at.bad)]) == (at.check, at.bad), found
         return reported

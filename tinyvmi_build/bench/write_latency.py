@@ -73,8 +73,8 @@ def write_latency(writing: Writing, times: int, progress: Progress) -> LabMeasur
             for check in (check.name for check in registry.incremental()):
                 with progress.step(f"time {times} writes by the target, {check}"):
                     reports = drive(lab, target, writing.domain, "wp", site(guest, check), times)
-                wrong = {one["finding"]["check"] for one in reports} - {check}
-                summary = spread(1000 * one["reported"] for one in reports)
+                wrong = {one.finding["check"] for one in reports} - {check}
+                summary = spread(1000 * one.reported_s for one in reports)
                 if wrong or summary is None or summary.n != times:
                     others = f"; findings of {', '.join(sorted(wrong))}" if wrong else ""
                     raise MissingEnvironmentError(

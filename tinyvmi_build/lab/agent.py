@@ -24,6 +24,19 @@ _PIECE = 1536  # bytes of a file in one message; the serial port of dom0 has a s
 
 
 @dataclass(frozen=True)
+class Reply:
+    """A message from the agent: one field beside `id`."""
+
+    id: int = 0
+    hello: int | None = None
+    out: str | None = None
+    err: str | None = None
+    data: str = ""  # base64
+    exit: int | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
 class Result:
     """A command that has ended in dom0; a negative status is a signal's number."""
 
@@ -49,7 +62,7 @@ class Remote:
         self._agent = agent
         self._number = number
         self.argv = tuple(argv)
-        self.inbox: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self.inbox: queue.SimpleQueue[Reply | None] = queue.SimpleQueue()
         self.status: int | None = None
 
     def messages(self, seconds: float | None = None) -> Iterator[tuple[str, str]]:
@@ -71,13 +84,14 @@ class Remote:
             raise TimeoutError(f"`{shlex.join(self.argv)}` in dom0 takes too long") from None
         if message is None:
             raise MissingEnvironmentError(f"dom0 went away during `{shlex.join(self.argv)}`")
-        if "error" in message:
-            raise MissingEnvironmentError(f"dom0 cannot run `{shlex.join(self.argv)}`: {message['error']}")
-        if "exit" in message:
-            self.status = message["exit"]
+        if message.error is not None:
+            raise MissingEnvironmentError(f"dom0 cannot run `{shlex.join(self.argv)}`: {message.error}")
+        if message.exit is not None:
+            self.status = message.exit
             return "exit", str(self.status)
-        kind = next(key for key in ("out", "err", "data") if key in message)
-        return kind, message[kind]
+        if message.out is not None:
+            return "out", message.out
+        return ("err", message.err) if message.err is not None else ("data", message.data)
 
     def lines(self, seconds: float | None = None) -> Iterator[str]:
         """Lines of standard output as they come."""
@@ -174,16 +188,16 @@ class Client:
 
     def _take(self, line: bytes) -> None:
         try:
-            message = json.loads(line)
-            remote = self._open.get(message.get("id"))
-        except (ValueError, AttributeError):
+            message = Reply(**json.loads(line))
+        except (ValueError, TypeError):
             self.trouble.append(repr(line[:200]))
             return
-        if "hello" in message:
+        remote = self._open.get(message.id)
+        if message.hello is not None:
             self.ready.set()
         elif remote is None:
             self.trouble.append(repr(message))
         else:
             remote.inbox.put(message)
-            if "exit" in message or "error" in message:
-                del self._open[message["id"]]
+            if message.exit is not None or message.error is not None:
+                del self._open[message.id]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tinyvmi_build.checks import registry
+from tinyvmi_build.lab.dom0.drive import WriteReport
 from tinyvmi_build.lab.machine.kernel_module import built_module
 from tinyvmi_build.lab.machine.packages import SUITE
 from tinyvmi_build.lab.monitor import LiveGuest
@@ -47,9 +47,9 @@ def write(target: Target, how: str, at: Site, data: bytes) -> None:
     target.run(f"echo {how} {at.address:x} {data.hex()} > /proc/poke").check()
 
 
-def drive(lab: Lab, target: Target, domain: str, how: str, at: Site, count: int) -> list[dict[str, Any]]:
-    """What dom0/drive.py says of `count` writes that the monitor in `domain` has to tell of."""
+def drive(lab: Lab, target: Target, domain: str, how: str, at: Site, count: int) -> list[WriteReport]:
+    """What dom0/drive.py measures of `count` writes that the monitor in `domain` has to report."""
     logs = [f"/var/log/xen/console/guest-{name}.log" for name in (target.name, domain)]
     argv = [str(target.domid), *logs, str(count), how, f"{at.address:x}", at.bad.hex(), at.good.hex()]
     said = lab.run(["python3", "-m", "tinyvmi_build.lab.dom0.drive", *argv], 60 + 20 * count).check().out
-    return [json.loads(line) for line in said.splitlines()]
+    return [WriteReport(**json.loads(line)) for line in said.splitlines()]

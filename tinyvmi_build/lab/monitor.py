@@ -7,7 +7,7 @@ import re
 import signal
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from tinyvmi_build.checks.lib.walk import physical
 from tinyvmi_build.errors import Exit, MissingEnvironmentError, MonitorLostError
@@ -23,7 +23,7 @@ from tinyvmi_build.records.events import (
     Worst,
     WorstTimes,
 )
-from tinyvmi_build.records.protocol import Broken, Record, Text
+from tinyvmi_build.records.protocol import Body, Broken, Record, Text
 from tinyvmi_build.records.verdict import Verdict
 from tinyvmi_build.report.reporter import Reporter
 from tinyvmi_build.timeouts import VARIABLE, scale, timeout
@@ -54,14 +54,14 @@ class Monitor:
         domain: str = "tinyvmi-lab",
     ):
         self._reporter = reporter
-        self.hello: dict[str, Any] | None = None  # the hello record
-        self.kernel: dict[str, Any] | None = None  # the kernel record
-        self.tracking: dict[str, Any] | None = None  # what it said of telling what the target writes
-        self.memory: dict[str, Any] | None = None  # what it said of too little memory for copies
-        self.worst: WorstTimes | None = None  # how soon it tells of a change at the latest
-        self.verdict: Verdict | None = None  # of the last scan, or of a look that changed it
+        self.hello: Body | None = None  # the hello record
+        self.kernel: Body | None = None  # the kernel record
+        self.tracking: Body | None = None  # whether it learns what the target writes
+        self.memory: Body | None = None  # what it lacks memory for
+        self.worst: WorstTimes | None = None  # the longest time until it reports a change
+        self.verdict: Verdict | None = None  # of the last scan, or of an incremental check that changed it
         self.scans = 0
-        self.findings: list[dict[str, Any]] = []  # since begin()
+        self.findings: list[Body] = []  # since begin()
         self.status: int | None = None  # launch's exit status, once it has ended
         launch = ["tinyvmi-build", "launch", folder, "--target", target.name, "--period", period, "--json"]
         self._lab = lab
@@ -84,7 +84,7 @@ class Monitor:
             if found is not None:
                 return found
 
-    def wait_kernel(self, seconds: float = 90) -> dict[str, Any]:
+    def wait_kernel(self, seconds: float = 90) -> Body:
         """Its `kernel` record: what it found, where."""
         return self.kernel or self.until(lambda event: self.kernel, seconds, "its kernel record")
 
@@ -147,7 +147,7 @@ class Monitor:
                 self._reporter.events([event])
 
     def _scans_heard_of(self) -> int:
-        """Scans whose end has reached dom0, whether or not launch and the agent have told us yet."""
+        """Scans whose end has reached dom0, whether or not launch and the agent have passed it on."""
         tail = self._lab.run(["tail", "-c", "4096", self._log]).out
         heard = [int(number) for number in _HEARTBEAT.findall(tail)]
         self._drain()
@@ -220,7 +220,7 @@ def event_of(line: str) -> list[Event]:
 class LiveGuest:
     """A target's kernel memory by link address (checks.Guest), where a monitor found it."""
 
-    def __init__(self, target: Target, kernel: dict[str, Any], profiles: ProfileFile):
+    def __init__(self, target: Target, kernel: Body, profiles: ProfileFile):
         self.profile: KernelProfile = profiles.by_build_id(kernel["build_id"])
         self.delta = int(kernel["delta"], 16)
         self._target = target

@@ -12,12 +12,12 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from tinyvmi_build.checks.tamper import Change
 from tinyvmi_build.errors import Exit, MonitorLostError, UsageError
 from tinyvmi_build.lab.monitor import LiveGuest, Monitor
 from tinyvmi_build.lab.target import Target
+from tinyvmi_build.records.protocol import Body
 from tinyvmi_build.records.verdict import Verdict, exit_of
 
 
@@ -160,5 +160,5 @@ def exit_status(steps: list[Step]) -> Exit:
     return next((code for code in order if code in failed), Exit.INTACT)
 
 
-def _location(finding: dict[str, Any] | None) -> str:
+def _location(finding: Body | None) -> str:
     return f"{finding['symbol']}+0x{finding['offset']:x}" if finding else ""

@@ -22,6 +22,7 @@ import sys
 import termios
 import threading
 import tty
+from dataclasses import dataclass
 from typing import IO, Any
 
 from tinyvmi_build.lab.memory import GuestMemory
@@ -30,14 +31,33 @@ _PIECE = 1536  # bytes of a file in one message
 _LINE = 8192  # longer lines of output are sent in pieces
 
 
+@dataclass(frozen=True)
+class Request:
+    """A message from the host; which fields it has depends on `op`."""
+
+    id: int
+    op: str
+    argv: tuple[str, ...] = ()
+    cwd: str | None = None
+    signal: int = signal.SIGKILL
+    path: str = ""
+    data: str = ""  # base64
+    append: bool = False
+    domid: int = -1
+    address: int = 0
+    length: int = 0
+
+
 class Agent:
+    """Answers the host's messages; what they start runs beside it."""
+
     def __init__(self, fd: int):
         self._fd = fd
         self._lock = threading.Lock()
         self._running: dict[int, subprocess.Popen[bytes]] = {}
 
     def serve(self) -> None:
-        """Answer messages for ever."""
+        """Answer messages without end."""
         self._send(hello=os.getpid())
         pending = b""
         while True:
@@ -50,53 +70,52 @@ class Agent:
 
     def _handle(self, line: bytes) -> None:
         try:
-            message = json.loads(line)
-            number, operation = message["id"], message["op"]
-        except (ValueError, KeyError, TypeError) as error:
+            request = Request(**json.loads(line))
+        except (ValueError, TypeError) as error:
             self._send(error=f"not a message: {error}: {line[:100]!r}")
             return
         try:
-            getattr(self, f"_do_{operation}")(number, message)
+            getattr(self, f"_do_{request.op}")(request)
         except Exception as error:
             # Whatever went wrong is the answer; the agent itself has to stay.
-            self._send(id=number, error=f"{type(error).__name__}: {error}")
+            self._send(id=request.id, error=f"{type(error).__name__}: {error}")
 
-    def _do_run(self, number: int, message: dict[str, Any]) -> None:
+    def _do_run(self, request: Request) -> None:
         process = subprocess.Popen(
-            message["argv"],
-            cwd=message.get("cwd"),
+            request.argv,
+            cwd=request.cwd,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
-        self._running[number] = process
-        threading.Thread(target=self._follow, args=(number, process), daemon=True).start()
+        self._running[request.id] = process
+        threading.Thread(target=self._follow, args=(request.id, process), daemon=True).start()
 
-    def _do_kill(self, number: int, message: dict[str, Any]) -> None:
-        process = self._running.get(number)
+    def _do_kill(self, request: Request) -> None:
+        process = self._running.get(request.id)
         if process is not None:
-            os.killpg(process.pid, message["signal"])
+            os.killpg(process.pid, request.signal)
 
-    def _do_put(self, number: int, message: dict[str, Any]) -> None:
-        data = base64.b64decode(message["data"])
-        os.makedirs(os.path.dirname(message["path"]) or ".", exist_ok=True)
-        with open(message["path"], "ab" if message["append"] else "wb") as file:
+    def _do_put(self, request: Request) -> None:
+        data = base64.b64decode(request.data)
+        os.makedirs(os.path.dirname(request.path) or ".", exist_ok=True)
+        with open(request.path, "ab" if request.append else "wb") as file:
             file.write(data)
-        self._send(id=number, exit=0)
+        self._send(id=request.id, exit=0)
 
-    def _do_get(self, number: int, message: dict[str, Any]) -> None:
-        with open(message["path"], "rb") as file:
-            self._send_data(number, file.read())
+    def _do_get(self, request: Request) -> None:
+        with open(request.path, "rb") as file:
+            self._send_data(request.id, file.read())
 
-    def _do_peek(self, number: int, message: dict[str, Any]) -> None:
-        with GuestMemory(message["domid"]) as memory:
-            self._send_data(number, memory.read(message["address"], message["length"]))
+    def _do_peek(self, request: Request) -> None:
+        with GuestMemory(request.domid) as memory:
+            self._send_data(request.id, memory.read(request.address, request.length))
 
-    def _do_poke(self, number: int, message: dict[str, Any]) -> None:
-        with GuestMemory(message["domid"]) as memory:
-            before = memory.write(message["address"], base64.b64decode(message["data"]))
-        self._send_data(number, before)
+    def _do_poke(self, request: Request) -> None:
+        with GuestMemory(request.domid) as memory:
+            before = memory.write(request.address, base64.b64decode(request.data))
+        self._send_data(request.id, before)
 
     def _send_data(self, number: int, data: bytes) -> None:
         for at in range(0, len(data), _PIECE):

@@ -1,12 +1,10 @@
-"""Runs in dom0: has the target write to its own kernel; sees on one clock when it did, and when it was told.
+"""Runs in dom0: has the target write to its own kernel; times the writes and their findings on one clock.
 
     python3 -m tinyvmi_build.lab.dom0.drive DOMID TARGET-LOG MONITOR-LOG COUNT HOW ADDRESS BAD GOOD
 
-COUNT times: the bytes BAD, then, once the monitor has told of a finding, GOOD.
-One JSON object a line: {"reported": s from write to finding, "intact": s from the
-second write to the verdict, "finding": record}.  Each moment is that at which
-a line has arrived in the log that xenconsoled keeps of a console; the target's
-line comes just before its write.
+COUNT times: the bytes BAD, then, once the monitor has reported a finding, GOOD.
+One WriteReport a line, as JSON.  Each moment is that at which a line has arrived in the log that
+xenconsoled keeps of a console; the target's line comes just before its write.
 """
 
 from __future__ import annotations
@@ -17,14 +15,25 @@ import random
 import re
 import sys
 import time
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from tinyvmi_build.records.protocol import Body
 from tinyvmi_build.timeouts import timeout
 from tinyvmi_build.xen.console import Console
 
 _POLL_S = 0.002
-_PAUSE_S = 0.3  # up to which two writes are apart by chance: some looks
+_PAUSE_S = 0.3  # up to which two writes are apart by chance: some incremental checks
 _POKED = re.compile(rb"poke \d+")
+
+
+@dataclass(frozen=True)
+class WriteReport:
+    """One write, and how long it took until its finding, and from its undoing until the verdict."""
+
+    reported_s: float
+    intact_s: float
+    finding: Body
 
 
 class Log:
@@ -44,15 +53,15 @@ def poked(line: bytes) -> bool:
     return _POKED.search(line) is not None
 
 
-def record(line: bytes) -> dict[str, Any]:
+def record(line: bytes) -> Body:
     """What a line of the monitor says; {} if it is no record."""
     if not line.startswith(b"TVMI1 "):
         return {}
-    said: dict[str, Any] = json.loads(line.split(b" ", 3)[3])
+    said: Body = json.loads(line.split(b" ", 3)[3])
     return said
 
 
-def finding(line: bytes) -> dict[str, Any]:
+def finding(line: bytes) -> Body:
     said = record(line)
     return said if said.get("type") == "finding" else {}
 
@@ -92,8 +101,8 @@ def main(argv: list[str]) -> None:
             reported, found = wait(monitor, finding, console, "a finding", 30)
             undone = write(good)
             intact, _ = wait(monitor, intact_verdict, console, "a verdict", 90)
-            said = {"reported": reported - began, "intact": intact - undone, "finding": found}
-            print(json.dumps(said), flush=True)
+            report = WriteReport(reported - began, intact - undone, found)
+            print(json.dumps(asdict(report)), flush=True)
 
 
 if __name__ == "__main__":
