@@ -20,6 +20,9 @@ struct tv_boot_run { /* never over a page's end */
     uint16_t at;        /* in the page */
     uint16_t kind_size; /* kind << 13 | bytes */
 };
+_Static_assert(TV_BOOT_ENCODING < 8, "the kind of a run has bits 15..13");
+_Static_assert(TV_PAGE_SIZE <= 0x1fff, "its size has bits 12..0");
+
 struct tv_boot_number {
     uint64_t number;
     bool moves; /* a link address */

@@ -27,6 +27,10 @@ enum tv_reloc_kind { /* arch/x86/tools/relocs.c: how the delta was applied */
 #define TV_RELOC_KIND(r)   ((enum tv_reloc_kind)((r) >> 14))
 #define TV_RELOC_OFFSET(r) ((uint32_t)((r) & 0x3fffu))
 
+_Static_assert(TV_RELOC_BIAS + TV_PAGE_SIZE <= 1 << 14, "an offset of a relocation has bits 13..0");
+_Static_assert(TV_RELOC_INV32 < 4, "its kind has bits 15..14");
+_Static_assert(TV_LINES_PER_PAGE == 64, "checks/lib/digest_range.py makes 64 sums of a page");
+
 /*
  * A constant that the kernel itself cuts up at boot: strsep() over it turns
  * every comma into a NUL (set_rdt_options, on Skylake-X).  Whole or wholly cut

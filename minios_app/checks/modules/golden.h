@@ -54,6 +54,8 @@ struct tv_module_witness { /* a value from which the address of a region that wa
 #define TV_MODULE_LINE 128 /* bytes of a line that has a sum of its own */
 #define TV_MODULE_ROW  0x80 /* in a class: values at equal distances */
 
+_Static_assert(TV_PAGE_SIZE % TV_MODULE_LINE == 0, "lines fill a page");
+
 struct tv_module_pages { /* of one area, at link addresses, with zeros at patched places */
     uint32_t npages;
     const uint16_t *

@@ -13,6 +13,8 @@
 #define TV_MODULES_WINDOW  512 /* pages shown at a time */
 #define TV_MODULES_NAMES   240 /* bytes of names in a reason */
 
+_Static_assert(TV_MODULES_CLASSES <= TV_MODULE_ROW, "the number of a class has bits 6..0");
+
 struct tv_module_seen { /* one of the package's modules, as the guest has it */
     uint64_t base[TV_MODULE_AREAS]; /* running addresses; those of freed memory are 0 */
     bool loaded;                    /* it is live, and has the package's layout */

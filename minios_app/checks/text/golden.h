@@ -121,6 +121,10 @@ struct tv_text_code {
     uint32_t jump_key_count, call_key_count;
 };
 
+/* How checks/text packs `sites` and `functions`. */
+_Static_assert(TV_TEXT_FTRACE_UPDATE < 16 && TV_TEXT_PAD_COUNTED < 16, "a kind has bits 15..12");
+_Static_assert(TV_PAGE_SHIFT == 12, "an offset in the page has bits 11..0");
+
 struct tv_text {
     struct tv_digest_range range;
     struct tv_text_code code;
