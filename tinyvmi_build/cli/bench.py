@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import shlex
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tinyvmi_build import json_output
 from tinyvmi_build.cli.options import PATH, Verb, project_options
 from tinyvmi_build.progress import Progress
+
+if TYPE_CHECKING:
+    from tinyvmi_build.bench.result import Result
 
 
 @click.command("bench", cls=Verb)
@@ -57,31 +61,12 @@ from tinyvmi_build.progress import Progress
 @click.option("--keep", is_flag=True, help="Keep the lab's folder with all logs.")
 @project_options
 @click.pass_obj
-def command(
-    progress: Progress,
-    rounds: int,
-    scans: int,
-    icount: bool,
-    only_icount: bool,
-    avx2: bool,
-    quick: bool,
-    as_json: bool,
-    plot: Path | None,
-    doc: Path | None,
-    sources: tuple[Path, ...],
-    libvmi: Path | None,
-    host: bool,
-    target: str | None,
-    no_pause: bool,
-    keep: bool,
-    project: Path | None,
-    sets: tuple[str, ...],
-) -> int:
+def command(progress: Progress, /, project: Path | None, sets: tuple[str, ...], **options: Any) -> int:
     """Measure the monitor beside the same checks done in dom0, in one boot of the nested lab.
 
     The rows of a table come from one boot and the same target, which stands
     still; all that is compared takes turns. An emulator's figures show how much
-    work something is and are no times of silicon.
+    work something is. They are not times of silicon.
 
     \b
     Examples:
@@ -91,41 +76,78 @@ def command(
       tinyvmi-build bench --from bench.json
       tinyvmi-build bench --host --target web1 -c web1/
     """
-    from tinyvmi_build.bench.document import document
-    from tinyvmi_build.bench.document import plot as draw
-    from tinyvmi_build.bench.end_to_end import measure
-    from tinyvmi_build.bench.options import HostOptions, LabOptions
-    from tinyvmi_build.bench.report import FOOT, tables
-    from tinyvmi_build.bench.result import HOST, ICOUNT, WALL, Result
-    from tinyvmi_build.files import RESULT, read_text, require_writable, write_file
+    asked = BenchCommand(**options)
+    if asked.host != (asked.target is not None):
+        raise click.UsageError("--host and --target belong together")
+    return _bench(progress, project, sets, asked)
 
+
+@dataclass(frozen=True)
+class BenchCommand:
+    """The options of the command line."""
+
+    rounds: int
+    scans: int
+    icount: bool
+    only_icount: bool
+    avx2: bool
+    quick: bool
+    as_json: bool
+    plot: Path | None
+    doc: Path | None
+    sources: tuple[Path, ...]
+    libvmi: Path | None
+    host: bool
+    target: str | None
+    no_pause: bool
+    keep: bool
+
+
+def _bench(progress: Progress, project: Path | None, sets: tuple[str, ...], asked: BenchCommand) -> int:
+    from tinyvmi_build.bench.document import document, plot
+    from tinyvmi_build.files import require_writable, write_file
+
+    for output in filter(None, (asked.plot, asked.doc)):
+        require_writable(output)
+    result = _result(progress, project, sets, asked)
+    if asked.plot is not None:
+        write_file(asked.plot, plot(result))
+    if asked.doc is not None:
+        write_file(asked.doc, document(result, asked.plot.name if asked.plot else None))
+    if asked.as_json:
+        click.echo(json_output.line("bench", asdict(result)))
+    else:
+        _show(result, progress)
+    return 0
+
+
+def _result(progress: Progress, project: Path | None, sets: tuple[str, ...], asked: BenchCommand) -> Result:
+    """What was measured before, or what is measured now."""
+    from tinyvmi_build.bench.options import HostOptions, LabOptions
+    from tinyvmi_build.bench.result import ICOUNT, WALL, Result
+    from tinyvmi_build.files import RESULT, read_text
+
+    if asked.sources:
+        return Result.joined([Result.parse(read_text(source, RESULT)) for source in asked.sources])
     # As it can be repeated on another machine, which has other folders.
     typed = [Path(w).name if "/" in w else w for w in sys.argv[1:] if w != "--keep"]
-    words = shlex.join(["tinyvmi-build", *typed])
-    if host != (target is not None):
-        raise click.UsageError("--host and --target belong together")
-    for output in filter(None, (plot, doc)):
-        require_writable(output)
-    if sources:
-        result = Result.joined([Result.parse(read_text(source, RESULT)) for source in sources])
-    elif host and target is not None:
+    every = (shlex.join(["tinyvmi-build", *typed]), asked.rounds, asked.scans, asked.libvmi)
+    if asked.target is not None:
         from tinyvmi_build.bench.host import measure_host
 
-        host_options = HostOptions(words, rounds, scans, libvmi, target=target, pause=not no_pause)
-        result = measure_host(project, sets, host_options, progress)
-    else:
-        clocks = ((ICOUNT,) if icount or only_icount else ()) + (() if only_icount else (WALL,))
-        lab_options = LabOptions(
-            *(words, rounds, scans, libvmi), clocks=clocks, avx2=avx2, quick=quick, keep=keep
-        )
-        result = measure(project, sets, lab_options, progress)
-    if plot is not None:
-        write_file(plot, draw(result))
-    if doc is not None:
-        write_file(doc, document(result, plot.name if plot else None))
-    if as_json:
-        click.echo(json_output.line("bench", asdict(result)))
-        return 0
+        host = HostOptions(*every, target=asked.target, pause=not asked.no_pause)
+        return measure_host(project, sets, host, progress)
+    from tinyvmi_build.bench.end_to_end import measure
+
+    clocks = ((ICOUNT,) if asked.icount or asked.only_icount else ()) + (() if asked.only_icount else (WALL,))
+    lab = LabOptions(*every, clocks=clocks, avx2=asked.avx2, quick=asked.quick, keep=asked.keep)
+    return measure(project, sets, lab, progress)
+
+
+def _show(result: Result, progress: Progress) -> None:
+    from tinyvmi_build.bench.report import FOOT, tables
+    from tinyvmi_build.bench.result import HOST
+
     for table in tables(result):
         click.echo(table.text())
     for run in result.runs:
@@ -135,4 +157,3 @@ def command(
         progress.note(f"not measured: {absent}")
     if any(run.clock != HOST for run in result.runs):
         click.echo(FOOT)
-    return 0
