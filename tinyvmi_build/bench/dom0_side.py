@@ -26,6 +26,7 @@ from tinyvmi_build.bench.plan import (
     Plan,
 )
 from tinyvmi_build.bench.quiet import QuietReporter
+from tinyvmi_build.checks import registry
 from tinyvmi_build.errors import MissingEnvironmentError, TinyVMIError
 from tinyvmi_build.progress import Progress
 from tinyvmi_build.records.collector import Collector
@@ -44,7 +45,6 @@ _NO_SCAN_MS = 600_000  # a period in which there are incremental checks only
 _LIMIT_MIB = 64
 _LIMIT_NAME = "tinyvmi-limit"
 _RECORDS = ("cost", "kernel", "check")  # the types that are passed on
-_LIMIT_OVER = ("text", "rodata")  # the limit is measured over as many pages as these checks have
 Body = Mapping[str, object]
 Print = Callable[[Body], None]
 
@@ -67,15 +67,19 @@ class _Recorder(QuietReporter):
 
 @dataclass
 class _Kernel:
-    """What the monitor has found: the kernel's physical address, and the pages of _LIMIT_OVER."""
+    """What the monitor has found: the kernel's physical address, and the pages of the checks of pages.
+
+    The limit is measured over as many pages as these checks have.
+    """
 
     text_pa: str = ""
     pages: dict[str, int] | None = None
+    checks: tuple[str, ...] = tuple(check.name for check in registry.incremental())
 
     def note(self, body: Body) -> None:
         if body["type"] == "kernel":
             self.text_pa = str(body["text_pa"])
-        if body["type"] == "check" and body["check"] in _LIMIT_OVER:
+        if body["type"] == "check" and body["check"] in self.checks:
             items = body["items"]
             assert isinstance(items, int)
             self.pages = {**(self.pages or {}), str(body["check"]): items}

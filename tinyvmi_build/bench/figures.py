@@ -9,9 +9,13 @@ from dataclasses import dataclass
 from tinyvmi_build.bench.measurements import Cost, Measurements
 from tinyvmi_build.bench.plan import LIBVMI, LIMIT, STEADY
 from tinyvmi_build.bench.statistics import Spread, spread
+from tinyvmi_build.checks import registry
 
+#: The checks that compare pages, which have an incremental form: the largest first.
+PAGED = tuple(check.name for check in reversed(registry.incremental()))
+DIGESTED = " + ".join(PAGED)
 #: Rows that sum up checks: name → the checks, None: all there are.
-GROUPS: dict[str, tuple[str, ...] | None] = {"text + rodata": ("text", "rodata"), "all checks": None}
+GROUPS: dict[str, tuple[str, ...] | None] = {DIGESTED: PAGED, "all checks": None}
 # Scans of a run: the first maps and digests, the second may still store what the first has verified, and
 # all later ones cost the same.  An incremental check is less than a scan.
 FIRST, SECOND, LATER, INCREMENTAL = "first", "second", "later", "incremental"

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tinyvmi_build.bench.figures import INCREMENTAL, LATER, MAPPING, WHOLE, Figure, pick
+from tinyvmi_build.bench.figures import DIGESTED, INCREMENTAL, LATER, MAPPING, WHOLE, Figure, pick
 from tinyvmi_build.bench.plan import DIGESTS, INCREMENTAL_CHECK, LIBVMI, LIMIT, MONITOR, TRACKING
 from tinyvmi_build.bench.result import ICOUNT, Result, Run
 from tinyvmi_build.bench.statistics import less
 from tinyvmi_build.bench.table import Table
+from tinyvmi_build.checks import registry
 
-_SCAN = "text + rodata"
+_SCAN = DIGESTED
 _INSTRUCTIONS_MAX = 7_000_000
 _INCREMENTAL_MAX = 2.0  # percent of a scan of everything
 _IMAGE_MAX = 192 << 10  # bytes, without golden values
 _DIGEST_MAX = 1.3  # times what the digests alone take
 _WRITE_MAX = 150, 300  # ms: median, most
-_WRITTEN = {"text": "its code", "rodata": "its constants"}
 _BUILD_MAX = 3.0  # s
 _BUILDS = ("build after a change of the configuration", "build of another monitor for that kernel")
 
@@ -111,8 +111,13 @@ def _of_times(run: Run) -> Iterator[tuple[str, ...]]:
     for check, latency in run.write_latency_ms.items():
         median, most_ms = _WRITE_MAX
         for name, ms, limit in (("median", latency.median, median), ("most", latency.most, most_ms)):
-            what = f"a write by the target to {_WRITTEN.get(check, check)}, {name}"
+            what = f"a write by the target to {_covered_by(check)}, {name}"
             yield _row(what, f"≤ {limit} ms", f"{ms:.0f} ms", ms <= limit)
+
+
+def _covered_by(check: str) -> str:
+    found = registry.find(check)
+    return (found and found.covers) or check
 
 
 def _ours(run: Run, phase: str) -> Figure | None:

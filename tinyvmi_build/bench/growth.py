@@ -6,12 +6,12 @@ import re
 import tempfile
 from pathlib import Path
 
-from tinyvmi_build.bench.figures import figures, pick
+from tinyvmi_build.bench.figures import DIGESTED, figures, pick
 from tinyvmi_build.bench.lab import MONITOR, LabMeasurement, measure_in_dom0
 from tinyvmi_build.bench.plan import MONITOR as MONITOR_NAME
 from tinyvmi_build.bench.plan import Plan
 from tinyvmi_build.bench.result import ICOUNT, Growth, Run
-from tinyvmi_build.checks.text.golden import TextGolden
+from tinyvmi_build.checks import registry
 from tinyvmi_build.errors import TinyVMIError
 from tinyvmi_build.image.build import build_monitor
 from tinyvmi_build.lab.machine.packages import fetch_kernel
@@ -20,7 +20,6 @@ from tinyvmi_build.lab.project import loaded_project, own_project
 from tinyvmi_build.lab.runner import monitor_files
 from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.lab.target import LATER_FOLDER, Target
-from tinyvmi_build.profile.golden import Unsupported
 from tinyvmi_build.profile.profile import KernelProfile, ProfileFile
 from tinyvmi_build.progress import Progress
 
@@ -60,12 +59,6 @@ def _counts(target: Target) -> str:
     return f"{tasks} tasks, {modules} modules"
 
 
-def patch_sites(kernel: KernelProfile) -> int | None:
-    """How many places of its code the kernel patches; None if its profile has no table of them."""
-    golden = kernel.values(TextGolden)
-    return None if isinstance(golden, Unsupported) else len(golden.code.sites)
-
-
 def _measure(lab: Lab, target: Target, run: Run, kernel: KernelProfile, what: str) -> None:
     """Measure the monitor over `target` and add a row, called `what`, to the run."""
     measured = measure_in_dom0(lab, Plan(target.name, MONITOR, rounds=1, scans=4))
@@ -75,7 +68,7 @@ def _measure(lab: Lab, target: Target, run: Run, kernel: KernelProfile, what: st
         figure = pick(found, MONITOR_NAME, check)
         return figure.ns.median if figure else None
 
-    both, everything = pick(found, MONITOR_NAME, "text + rodata"), median("all checks")
+    both, everything = pick(found, MONITOR_NAME, DIGESTED), median("all checks")
     if both is None or everything is None:
         run.failed.append(f"growth, {what}: {'; '.join(measured.failed) or 'not measured'}")
         return
@@ -87,7 +80,7 @@ def _measure(lab: Lab, target: Target, run: Run, kernel: KernelProfile, what: st
             all_ns=everything,
             find_us=(measured.find_us.get(MONITOR_NAME) or [0])[-1],
             pages=both.pages,
-            sites=patch_sites(kernel),
+            sites=registry.patch_sites(kernel),
             text_ns=median("text"),
             page_tables_ns=median("page-tables"),
             modules_ns=median("modules"),

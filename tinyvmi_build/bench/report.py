@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tinyvmi_build.bench.figures import (
+    DIGESTED,
     FIRST,
     GROUPS,
     INCREMENTAL,
@@ -302,7 +303,7 @@ def _growth(run: Run) -> Table | None:
     if not run.growth:
         return None
     head = (
-        *("target", "pages", "sites", "text + rodata", "text", "page-tables", "modules", "all checks"),
+        *("target", "pages", "sites", DIGESTED, "text", "page-tables", "modules", "all checks"),
         "kernel found, ms",
     )
     notes = [

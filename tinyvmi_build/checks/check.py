@@ -104,6 +104,7 @@ class Check(Generic[G]):
     register_changes  the same of registers, for a guest of a kind
     lab_settings      what the lab's own project sets in its table, so that benign changes are allowed
     evidence          what it can say of its findings from the profile
+    patch_sites       how many sites that the kernel patches its golden values have
     unused_address    a link address that it compares incrementally and that a guest at rest does not use
     """
 
@@ -128,6 +129,7 @@ class Check(Generic[G]):
     changes: tuple[Change, ...] = ()
     register_changes: Callable[[str], list[RegisterChange]] = _no_changes
     lab_settings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    patch_sites: Callable[[G], int] | None = None
     unused_address: Callable[[KernelProfile], int] | None = None
     evidence: type[Evidence] = Evidence
 

@@ -100,6 +100,15 @@ def contents(kernel: KernelProfile) -> list[tuple[int, Blob]]:
     ]
 
 
+def patch_sites(kernel: KernelProfile) -> int:
+    """How many sites the kernel patches in its own code."""
+    return sum(
+        check.patch_sites(values)
+        for check in checks()
+        if check.patch_sites and not isinstance(values := kernel.values(check.golden), Unsupported)
+    )
+
+
 def finding_kind(check: str, kind: str) -> FindingKind:
     """A kind of finding; one without any text if no check of that name reports it."""
     known = find(check)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 _LEGACY = frozenset((0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65, 0x66, 0x67, 0xF0, 0xF2, 0xF3))
 _MAX = 15
@@ -118,7 +119,7 @@ def _decode(code: bytes | bytearray, start: int) -> Insn | None:
         imm = 3
     elif first in (0xF6, 0xF7) and code[at] >> 3 & 6 == 0:
         imm = 1 if first == 0xF6 else z
-    return _finish(code, start, at, bytes([first]), prefixes, first in _MODRM1, imm)
+    return _finish(code, start, at, _Form(bytes([first]), prefixes, first in _MODRM1, imm))
 
 
 def _two_byte(code: bytes | bytearray, start: int, at: int, prefixes: bytes) -> Insn | None:
@@ -126,11 +127,12 @@ def _two_byte(code: bytes | bytearray, start: int, at: int, prefixes: bytes) -> 
     at += 1
     opcode = bytes([0x0F, second])
     if second in (0x38, 0x3A):
-        return _finish(code, start, at + 1, opcode + bytes([code[at]]), prefixes, True, int(second == 0x3A))
+        form = _Form(opcode + bytes([code[at]]), prefixes, True, int(second == 0x3A))
+        return _finish(code, start, at + 1, form)
     if second in _INVALID2:
         return None
     imm = 4 if 0x80 <= second <= 0x8F else int(second in _IMM8_2)
-    return _finish(code, start, at, opcode, prefixes, second not in _NO_MODRM2, imm)
+    return _finish(code, start, at, _Form(opcode, prefixes, second not in _NO_MODRM2, imm))
 
 
 def _vex(code: bytes | bytearray, start: int, at: int, prefixes: bytes) -> Insn | None:
@@ -142,12 +144,22 @@ def _vex(code: bytes | bytearray, start: int, at: int, prefixes: bytes) -> Insn 
     imm = int(opmap == 3 or (opmap == 1 and opcode in _IMM8_2))
     # The opcode of the map, as if it were not VEX-encoded, would be confused with another's.
     name = bytes([first, opmap, opcode])
-    return _finish(code, start, at + size + 1, name, prefixes, (opmap, opcode) != (1, 0x77), imm)
+    form = _Form(name, prefixes, (opmap, opcode) != (1, 0x77), imm)
+    return _finish(code, start, at + size + 1, form)
 
 
-def _finish(
-    code: bytes | bytearray, start: int, at: int, opcode: bytes, prefixes: bytes, has_modrm: bool, imm: int
-) -> Insn | None:
+class _Form(NamedTuple):
+    """What the opcode says of the rest of an instruction."""
+
+    opcode: bytes
+    prefixes: bytes
+    has_modrm: bool
+    imm: int
+
+
+def _finish(code: bytes | bytearray, start: int, at: int, form: _Form) -> Insn | None:
+    """The instruction that begins at `start`, from behind its opcode on."""
+    opcode, prefixes, has_modrm, imm = form
     disp_at = disp = 0
     rip = False
     if has_modrm:

@@ -41,5 +41,6 @@ CHECK = Check(
     covers="its code",
     changes=tuple(tamper.CHANGES),
     evidence=TextEvidence,
+    patch_sites=lambda golden: len(golden.code.sites),
     unused_address=unused_address,
 )
