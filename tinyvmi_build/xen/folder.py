@@ -48,67 +48,87 @@ class Manifest:
 
 def read_manifest(folder: Path) -> Manifest:
     """The one manifest in `folder`; UsageError if there is none, several, or it is not what it should be."""
+    fields = _Fields(_find(folder))
+    return Manifest(
+        name=fields.text("name"),
+        target=fields.text("target"),
+        image=fields.file("image"),
+        config=fields.file("config"),
+        profile=fields.file("profile"),
+        period_ms=fields.number("period_ms"),
+        jitter_pct=fields.number("jitter_pct", 0),
+        heartbeat_ms=fields.number("heartbeat_ms"),
+        poll_ms=fields.number("poll_ms", 0),
+        time_budget_us=fields.number("time_budget_us", 0),
+        comparison=fields.one_of("comparison", *GROUP),
+        checks=tuple(str(name) for name in fields.value("checks", list)),
+        image_id=fields.matching("image_id", _IMAGE_ID),
+        privilege=fields.text("privilege"),
+    )
+
+
+def _find(folder: Path) -> Path:
     if not folder.is_dir():
         raise UsageError(f"{folder} is no folder", hint="give the build folder, such as build/guest")
     found = sorted(folder.glob("tinyvmi-*.json"))
     if len(found) != 1:
         what = "no monitor" if not found else f"{len(found)} monitors ({', '.join(p.name for p in found)})"
         raise UsageError(f"{folder} holds {what}", hint="give the build/NAME folder of one monitor")
-    path = found[0]
-    try:
-        data = json.loads(read_text(path, MANIFEST))
-    except (UsageError, ValueError, RecursionError) as error:
-        raise UsageError(f"{path} cannot be read: {error}", hint="build the monitor again") from None
-    try:
-        data = json_output.unwrap("manifest", data, str(path))
-    except UsageError as error:
-        raise UsageError(error.message, hint="build the monitor again with this version") from None
+    return found[0]
 
-    def text(key: str) -> str:
-        return str(_field(path, data, key, str))
 
-    def number(key: str, least: int = 1) -> int:
-        value = _field(path, data, key, int)
+class _Fields:
+    """The fields of the manifest at `path`; each method raises UsageError unless the field is as it asks."""
+
+    def __init__(self, path: Path):
+        self._path = path
+        try:
+            data = json.loads(read_text(path, MANIFEST))
+        except (UsageError, ValueError, RecursionError) as error:
+            raise UsageError(f"{path} cannot be read: {error}", hint="build the monitor again") from None
+        try:
+            self._data = json_output.unwrap("manifest", data, str(path))
+        except UsageError as error:
+            raise UsageError(error.message, hint="build the monitor again with this version") from None
+
+    def value(self, key: str, kind: type) -> Any:
+        if not isinstance(self._data.get(key), kind):
+            raise UsageError(
+                f"{self._path} has no proper '{key}'", hint="build the monitor again with this version"
+            )
+        return self._data[key]
+
+    def text(self, key: str) -> str:
+        return str(self.value(key, str))
+
+    def number(self, key: str, least: int = 1) -> int:
+        value = self.value(key, int)
         if isinstance(value, bool) or not least <= value < 1 << 31:
-            raise UsageError(f"{path}: '{key}' is {value!r}", hint="build the monitor again")
+            raise self._bad(f"'{key}' is {value!r}")
         return int(value)
 
-    def file(key: str) -> Path:
-        name = text(key)
+    def matching(self, key: str, pattern: re.Pattern[str]) -> str:
+        value = self.text(key)
+        if not pattern.fullmatch(value):
+            raise self._bad(f"'{key}' is {value!r}")
+        return value
+
+    def one_of(self, key: str, *values: str) -> str:
+        value = self.text(key)
+        if value not in values:
+            raise self._bad(f"'{value}' is none of {', '.join(values)}")
+        return value
+
+    def file(self, key: str) -> Path:
+        """The path of a file beside the manifest."""
+        name = self.text(key)
+        folder = self._path.parent
         if "/" in name or not (folder / name).is_file():
             raise UsageError(
-                f"{path} names the {key} '{name}', which is not beside it", hint="copy the whole build folder"
+                f"{self._path} names the {key} '{name}', which is not beside it",
+                hint="copy the whole build folder",
             )
         return (folder / name).resolve()
 
-    image_id = text("image_id")
-    if not _IMAGE_ID.fullmatch(image_id):
-        raise UsageError(f"{path}: 'image_id' is {image_id!r}", hint="build the monitor again")
-    return Manifest(
-        name=text("name"),
-        target=text("target"),
-        image=file("image"),
-        config=file("config"),
-        profile=file("profile"),
-        period_ms=number("period_ms"),
-        jitter_pct=number("jitter_pct", 0),
-        heartbeat_ms=number("heartbeat_ms"),
-        poll_ms=number("poll_ms", 0),
-        time_budget_us=number("time_budget_us", 0),
-        comparison=_among(path, text("comparison"), *GROUP),
-        checks=tuple(str(name) for name in _field(path, data, "checks", list)),
-        image_id=image_id,
-        privilege=text("privilege"),
-    )
-
-
-def _among(path: Path, value: str, *values: str) -> str:
-    if value not in values:
-        raise UsageError(f"{path}: '{value}' is none of {', '.join(values)}", hint="build the monitor again")
-    return value
-
-
-def _field(path: Path, data: dict[str, object], key: str, kind: type) -> Any:
-    if not isinstance(data.get(key), kind):
-        raise UsageError(f"{path} has no proper '{key}'", hint="build the monitor again with this version")
-    return data[key]
+    def _bad(self, what: str) -> UsageError:
+        return UsageError(f"{self._path}: {what}", hint="build the monitor again")
