@@ -1,60 +1,20 @@
-"""A new check is new files alone: the scaffold writes them, and a monitor with it is built and runs."""
+"""A new check is new files alone: the scaffold writes them, and a monitor with it is built."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-NAME = "first-words"
-
-
-def hashes(tree: Path) -> dict[str, str]:
-    return {
-        path.relative_to(tree).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in tree.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
-    }
-
-
-def run(tree: Path, *words: str) -> str:
-    """A command of the copied tree; what it wrote to stdout."""
-    env = os.environ | {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(
-        [sys.executable, *words], cwd=tree, env=env, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+from tests.support.new_check import NAME, run, tree_with_new_check
 
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The repository with one check more."""
-    copy = tmp_path_factory.mktemp("new-check") / "tinyvmi"
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    for name in listed.stdout.splitlines():
-        if (ROOT / name).is_file():
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, copy / name)
-    before = hashes(copy)
-    made = run(copy, "toolchain/new_check.py", NAME).split()
-    after = hashes(copy)
-    assert {path: after[path] for path in before} == before, "an existing file was changed"
-    assert set(after) - set(before) == set(made)
-    return copy
+    return tree_with_new_check(tmp_path_factory.mktemp("new-check") / "tinyvmi")
 
 
 def test_its_own_test_passes(tree: Path) -> None:

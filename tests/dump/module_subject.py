@@ -48,7 +48,7 @@ class ModuleSubject:
     ):
         self.package = fetch_kernel(metapackage, suite)
         names = ", ".join(f'"{path}"' for path in parts_of(self.package))
-        patterns = ", ".join(f'"{name}"' for name in include or LOADED)
+        patterns = ", ".join(f'"{name}"' for name in include or loadable(self.package))
         config = folder / "tinyvmi.toml"
         config.write_text(
             f"[kernel]\npackages = [{names}]\n[checks]\nrodata = false\nidt = false\nsyscall-table = false\n"

@@ -166,12 +166,12 @@ def _direct(traced: Traced, function: str) -> int:
     """Address of the entry of direct_functions for a function."""
     ftrace = traced.ftrace
     wanted = traced.site(function).va + traced.memory.delta
-    table = traced.memory.pointer(traced.text + ftrace["direct"])
-    heads = traced.memory.pointer(table + ftrace["heads"])
-    for i in range(1 << traced.memory.pointer(table + ftrace["bits"])):
+    table = traced.memory.pointer(traced.text + ftrace.direct)
+    heads = traced.memory.pointer(table + ftrace.heads)
+    for i in range(1 << traced.memory.pointer(table + ftrace.bits)):
         entry = traced.memory.pointer(heads + 8 * i)
         while entry:
-            if traced.memory.pointer(entry + ftrace["entry_ip"]) == wanted:
+            if traced.memory.pointer(entry + ftrace.entry_ip) == wanted:
                 return entry
             entry = traced.memory.pointer(entry)
     raise AssertionError

@@ -16,7 +16,7 @@ def kinds() -> set[tuple[str, str]]:
     for source in CHECKS.rglob("*.c"):
         text = source.read_text()
         family = source.parent.name
-        check = family if family in ("text", "modules") else source.stem.replace("_", "-")
+        check = (source.stem if family == "checks" else family).replace("_", "-")
         if family != "lib":  # what several share: each of them names its kinds, too
             found |= {
                 (check, kind.lower().replace("_", "-")) for kind in re.findall(r"\bTV_KIND_(\w+)", text)
