@@ -170,7 +170,7 @@ static void compare(struct tv_kernel *k, const struct tv_@IDENT@ *g, const struc
     uint64_t va = g->va + k->delta;
     uint8_t actual[sizeof(g->content)]; /* the guest's: hostile */
 
-    if (!tv_range_read(r, va, actual, sizeof(actual))) {
+    if (!guest_range_read(r, va, actual, sizeof(actual))) {
         res->missing++;
         return;
     }

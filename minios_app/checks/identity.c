@@ -14,7 +14,7 @@ static void compare(struct tv_kernel *k, struct tv_result *res, const char *symb
 
     if (n > sizeof(actual))
         n = sizeof(actual);
-    if (!tv_read_va(k, link_va + k->delta, actual, n)) {
+    if (!guest_read_va(k, link_va + k->delta, actual, n)) {
         res->missing++;
         return;
     }

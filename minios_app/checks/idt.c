@@ -58,7 +58,7 @@ static void compare(const struct idt_check *c, struct tv_kernel *k, const struct
     uint64_t text = k->profile->text_va + k->delta;
     struct gate actual, expected;
 
-    if (!tv_range_read(&c->range, va, &actual, sizeof(actual))) {
+    if (!guest_range_read(&c->range, va, &actual, sizeof(actual))) {
         res->missing++;
         return;
     }

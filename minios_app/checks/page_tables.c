@@ -48,13 +48,13 @@ static bool read_reference(struct walk *w)
     struct tv_kernel *k = w->k;
     uint32_t word;
 
-    if (!tv_read_va(k, g->capabilities + k->delta + g->pti / 32 * 4, &word, sizeof(word)))
+    if (!guest_read_va(k, g->capabilities + k->delta + g->pti / 32 * 4, &word, sizeof(word)))
         return false;
     c->pti = word >> g->pti % 32 & 1;
-    if (!tv_read_pa(k, k->root_pa + 8 * FIRST, c->reference[0], sizeof(c->reference[0])))
+    if (!guest_read_pa(k, k->root_pa + 8 * FIRST, c->reference[0], sizeof(c->reference[0])))
         return false;
     return !c->pti ||
-           tv_read_pa(k, k->root_pa + TV_PAGE_SIZE + 8 * FIRST, c->reference[1], sizeof(c->reference[1]));
+           guest_read_pa(k, k->root_pa + TV_PAGE_SIZE + 8 * FIRST, c->reference[1], sizeof(c->reference[1]));
 }
 
 /* "task NAME (PID): entry N of its root ..." */
@@ -66,8 +66,8 @@ static struct tv_label describe(const struct walk *w, const struct owner *o, uin
 
     if (!o->task) {
         tv_label_add(&note, o->what);
-    } else if (tv_read_va(w->k, o->task + w->g->comm, comm, sizeof(comm) - 1) &&
-               tv_read_va(w->k, o->task + w->g->pid, &pid, sizeof(pid))) {
+    } else if (guest_read_va(w->k, o->task + w->g->comm, comm, sizeof(comm) - 1) &&
+               guest_read_va(w->k, o->task + w->g->pid, &pid, sizeof(pid))) {
         tv_label_add(&note, "task ");
         tv_label_add(&note, comm);
         tv_label_add(&note, " (");
@@ -92,7 +92,7 @@ static bool is_own(const struct walk *w, uint64_t mm, uint32_t entry, bool user)
     uint64_t ldt;
 
     if (entry == LDT_ENTRY && w->c->pti && w->g->ldt != UINT32_MAX)
-        return tv_read_va(w->k, mm + w->g->ldt, &ldt, sizeof(ldt)) && ldt;
+        return guest_read_va(w->k, mm + w->g->ldt, &ldt, sizeof(ldt)) && ldt;
     return entry == EFI_ENTRY && !user && is_efi(w, mm);
 }
 
@@ -124,14 +124,14 @@ static void compare(struct walk *w, const struct owner *o)
     uint32_t roots = w->c->pti && !is_efi(w, o->mm) ? 2 : 1;
     uint64_t pgd;
 
-    if (!tv_read_va(w->k, o->mm + w->g->pgd, &pgd, sizeof(pgd))) {
+    if (!guest_read_va(w->k, o->mm + w->g->pgd, &pgd, sizeof(pgd))) {
         w->c->trouble = "an address space could not be read";
         return;
     }
     for (uint32_t user = 0; pgd && user < roots; user++) {
         uint64_t va = pgd + user * TV_PAGE_SIZE;
 
-        if (!tv_read_va(w->k, va + 8 * FIRST, w->c->root, sizeof(w->c->root))) {
+        if (!guest_read_va(w->k, va + 8 * FIRST, w->c->root, sizeof(w->c->root))) {
             w->c->trouble = "a root of page tables could not be read";
             return;
         }
@@ -144,10 +144,10 @@ static void compare(struct walk *w, const struct owner *o)
 /* The address space of `task`; 0: none of its own. */
 static bool task_mm(const struct walk *w, uint64_t task, uint64_t *mm)
 {
-    if (!tv_read_va(w->k, task + w->g->mm, mm, sizeof(*mm)))
+    if (!guest_read_va(w->k, task + w->g->mm, mm, sizeof(*mm)))
         return false;
     /* A kernel thread that runs borrows one. */
-    return *mm || tv_read_va(w->k, task + w->g->active_mm, mm, sizeof(*mm));
+    return *mm || guest_read_va(w->k, task + w->g->active_mm, mm, sizeof(*mm));
 }
 
 /* A leader that has ended may leave threads behind: the address space of the first that has one. */
@@ -155,16 +155,16 @@ static bool thread_mm(const struct walk *w, uint64_t task, uint64_t *mm)
 {
     uint64_t signal, head, node;
 
-    if (!tv_read_va(w->k, task + w->g->signal, &signal, sizeof(signal)))
+    if (!guest_read_va(w->k, task + w->g->signal, &signal, sizeof(signal)))
         return false;
     if (!signal)
         return true; /* being released */
     head = signal + w->g->thread_head;
-    if (!tv_read_va(w->k, head, &node, sizeof(node)))
+    if (!guest_read_va(w->k, head, &node, sizeof(node)))
         return false;
     for (uint32_t i = 0; node != head && !*mm; i++) {
         if (i == THREADS_MAX || !task_mm(w, node - w->g->thread_node, mm) ||
-            !tv_read_va(w->k, node, &node, sizeof(node)))
+            !guest_read_va(w->k, node, &node, sizeof(node)))
             return false;
     }
     return true;
@@ -178,7 +178,7 @@ static void walk_tasks(struct walk *w)
     for (uint32_t i = 0; i < TASKS_MAX && !w->c->trouble; i++) {
         uint64_t task = node - w->g->tasks, link[2], mm = 0; /* next, prev */
 
-        if (!tv_read_va(w->k, node, link, sizeof(link)) || !task_mm(w, task, &mm) ||
+        if (!guest_read_va(w->k, node, link, sizeof(link)) || !task_mm(w, task, &mm) ||
             (!mm && !thread_mm(w, task, &mm))) {
             w->c->trouble = "a task could not be read";
             return;
@@ -205,15 +205,15 @@ static void walk_cpus(struct walk *w)
     struct tv_kernel *k = w->k;
     uint32_t cpus;
 
-    if (!tv_read_va(k, g->nr_cpu_ids + k->delta, &cpus, sizeof(cpus))) {
+    if (!guest_read_va(k, g->nr_cpu_ids + k->delta, &cpus, sizeof(cpus))) {
         w->c->trouble = "the number of processors could not be read";
         return;
     }
     for (uint32_t cpu = 0; cpu < cpus && cpu < CPUS_MAX && !w->c->trouble; cpu++) {
         uint64_t base, mm, at = g->cpu_tlbstate + (g->per_cpu_moves ? k->delta : 0) + g->loaded_mm;
 
-        if (!tv_read_va(k, g->per_cpu_offset + k->delta + 8 * (uint64_t)cpu, &base, sizeof(base)) ||
-            !tv_read_va(k, base + at, &mm, sizeof(mm)))
+        if (!guest_read_va(k, g->per_cpu_offset + k->delta + 8 * (uint64_t)cpu, &base, sizeof(base)) ||
+            !guest_read_va(k, base + at, &mm, sizeof(mm)))
             w->c->trouble = "the address space of a processor could not be read";
         else if (mm && mm != SWITCHING)
             compare(w, &(struct owner){ .mm = mm, .what = "loaded by a processor" });
@@ -227,7 +227,7 @@ static void walk_own(struct walk *w)
     struct tv_kernel *k = w->k;
     uint64_t expected = k->profile->root_va + k->delta, at = g->init_mm + k->delta + g->pgd, actual;
 
-    if (tv_read_va(k, at, &actual, sizeof(actual)) && actual != expected)
+    if (guest_read_va(k, at, &actual, sizeof(actual)) && actual != expected)
         tv_report_finding(w->res,
                           &(struct tv_finding_args){
                               .kind = TV_KIND_POINTER,
@@ -246,7 +246,7 @@ static void walk_own(struct walk *w)
     for (uint32_t i = 0; i < g->pointer_count && !w->c->trouble; i++) {
         uint64_t mm;
 
-        if (!tv_read_va(k, g->pointers[i] + k->delta, &mm, sizeof(mm)))
+        if (!guest_read_va(k, g->pointers[i] + k->delta, &mm, sizeof(mm)))
             w->c->trouble = "an address space of the kernel's could not be read";
         else if (mm)
             compare(w, &(struct owner){ .mm = mm, .what = "that for patching code" });

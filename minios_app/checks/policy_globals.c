@@ -25,7 +25,7 @@ static void compare(struct tv_kernel *k, const struct tv_policy_string *g, struc
     char actual[STRING_MAX];
     size_t size = g->size < sizeof(actual) ? g->size : sizeof(actual), length;
 
-    if (!tv_read_va(k, va, actual, size)) {
+    if (!guest_read_va(k, va, actual, size)) {
         res->missing++;
         return;
     }

@@ -135,7 +135,7 @@ static int capability(const struct comparison *at, uint32_t number)
 {
     uint32_t word;
 
-    if (!tv_read_va(at->k, at->g->capability_va + at->k->delta + number / 32 * 4, &word, sizeof(word)))
+    if (!guest_read_va(at->k, at->g->capability_va + at->k->delta + number / 32 * 4, &word, sizeof(word)))
         return -1;
     return word >> (number % 32) & 1;
 }
@@ -224,9 +224,9 @@ static void compare_cr3(const struct comparison *at)
     at->res->items++;
     if (root == at->k->root_pa)
         return;
-    if (!tv_read_pa(at->k, at->k->root_pa, c->kernel_half, sizeof(c->kernel_half)))
+    if (!guest_read_pa(at->k, at->k->root_pa, c->kernel_half, sizeof(c->kernel_half)))
         at->res->missing++;
-    else if (!tv_read_pa(at->k, root, c->other_half, sizeof(c->other_half)))
+    else if (!guest_read_pa(at->k, root, c->other_half, sizeof(c->other_half)))
         differ(at, "CR3", at->k->root_pa, value_of(at, TV_REG_CR3),
                "its table is not in the target's memory");
     else

@@ -310,7 +310,7 @@ static enum tv_step step(void *context, struct tv_kernel *k, const struct tv_bud
         tv_result_finalize(res, tv_golden_reason(k, TV_CHECK_RO_AFTER_INIT));
         return TV_STEP_DONE;
     }
-    counted = g->array_size && tv_read_va(k, g->nr_cpu_ids + k->delta, &cpus, sizeof(cpus));
+    counted = g->array_size && guest_read_va(k, g->nr_cpu_ids + k->delta, &cpus, sizeof(cpus));
     res->missing += g->array_size && !counted;
     tv_range_refresh(k, &c->pages.range);
     if (is_unchanged(c, k, cpus) && !res->missing) {

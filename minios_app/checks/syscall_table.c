@@ -51,7 +51,7 @@ static void compare(struct tv_kernel *k, const struct tv_pointer_table *g, const
         uint64_t va = g->va + k->delta + (uint64_t)i * 8;
         uint64_t expected = g->expected[i] + k->delta, actual;
 
-        if (!tv_range_read(r, va, &actual, sizeof(actual))) {
+        if (!guest_range_read(r, va, &actual, sizeof(actual))) {
             res->missing++;
             continue;
         }

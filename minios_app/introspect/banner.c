@@ -15,10 +15,11 @@ static bool take(struct tv_kernel *k, uint64_t pa)
     char end[2] = { 0 };
     uint32_t n = 0;
 
-    while (n < TV_BANNER_MAX - 1 && tv_read_pa(k, pa + n, text + n, 1) && text[n] >= 0x20 && text[n] <= 0x7e)
+    while (n < TV_BANNER_MAX - 1 && guest_read_pa(k, pa + n, text + n, 1) && text[n] >= 0x20 &&
+           text[n] <= 0x7e)
         n++;
     /* So the constant ends; a copy in the kernel's log does not. */
-    if (!tv_read_pa(k, pa + n, end, sizeof(end)) || end[0] != '\n' || end[1] != '\0')
+    if (!guest_read_pa(k, pa + n, end, sizeof(end)) || end[0] != '\n' || end[1] != '\0')
         n = 0;
     for (uint32_t i = sizeof(opening); i + 1 < n; i++)
         numbered = numbered || (text[i] == '#' && text[i + 1] >= '0' && text[i + 1] <= '9');

@@ -25,8 +25,8 @@ bool tv_pv_candidate_at(struct tv_kernel *k, const struct tv_kernel_profile *p, 
     k->root_pa = root; /* the walks are those of this candidate */
     k->levels = c->levels;
     valid = tv_translate(k, p->root_va, &t) == 0 && t.pa == root &&
-            tv_read_va(k, p->build_id_va, id, sizeof(id)) && memcmp(id, p->build_id, sizeof(id)) == 0 &&
-            tv_read_va(k, p->phys_base_va, &phys_base, sizeof(phys_base)) && phys_base == 0 &&
+            guest_read_va(k, p->build_id_va, id, sizeof(id)) && memcmp(id, p->build_id, sizeof(id)) == 0 &&
+            guest_read_va(k, p->phys_base_va, &phys_base, sizeof(phys_base)) && phys_base == 0 &&
             tv_translate(k, p->text_va, &t) == 0 && tv_guest_physical(k, t.pa) == c->text_pa;
     if (valid)
         tv_clock_read(k, p, c->text_pa, &c->clock);
@@ -55,12 +55,12 @@ bool tv_candidate_at(struct tv_kernel *k, const struct tv_kernel_profile *p, uin
 
     if (k->pv)
         return tv_pv_candidate_at(k, p, k->root_pa, c);
-    if (!tv_read_pa(k, pa + (p->build_id_va - p->text_va), id, sizeof(id)) ||
+    if (!guest_read_pa(k, pa + (p->build_id_va - p->text_va), id, sizeof(id)) ||
         memcmp(id, p->build_id, sizeof(id)) != 0)
         return false;
-    if (!tv_read_pa(k, pa + (p->phys_base_va - p->text_va), &phys_base, sizeof(phys_base)))
+    if (!guest_read_pa(k, pa + (p->phys_base_va - p->text_va), &phys_base, sizeof(phys_base)))
         return false;
-    if (p->la57_va && !tv_read_pa(k, pa + (p->la57_va - p->text_va), &la57, sizeof(la57)))
+    if (p->la57_va && !guest_read_pa(k, pa + (p->la57_va - p->text_va), &la57, sizeof(la57)))
         return false;
 
     c->profile = p;

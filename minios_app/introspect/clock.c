@@ -6,7 +6,8 @@
 bool tv_read_image(struct tv_kernel *k, const struct tv_kernel_profile *p, uint64_t text_pa, uint64_t link_va,
                    void *dst, size_t n)
 {
-    return k->pv ? tv_read_va(k, link_va, dst, n) : tv_read_pa(k, text_pa + (link_va - p->text_va), dst, n);
+    return k->pv ? guest_read_va(k, link_va, dst, n)
+                 : guest_read_pa(k, text_pa + (link_va - p->text_va), dst, n);
 }
 
 void tv_clock_read(struct tv_kernel *k, const struct tv_kernel_profile *p, uint64_t text_pa,

@@ -31,7 +31,7 @@ bool tv_kernel_running(struct tv_kernel *k)
 {
     uint32_t state;
 
-    if (!k->was_running && tv_read_va(k, k->profile->system_state_va + k->delta, &state, sizeof(state)))
+    if (!k->was_running && guest_read_va(k, k->profile->system_state_va + k->delta, &state, sizeof(state)))
         k->was_running = state >= k->profile->system_running;
     return k->was_running;
 }

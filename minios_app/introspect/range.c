@@ -52,7 +52,7 @@ void tv_range_show(struct tv_kernel *k, struct tv_range *r, uint64_t va, uint32_
     tv_range_refresh(k, r);
 }
 
-bool tv_range_read(const struct tv_range *r, uint64_t va, void *dst, size_t n)
+bool guest_range_read(const struct tv_range *r, uint64_t va, void *dst, size_t n)
 {
     uint64_t size = (uint64_t)r->npages * TV_PAGE_SIZE, at = va - r->va;
 

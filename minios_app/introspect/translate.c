@@ -27,7 +27,7 @@ void tv_pt_cache_flush(struct tv_kernel *k)
     k->leaf.size = 0;
 }
 
-bool tv_read_pa(struct tv_kernel *k, uint64_t pa, void *dst, size_t n)
+bool guest_read_pa(struct tv_kernel *k, uint64_t pa, void *dst, size_t n)
 {
     uint8_t *out = dst;
 
@@ -56,7 +56,7 @@ int tv_translate(struct tv_kernel *k, uint64_t va, struct tv_translation *t)
         uint32_t shift = TV_PAGE_SHIFT + 9 * (level - 1);
         uint64_t entry;
 
-        if (!tv_read_pa(k, table + 8 * ((va >> shift) & (TV_PT_ENTRIES - 1)), &entry, sizeof(entry)))
+        if (!guest_read_pa(k, table + 8 * ((va >> shift) & (TV_PT_ENTRIES - 1)), &entry, sizeof(entry)))
             return -TV_EIO;
         if (!(entry & TV_PTE_PRESENT))
             return -TV_EFAULT;
@@ -93,7 +93,7 @@ uint32_t tv_frames(struct tv_kernel *k, uint64_t va, uint64_t *gfn, uint32_t n)
             gfn[i] = (t.pa >> TV_PAGE_SHIFT) + i;
         return n;
     }
-    if (!tv_read_pa(k, t.entry_pa, entries, n * sizeof(*entries)))
+    if (!guest_read_pa(k, t.entry_pa, entries, n * sizeof(*entries)))
         return 1;
     for (uint32_t i = 0; i < n; i++)
         gfn[i] = entries[i] & TV_PTE_PRESENT ? (entries[i] & TV_PTE_ADDRESS) >> TV_PAGE_SHIFT : GFN_NONE;
@@ -117,7 +117,7 @@ static bool physical(struct tv_kernel *k, uint64_t va, uint64_t *pa)
     return true;
 }
 
-bool tv_read_va(struct tv_kernel *k, uint64_t va, void *dst, size_t n)
+bool guest_read_va(struct tv_kernel *k, uint64_t va, void *dst, size_t n)
 {
     uint8_t *out = dst;
 
@@ -126,7 +126,7 @@ bool tv_read_va(struct tv_kernel *k, uint64_t va, void *dst, size_t n)
         size_t in_page = TV_PAGE_SIZE - (va & (TV_PAGE_SIZE - 1));
         size_t part = n < in_page ? n : in_page;
 
-        if (!physical(k, va, &pa) || !tv_read_pa(k, pa, out, part))
+        if (!physical(k, va, &pa) || !guest_read_pa(k, pa, out, part))
             return false;
         out += part;
         va += part;

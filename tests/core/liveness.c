@@ -79,7 +79,7 @@ uint64_t clock_ns(void)
     return now;
 }
 
-bool tv_read_pa(struct tv_kernel *k, uint64_t pa, void *dst, size_t n)
+bool guest_read_pa(struct tv_kernel *k, uint64_t pa, void *dst, size_t n)
 {
     uint64_t value = pa < 0x200 ? (pa & 8 ? ticks : UINT64_C(0xffffffff82000000)) : profile.system_running;
 
@@ -88,9 +88,9 @@ bool tv_read_pa(struct tv_kernel *k, uint64_t pa, void *dst, size_t n)
     return true;
 }
 
-bool tv_read_va(struct tv_kernel *k, uint64_t va, void *dst, size_t n)
+bool guest_read_va(struct tv_kernel *k, uint64_t va, void *dst, size_t n)
 {
-    return tv_read_pa(k, va - TEXT_VA, dst, n);
+    return guest_read_pa(k, va - TEXT_VA, dst, n);
 }
 
 int64_t guest_mem_cpu_ns(struct guest_mem *gm)

@@ -16,7 +16,7 @@ bool tv_page_source_read(const struct tv_page_source *s, uint64_t offset, void *
 
         if (copy)
             memcpy(out, copy + at, part);
-        else if (!tv_range_read(s->range, s->range->va + offset, out, part))
+        else if (!guest_range_read(s->range, s->range->va + offset, out, part))
             return false;
         out += part;
         offset += part;

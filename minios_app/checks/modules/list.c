@@ -72,17 +72,17 @@ static bool read_layout(const struct tv_modules *m, struct tv_kernel *k, struct 
         for (uint32_t area = 0; area < TV_MODULE_PERCPU; area++) {
             uint64_t at = layout + (uint64_t)m->memory[area] * m->memory_size;
 
-            if (!tv_read_va(k, at + m->base, &e->base[area], sizeof(e->base[area])) ||
-                !tv_read_va(k, at + m->size, &e->size[area], sizeof(e->size[area])))
+            if (!guest_read_va(k, at + m->base, &e->base[area], sizeof(e->base[area])) ||
+                !guest_read_va(k, at + m->size, &e->size[area], sizeof(e->size[area])))
                 return false;
         }
         return true;
     }
-    if (!tv_read_va(k, layout + m->base, &e->base[TV_MODULE_TEXT], sizeof(uint64_t)) ||
-        !tv_read_va(k, layout + m->size, &size, sizeof(size)) ||
-        !tv_read_va(k, layout + m->text_size, &text, sizeof(text)) ||
-        !tv_read_va(k, layout + m->ro_size, &ro, sizeof(ro)) ||
-        !tv_read_va(k, layout + m->ro_after_init_size, &after, sizeof(after)))
+    if (!guest_read_va(k, layout + m->base, &e->base[TV_MODULE_TEXT], sizeof(uint64_t)) ||
+        !guest_read_va(k, layout + m->size, &size, sizeof(size)) ||
+        !guest_read_va(k, layout + m->text_size, &text, sizeof(text)) ||
+        !guest_read_va(k, layout + m->ro_size, &ro, sizeof(ro)) ||
+        !guest_read_va(k, layout + m->ro_after_init_size, &after, sizeof(after)))
         return false;
     e->size[TV_MODULE_TEXT] = text;
     e->size[TV_MODULE_RODATA] = ro - text;
@@ -99,9 +99,9 @@ static bool read_entry(const struct tv_modules *m, struct tv_kernel *k, struct e
     memset(e->base, 0, sizeof(e->base));
     memset(e->size, 0, sizeof(e->size));
     e->name[TV_MODULES_NAME] = 0;
-    return tv_read_va(k, e->at + m->name, e->name, TV_MODULES_NAME) &&
-           tv_read_va(k, e->at + m->state, &e->state, sizeof(e->state)) &&
-           tv_read_va(k, e->at + m->percpu, &e->base[TV_MODULE_PERCPU], sizeof(uint64_t)) &&
+    return guest_read_va(k, e->at + m->name, e->name, TV_MODULES_NAME) &&
+           guest_read_va(k, e->at + m->state, &e->state, sizeof(e->state)) &&
+           guest_read_va(k, e->at + m->percpu, &e->base[TV_MODULE_PERCPU], sizeof(uint64_t)) &&
            read_layout(m, k, e);
 }
 
@@ -163,7 +163,7 @@ static void add(struct tv_module_list *l, const struct tv_modules *m, struct tv_
     }
     fits = laid_out(module, e);
     rodata = m->split ? e->base[TV_MODULE_RODATA] : e->base[TV_MODULE_TEXT] + module->sizes[TV_MODULE_TEXT];
-    same = tv_read_va(k, rodata + module->build_id_at, id, sizeof(id)) &&
+    same = guest_read_va(k, rodata + module->build_id_at, id, sizeof(id)) &&
            memcmp(id, module->build_id, sizeof(id)) == 0;
     if (!fits && !same) {
         add_strange(l, e, "another build than the package's", res);
@@ -189,7 +189,7 @@ void tv_module_list_read(struct tv_module_list *l, const struct tv_modules *m, s
     l->read_ns = tv_now_ns();
     l->listed = l->strange = l->busy = l->length = 0;
     l->names[0] = 0;
-    while (tv_read_va(k, at, &at, sizeof(at))) {
+    while (guest_read_va(k, at, &at, sizeof(at))) {
         if (at == head)
             return;
         if (l->listed++ == TV_MODULES_LISTED) {

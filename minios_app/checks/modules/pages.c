@@ -24,7 +24,7 @@ static bool region_of_witness(struct tv_kernel *k, const struct tv_module *m,
 {
     uint64_t at = seen->base[w->area] + w->offset, v = 0;
 
-    if (!tv_read_va(k, at, &v, wide(w->field) ? 8 : 4))
+    if (!guest_read_va(k, at, &v, wide(w->field) ? 8 : 4))
         return false;
     if (w->field == TV_MODULE_PC32 || w->field == TV_MODULE_PC64)
         v += at;

@@ -15,7 +15,7 @@ static bool is_slab(struct tv_text_state *s, struct tv_kernel *k, uint64_t value
 {
     uint64_t head = s->text + s->t->slab_caches, at = head;
 
-    for (uint32_t i = 0; i < SLABS_MAX && tv_read_va(k, at, &at, sizeof(at)) && at != head; i++)
+    for (uint32_t i = 0; i < SLABS_MAX && guest_read_va(k, at, &at, sizeof(at)) && at != head; i++)
         if (at - s->t->slab_list == value)
             return true;
     return false;
@@ -33,8 +33,8 @@ static bool first_site(struct tv_text_state *s, struct tv_kernel *k, uint32_t nu
             enum tv_text_kind kind = (enum tv_text_kind)(c->sites[i] >> 12);
 
             if (kind == TV_TEXT_RUNTIME_CONST && c->args[arg] == number)
-                return tv_read_va(k, s->text + page * TV_PAGE_SIZE + (c->sites[i] & (TV_PAGE_SIZE - 1)), v,
-                                  sizeof(*v));
+                return guest_read_va(k, s->text + page * TV_PAGE_SIZE + (c->sites[i] & (TV_PAGE_SIZE - 1)), v,
+                                     sizeof(*v));
             arg += tv_text_has_argument(kind);
         }
     }
@@ -61,7 +61,7 @@ bool tv_text_constants_read(struct tv_text_state *s, struct tv_kernel *k)
         uint64_t old = *v;
 
         *v = 0;
-        if (!(c->variable ? tv_read_va(k, s->text + c->variable, v, size) : first_site(s, k, i, v)))
+        if (!(c->variable ? guest_read_va(k, s->text + c->variable, v, size) : first_site(s, k, i, v)))
             return false;
         s->changed = s->changed || *v != old;
         if (!plausible(s, k, c->kind, *v))

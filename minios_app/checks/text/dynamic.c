@@ -46,13 +46,13 @@ static void compare_bpf(struct tv_text_state *s, struct tv_kernel *k, uint64_t k
     uint64_t start, end;
     char name[TV_OWNER_MAX];
 
-    if (!tv_read_va(k, ksym + r->bpf_start, &start, sizeof(start)) ||
-        !tv_read_va(k, ksym + r->bpf_end, &end, sizeof(end)))
+    if (!guest_read_va(k, ksym + r->bpf_start, &start, sizeof(start)) ||
+        !guest_read_va(k, ksym + r->bpf_end, &end, sizeof(end)))
         return;
     for (uint32_t i = 0; i < s->dynamic_count; i++) {
         struct tv_text_dynamic *g = &s->dynamic[i];
 
-        if (g->va < start || g->va >= end || !tv_read_va(k, ksym + r->bpf_name, name, sizeof(name)))
+        if (g->va < start || g->va >= end || !guest_read_va(k, ksym + r->bpf_name, name, sizeof(name)))
             continue;
         name[sizeof(name) - 1] = 0;
         memcpy(g->name, name, sizeof(name));
@@ -68,6 +68,6 @@ void tv_text_dynamic_resolve(struct tv_text_state *s, struct tv_kernel *k)
     if (!s->dynamic_count || !r->bpf_list)
         return;
     for (uint32_t i = 0;
-         i < LIST_MAX && tv_text_walk_on(s) && tv_read_va(k, at, &at, sizeof(at)) && at != head; i++)
+         i < LIST_MAX && tv_text_walk_on(s) && guest_read_va(k, at, &at, sizeof(at)) && at != head; i++)
         compare_bpf(s, k, at - r->bpf_node);
 }

@@ -16,7 +16,7 @@ static uint32_t counted_in_module(const struct tv_text_state *s, struct tv_kerne
     if (!s->patching.call_depth)
         return target;
     tv_text_fill(s, &kernel, pad, at, want);
-    if (!tv_read_va(k, s->text + (uint64_t)(int64_t)(int32_t)at, there, pad->size) ||
+    if (!guest_read_va(k, s->text + (uint64_t)(int64_t)(int32_t)at, there, pad->size) ||
         memcmp(want, there, pad->size) != 0)
         return target;
     return at;
@@ -60,7 +60,7 @@ static bool is_its_thunk(struct tv_kernel *k, uint64_t va, uint32_t reg)
     want[n++] = (uint8_t)(0xe0 + (reg & 7));
     want[n++] = TV_OP_INT3;
     return ((va + n - 1) & 0x20) && !tv_translate(k, va, &tr) && !tr.writable && tr.executable &&
-           tv_read_va(k, va, got, n) && memcmp(got, want, n) == 0;
+           guest_read_va(k, va, got, n) && memcmp(got, want, n) == 0;
 }
 
 /* emit_indirect() with its padding: call or jmp *reg in `room` bytes. */

@@ -12,11 +12,6 @@
 #define TRAMP_EN  (UINT64_C(1) << 27)
 #define DIRECT_EN (UINT64_C(1) << 23)
 
-static bool read64(struct tv_kernel *k, uint64_t va, uint64_t *v)
-{
-    return tv_read_va(k, va, v, sizeof(*v));
-}
-
 /* ftrace_ops_get_func() */
 static uint64_t called(const struct tv_text_state *s, const struct tv_text_op *op)
 {
@@ -32,10 +27,11 @@ static bool read_op(struct tv_text_state *s, struct tv_kernel *k, struct tv_text
     const struct tv_text_ftrace *f = &s->t->ftrace;
     uint64_t hashes, filter, notrace;
 
-    if (!read64(k, op->at + f->func, &op->func) || !read64(k, op->at + f->trampoline, &op->trampoline) ||
-        !read64(k, op->at + f->flags, &op->flags) || !read64(k, op->at + f->next, next) ||
-        !read64(k, op->at + f->hashes, &hashes) || !read64(k, hashes + f->filter, &filter) ||
-        !read64(k, hashes + f->notrace, &notrace))
+    if (!guest_read_u64(k, op->at + f->func, &op->func) ||
+        !guest_read_u64(k, op->at + f->trampoline, &op->trampoline) ||
+        !guest_read_u64(k, op->at + f->flags, &op->flags) || !guest_read_u64(k, op->at + f->next, next) ||
+        !guest_read_u64(k, op->at + f->hashes, &hashes) || !guest_read_u64(k, hashes + f->filter, &filter) ||
+        !guest_read_u64(k, hashes + f->notrace, &notrace))
         return false;
     op->called = called(s, op);
     return tv_text_hash_read(s, k, filter, &op->filter) && tv_text_hash_read(s, k, notrace, &op->notrace);
@@ -47,7 +43,7 @@ static void read_ops(struct tv_text_state *s, struct tv_kernel *k)
     uint64_t end = s->text + s->t->ftrace.list_end, at;
 
     s->op_count = 0;
-    if (!read64(k, s->text + s->t->ftrace.ops_list, &at))
+    if (!guest_read_u64(k, s->text + s->t->ftrace.ops_list, &at))
         return;
     while (at != end && s->op_count < TV_TEXT_OPS_MAX) {
         struct tv_text_op *op = &s->ops[s->op_count];
@@ -86,9 +82,9 @@ void tv_text_ftrace_read(struct tv_text_state *s, struct tv_kernel *k)
         tv_text_direct_read(s, k);
         tv_text_records_begin(s, k);
     }
-    s->ftrace_enabled = !tv_read_va(k, s->text + f->enabled, &enabled, sizeof(enabled)) || enabled;
+    s->ftrace_enabled = !guest_read_va(k, s->text + f->enabled, &enabled, sizeof(enabled)) || enabled;
     s->trace_function = s->text + f->functions[0];
-    if (!read64(k, s->text + f->trace_function, &s->trace_function) || may_call(s, s->trace_function))
+    if (!guest_read_u64(k, s->text + f->trace_function, &s->trace_function) || may_call(s, s->trace_function))
         return;
     tv_report_finding(s->res,
                       &(struct tv_finding_args){

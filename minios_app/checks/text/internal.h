@@ -176,13 +176,13 @@ void tv_text_expect_ftrace(struct tv_text_state *s, struct tv_kernel *k, const s
 void tv_text_expect_ftrace_update(const struct tv_text_state *s, const struct tv_text_site *site,
                                   uint8_t *out);
 
-/* records.c: the flags of the record at running address `ip`; asked for in address order.  False: none. */
+/* ftrace_records.c: the flags of the record at running address `ip`; asked for in address order.  False: none. */
 void tv_text_records_begin(struct tv_text_state *s, struct tv_kernel *k);
 /* Begin with those of the module whose code is at `low` <= address < `high`: modules lie in the order of their loading. */
 void tv_text_records_seek(struct tv_text_state *s, struct tv_kernel *k, uint64_t low, uint64_t high);
 bool tv_text_record(struct tv_text_state *s, struct tv_kernel *k, uint64_t ip, uint64_t *flags);
 
-/* hash.c: struct ftrace_hash at `va` (0: empty); false if it cannot be read. */
+/* ftrace_hash.c: struct ftrace_hash at `va` (0: empty); false if it cannot be read. */
 bool tv_text_hash_read(struct tv_text_state *s, struct tv_kernel *k, uint64_t va, struct tv_text_hash *h);
 bool tv_text_hash_has(struct tv_text_state *s, struct tv_kernel *k, const struct tv_text_hash *h,
                       uint64_t ip);

@@ -90,7 +90,7 @@ static bool read_key(const struct tv_text_state *s, const struct tv_text_area *a
     uint32_t page;
 
     if (!a->pages.npages)
-        return tv_read_va(k, tv_text_address(s, a, key), dst, n);
+        return guest_read_va(k, tv_text_address(s, a, key), dst, n);
     page = key / TV_PAGE_SIZE;
     if (page != at->page) {
         at->page = page;

@@ -14,17 +14,12 @@
 #define PROBES_A_BUCKET 1024
 #define CHILDREN_MAX    64
 
-static bool read64(struct tv_kernel *k, uint64_t va, uint64_t *v)
-{
-    return tv_read_va(k, va, v, sizeof(*v));
-}
-
 /* A handler: 0, or the entry of a function of the kernel. */
 static bool has_valid_handler(struct tv_text_state *s, struct tv_kernel *k, uint64_t va, uint64_t *first)
 {
     uint64_t handler;
 
-    if (!read64(k, va, &handler))
+    if (!guest_read_u64(k, va, &handler))
         return false;
     if (!handler || tv_text_is_verified(s, k, handler)) {
         if (!*first)
@@ -66,10 +61,10 @@ static bool is_valid(struct tv_text_state *s, struct tv_kernel *k, uint64_t kp, 
     uint64_t own, head = kp + p->list, at = head;
 
     *first = 0;
-    if (!read64(k, kp + p->pre_handler, &own) || own != s->text + p->aggr_pre_handler)
+    if (!guest_read_u64(k, kp + p->pre_handler, &own) || own != s->text + p->aggr_pre_handler)
         return is_valid_probe(s, k, kp, first);
     for (uint32_t i = 0; i < CHILDREN_MAX && tv_text_walk_on(s); i++) {
-        if (!read64(k, at, &at))
+        if (!guest_read_u64(k, at, &at))
             return false;
         if (at == head)
             return true;
@@ -111,11 +106,12 @@ static void read_probe(struct tv_text_state *s, struct tv_kernel *k, uint64_t kp
 
     memset(probe, 0, sizeof(*probe));
     probe->at = kp;
-    if (!read64(k, kp + p->addr, &probe->va) || !tv_read_va(k, kp + p->opcode, probe->original, 1) ||
-        !tv_read_va(k, kp + p->flags, &flags, sizeof(flags)) || (flags & (FLAG_GONE | FLAG_DISABLED)))
+    if (!guest_read_u64(k, kp + p->addr, &probe->va) ||
+        !guest_read_va(k, kp + p->opcode, probe->original, 1) ||
+        !guest_read_va(k, kp + p->flags, &flags, sizeof(flags)) || (flags & (FLAG_GONE | FLAG_DISABLED)))
         return;
     probe->on_ftrace = flags & FLAG_FTRACE;
-    probe->optimized = (flags & FLAG_OPTIMIZED) && tv_read_va(k, kp + p->copied, probe->original + 1, 4);
+    probe->optimized = (flags & FLAG_OPTIMIZED) && guest_read_va(k, kp + p->copied, probe->original + 1, 4);
     probe->valid = is_valid(s, k, kp, &probe->handler);
     outside = probe->va - s->text >= (uint64_t)s->t->range.npages * TV_PAGE_SIZE;
     if (outside != s->in_modules) {
@@ -132,14 +128,14 @@ void tv_text_probes_read(struct tv_text_state *s, struct tv_kernel *k)
     uint8_t disarmed;
 
     s->probe_count = 0;
-    if (!tv_read_va(k, s->text + p->all_disarmed, &disarmed, 1) || disarmed)
+    if (!guest_read_va(k, s->text + p->all_disarmed, &disarmed, 1) || disarmed)
         return;
     for (uint32_t bucket = 0; bucket < p->buckets; bucket++) {
         uint64_t at = s->text + p->table + 8 * bucket;
 
         for (uint32_t i = 0; i < PROBES_A_BUCKET && s->probe_count < TV_TEXT_PROBES_MAX && tv_text_walk_on(s);
              i++) {
-            if (!read64(k, at, &at) || !at)
+            if (!guest_read_u64(k, at, &at) || !at)
                 break;
             read_probe(s, k, at - p->hlist);
         }
@@ -170,7 +166,7 @@ void tv_text_remove_probes(struct tv_text_state *s, const struct tv_text_area *a
             ;
         else if (window[at] == TV_OP_INT3)
             replaced = 1;
-        else if (probe->optimized && read64(k, probe->at + s->t->kprobes.optimized, &slot) &&
+        else if (probe->optimized && guest_read_u64(k, probe->at + s->t->kprobes.optimized, &slot) &&
                  is_jump_to(window + at, probe->va, slot))
             replaced = sizeof(probe->original);
         if (probe->va - va < TV_PAGE_SIZE)

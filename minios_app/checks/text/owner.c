@@ -73,7 +73,7 @@ static bool is_livepatch(struct tv_text_state *s, struct tv_kernel *k, uint64_t 
     uint64_t head = s->text + r->klp_list, at = head;
 
     for (uint32_t i = 0;
-         i < KLP_MAX && tv_text_walk_on(s) && tv_read_va(k, at, &at, sizeof(at)) && at != head; i++)
+         i < KLP_MAX && tv_text_walk_on(s) && guest_read_va(k, at, &at, sizeof(at)) && at != head; i++)
         if (va == at - r->klp_node + r->klp_ops)
             return true;
     return false;
@@ -113,16 +113,16 @@ static void report_livepatch(struct tv_text_state *s, struct tv_kernel *k, uint6
     char name[TV_OWNER_MAX] = "";
 
     /* The function on top of the stack is the one that runs. */
-    if (!tv_read_va(k, ops + r->klp_stack, &func, sizeof(func)) || func == ops + r->klp_stack)
+    if (!guest_read_va(k, ops + r->klp_stack, &func, sizeof(func)) || func == ops + r->klp_stack)
         return;
     func -= r->klp_func;
-    if (!tv_read_va(k, func + r->klp_old, &old, sizeof(old)) ||
-        !tv_read_va(k, func + r->klp_new, &new, sizeof(new)) ||
-        !tv_read_va(k, func + r->klp_name, &name_va, sizeof(name_va))) {
+    if (!guest_read_va(k, func + r->klp_old, &old, sizeof(old)) ||
+        !guest_read_va(k, func + r->klp_new, &new, sizeof(new)) ||
+        !guest_read_va(k, func + r->klp_name, &name_va, sizeof(name_va))) {
         s->res->missing++;
         return;
     }
-    if (!tv_read_va(k, name_va, name, sizeof(name)))
+    if (!guest_read_va(k, name_va, name, sizeof(name)))
         name[0] = 0;
     name[sizeof(name) - 1] = 0;
     tv_report(s->res, tv_text_config.allow_livepatch,
@@ -145,8 +145,8 @@ void tv_text_report_owners(struct tv_text_state *s, struct tv_kernel *k)
 
     report_direct(s);
     report_ops(s, k);
-    for (uint32_t i = 0;
-         r->klp_list && i < KLP_MAX && tv_text_walk_on(s) && tv_read_va(k, at, &at, sizeof(at)) && at != head;
+    for (uint32_t i = 0; r->klp_list && i < KLP_MAX && tv_text_walk_on(s) &&
+                         guest_read_va(k, at, &at, sizeof(at)) && at != head;
          i++)
         report_livepatch(s, k, at - r->klp_node);
 }

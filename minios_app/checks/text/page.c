@@ -25,11 +25,11 @@ bool tv_text_copy(uint8_t *window, const struct tv_range *range, uint64_t va, ui
     uint8_t *page = window + TV_TEXT_BEFORE;
 
     /* A neighbour that is missing counts itself; what reaches into it cannot be checked here either. */
-    if (i == 0 || !tv_range_read(range, at - TV_TEXT_BEFORE, window, TV_TEXT_BEFORE))
+    if (i == 0 || !guest_range_read(range, at - TV_TEXT_BEFORE, window, TV_TEXT_BEFORE))
         memset(window, 0, TV_TEXT_BEFORE);
-    if (i + 1 == npages || !tv_range_read(range, at + TV_PAGE_SIZE, page + TV_PAGE_SIZE, TV_TEXT_AFTER))
+    if (i + 1 == npages || !guest_range_read(range, at + TV_PAGE_SIZE, page + TV_PAGE_SIZE, TV_TEXT_AFTER))
         memset(page + TV_PAGE_SIZE, 0, TV_TEXT_AFTER);
-    return tv_range_read(range, at, page, TV_PAGE_SIZE);
+    return guest_range_read(range, at, page, TV_PAGE_SIZE);
 }
 
 /* Lead the call at `at` of the window to the function again. */

@@ -16,14 +16,14 @@ bool tv_text_poked(struct tv_text_state *s, struct tv_kernel *k, uint64_t va)
     uint64_t vector = s->text + p->vector;
     int32_t count = 0, refs = 1;
 
-    if ((p->refs && !tv_read_va(k, s->text + p->refs, &refs, sizeof(refs))) || refs <= 0 ||
-        !tv_read_va(k, s->text + p->count, &count, sizeof(count)) ||
-        (p->indirect && !tv_read_va(k, vector, &vector, sizeof(vector))))
+    if ((p->refs && !guest_read_va(k, s->text + p->refs, &refs, sizeof(refs))) || refs <= 0 ||
+        !guest_read_va(k, s->text + p->count, &count, sizeof(count)) ||
+        (p->indirect && !guest_read_va(k, vector, &vector, sizeof(vector))))
         return false;
     for (int32_t i = 0; i < count && i < POKES_MAX && tv_text_walk_on(s); i++) {
         int32_t address;
 
-        if (!tv_read_va(k, vector + (uint64_t)i * p->size + p->address, &address, sizeof(address)))
+        if (!guest_read_va(k, vector + (uint64_t)i * p->size + p->address, &address, sizeof(address)))
             return false;
         if (s->text + p->base + (uint64_t)(int64_t)address == va)
             return true;

@@ -56,10 +56,10 @@ static void check_single_step(struct tv_text_state *s, struct tv_kernel *k, cons
     uint32_t length;
     uint64_t slot;
 
-    if (!tv_read_va(k, probe->at + p->slot, &slot, sizeof(slot)) || !slot)
+    if (!guest_read_va(k, probe->at + p->slot, &slot, sizeof(slot)) || !slot)
         return;
     length = copied(code, SLOT_SIZE, probe->va, slot, want);
-    if (!length || !tv_read_va(k, slot, got, SLOT_SIZE)) {
+    if (!length || !guest_read_va(k, slot, got, SLOT_SIZE)) {
         s->res->missing++;
         return;
     }
@@ -101,7 +101,7 @@ static void check_optimized(struct tv_text_state *s, struct tv_kernel *k, const 
     size += length;
     tv_text_put_branch(want + size, TV_OP_JMP32, slot + size, probe->va + length);
     size += 5;
-    if (!tv_read_va(k, slot, got, size)) {
+    if (!guest_read_va(k, slot, got, size)) {
         s->res->missing++;
         return;
     }
@@ -116,6 +116,6 @@ void tv_text_check_slots(struct tv_text_state *s, struct tv_kernel *k, const str
     uint64_t slot;
 
     check_single_step(s, k, probe, code);
-    if (probe->optimized && tv_read_va(k, probe->at + s->t->kprobes.optimized, &slot, sizeof(slot)))
+    if (probe->optimized && guest_read_va(k, probe->at + s->t->kprobes.optimized, &slot, sizeof(slot)))
         check_optimized(s, k, probe, slot, code);
 }

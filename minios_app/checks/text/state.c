@@ -71,11 +71,6 @@ uint32_t tv_text_entry(const struct tv_text_state *s, uint64_t va)
     return (uint32_t)offset;
 }
 
-static bool read64(struct tv_text_state *s, struct tv_kernel *k, uint32_t offset, uint64_t *v)
-{
-    return tv_read_va(k, s->text + offset, v, sizeof(*v));
-}
-
 static bool listed(const uint32_t *list, uint32_t count, uint32_t value)
 {
     for (uint32_t i = 0; i < count; i++)
@@ -103,10 +98,11 @@ static bool read_processor(struct tv_text_state *s, struct tv_kernel *k)
     uint64_t thunk, nops = 0;
     uint8_t up;
 
-    if (!tv_read_va(k, s->text + t->capabilities, s->patching.capabilities,
-                    t->capability_words * sizeof(uint32_t)) ||
-        !read64(s, k, t->x86_return_thunk, &thunk) || !tv_read_va(k, s->text + t->uniproc_patched, &up, 1) ||
-        (t->ideal_nops && !read64(s, k, t->ideal_nops, &nops)))
+    if (!guest_read_va(k, s->text + t->capabilities, s->patching.capabilities,
+                       t->capability_words * sizeof(uint32_t)) ||
+        !guest_read_u64(k, s->text + t->x86_return_thunk, &thunk) ||
+        !guest_read_va(k, s->text + t->uniproc_patched, &up, 1) ||
+        (t->ideal_nops && !guest_read_u64(k, s->text + t->ideal_nops, &nops)))
         return false;
     s->patching.uniprocessor = up;
     s->patching.return_thunk = (uint32_t)(thunk - s->text);
@@ -130,7 +126,7 @@ static bool read_paravirt(struct tv_text_state *s, struct tv_kernel *k)
     for (uint32_t i = 0; i < p->pointer_count; i++) {
         uint32_t old = s->pv[i];
 
-        if (!read64(s, k, p->pointers[i], &value))
+        if (!guest_read_u64(k, s->text + p->pointers[i], &value))
             return false;
         s->pv[i] = tv_text_entry(s, value);
         s->changed = s->changed || s->pv[i] != old || s->pv[i] == TV_TEXT_FOREIGN;
@@ -141,7 +137,7 @@ static bool read_paravirt(struct tv_text_state *s, struct tv_kernel *k)
                        "pv_ops leads to no function of a hypervisor's guest support");
     }
     if (p->patch) {
-        if (!read64(s, k, p->patch, &value))
+        if (!guest_read_u64(k, s->text + p->patch, &value))
             return false;
         s->patching.default_paravirt = value == s->text + p->patch_default;
     }

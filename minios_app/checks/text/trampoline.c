@@ -130,7 +130,7 @@ static void check_copy(struct tv_text_state *s, struct tv_kernel *k, const struc
     uint32_t size = make(s, op, which, false, want), at;
     struct tv_translation tr;
 
-    if (!size || !tv_read_va(k, op->trampoline, got, size)) {
+    if (!size || !guest_read_va(k, op->trampoline, got, size)) {
         s->res->missing++;
         return;
     }

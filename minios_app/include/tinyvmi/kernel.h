@@ -106,7 +106,7 @@ struct tv_kernel {
 
     struct guest_view pt; /* page tables and single pages, each in the slot of its gfn */
     struct {
-        uint64_t root_pa, va, size, pa; /* the leaf that tv_read_va() walked to last; size 0: none */
+        uint64_t root_pa, va, size, pa; /* the leaf that guest_read_va() walked to last; size 0: none */
     } leaf;
     struct tv_module_lookup modules; /* set by the check that verifies modules */
 };
@@ -197,11 +197,19 @@ void tv_kernel_retire(struct tv_kernel *k);
  */
 bool tv_kernel_revive(struct tv_kernel *k);
 
+/* What a function named guest_… gives is hostile: bounded before it is used, checked before it is reported. */
+
 /* Copy from guest-physical memory; false if a frame cannot be mapped. */
-bool tv_read_pa(struct tv_kernel *k, uint64_t pa, void *dst, size_t n);
+bool guest_read_pa(struct tv_kernel *k, uint64_t pa, void *dst, size_t n);
 
 /* Copy from running kernel-virtual memory through the page tables; false if not mapped. */
-bool tv_read_va(struct tv_kernel *k, uint64_t va, void *dst, size_t n);
+bool guest_read_va(struct tv_kernel *k, uint64_t va, void *dst, size_t n);
+
+/* A pointer or another word of 64 bits. */
+static inline bool guest_read_u64(struct tv_kernel *k, uint64_t va, uint64_t *v)
+{
+    return guest_read_va(k, va, v, sizeof(*v));
+}
 
 /* Forget cached page-table pages, and where walks have led: call at the start of each scan. */
 void tv_pt_cache_flush(struct tv_kernel *k);
@@ -253,7 +261,7 @@ void tv_range_walk(struct tv_kernel *k, struct tv_range *r, uint32_t first, uint
 void tv_range_show(struct tv_kernel *k, struct tv_range *r, uint64_t va, uint32_t npages);
 
 /* Copy from running address `va`; false if a page is not present. */
-bool tv_range_read(const struct tv_range *r, uint64_t va, void *dst, size_t n);
+bool guest_range_read(const struct tv_range *r, uint64_t va, void *dst, size_t n);
 
 void tv_range_deinit(struct tv_kernel *k, struct tv_range *r);
 

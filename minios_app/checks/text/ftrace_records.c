@@ -16,9 +16,9 @@ static bool next_page(struct tv_text_state *s, struct tv_kernel *k)
     uint64_t page = r->page;
 
     while (page && r->limit && tv_text_walk_on(s)) {
-        if (!tv_read_va(k, page + f->page_records, &r->records, sizeof(r->records)) ||
-            !tv_read_va(k, page + f->page_index, &count, sizeof(count)) ||
-            !tv_read_va(k, page + f->page_next, &r->page, sizeof(r->page)))
+        if (!guest_read_va(k, page + f->page_records, &r->records, sizeof(r->records)) ||
+            !guest_read_va(k, page + f->page_index, &count, sizeof(count)) ||
+            !guest_read_va(k, page + f->page_next, &r->page, sizeof(r->page)))
             break;
         r->left = count > 0 ? (uint32_t)count : 0;
         if (r->left)
@@ -40,7 +40,7 @@ static bool refill(struct tv_text_state *s, struct tv_kernel *k)
     r->have = r->left < TV_ARRAY_SIZE(r->chunk) ? r->left : (uint32_t)TV_ARRAY_SIZE(r->chunk);
     if (r->have > r->limit)
         r->have = r->limit;
-    if (!r->have || !tv_read_va(k, r->records, r->chunk, r->have * sizeof(r->chunk[0]))) {
+    if (!r->have || !guest_read_va(k, r->records, r->chunk, r->have * sizeof(r->chunk[0]))) {
         r->have = 0;
         r->left = 0;
         return false;
@@ -57,7 +57,7 @@ void tv_text_records_begin(struct tv_text_state *s, struct tv_kernel *k)
 
     memset(r, 0, sizeof(*r));
     r->limit = s->t->ftrace.site_count + SLACK;
-    if (!tv_read_va(k, s->text + s->t->ftrace.pages, &r->page, sizeof(r->page)))
+    if (!guest_read_va(k, s->text + s->t->ftrace.pages, &r->page, sizeof(r->page)))
         r->page = 0;
 }
 
@@ -67,7 +67,7 @@ void tv_text_records_seek(struct tv_text_state *s, struct tv_kernel *k, uint64_t
 
     tv_text_records_begin(s, k);
     while (next_page(s, k))
-        if (tv_read_va(k, s->records.records, &ip, sizeof(ip)) && ip >= low && ip < high)
+        if (guest_read_va(k, s->records.records, &ip, sizeof(ip)) && ip >= low && ip < high)
             return;
     s->records.left = 0;
 }

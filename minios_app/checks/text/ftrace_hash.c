@@ -14,9 +14,9 @@ bool tv_text_hash_read(struct tv_text_state *s, struct tv_kernel *k, uint64_t va
     h->empty = true;
     if (!va)
         return true;
-    if (!tv_read_va(k, va + f->bits, &bits, sizeof(bits)) ||
-        !tv_read_va(k, va + f->count, &count, sizeof(count)) ||
-        !tv_read_va(k, va + f->heads, &h->heads, sizeof(h->heads)) || bits > BITS_MAX)
+    if (!guest_read_va(k, va + f->bits, &bits, sizeof(bits)) ||
+        !guest_read_va(k, va + f->count, &count, sizeof(count)) ||
+        !guest_read_va(k, va + f->heads, &h->heads, sizeof(h->heads)) || bits > BITS_MAX)
         return false;
     h->bits = (uint32_t)bits;
     h->empty = !count;
@@ -36,8 +36,8 @@ bool tv_text_hash_has(struct tv_text_state *s, struct tv_kernel *k, const struct
     uint64_t at = head_of(h, ip), found;
 
     for (uint32_t i = 0; i < CHAIN_MAX && tv_text_walk_on(s); i++) {
-        if (!tv_read_va(k, at, &at, sizeof(at)) || !at ||
-            !tv_read_va(k, at + s->t->ftrace.entry_ip, &found, sizeof(found)))
+        if (!guest_read_va(k, at, &at, sizeof(at)) || !at ||
+            !guest_read_va(k, at + s->t->ftrace.entry_ip, &found, sizeof(found)))
             return false;
         if (found == ip)
             return true;
@@ -49,12 +49,12 @@ static void read_chain(struct tv_text_state *s, struct tv_kernel *k, uint64_t at
 {
     const struct tv_text_ftrace *f = &s->t->ftrace;
 
-    while (s->direct_count < TV_TEXT_DIRECT_MAX && tv_text_walk_on(s) && tv_read_va(k, at, &at, sizeof(at)) &&
-           at) {
+    while (s->direct_count < TV_TEXT_DIRECT_MAX && tv_text_walk_on(s) &&
+           guest_read_va(k, at, &at, sizeof(at)) && at) {
         struct tv_text_direct *d = &s->direct[s->direct_count];
 
-        if (!tv_read_va(k, at + f->entry_ip, &d->ip, sizeof(d->ip)) ||
-            !tv_read_va(k, at + f->entry_direct, &d->target, sizeof(d->target)))
+        if (!guest_read_va(k, at + f->entry_ip, &d->ip, sizeof(d->ip)) ||
+            !guest_read_va(k, at + f->entry_direct, &d->target, sizeof(d->target)))
             return;
         tv_text_dynamic_add(s, d->target & ~UINT64_C(1)); /* bit 0: a jump (7.x) */
         s->direct_count++;
@@ -67,8 +67,8 @@ void tv_text_direct_read(struct tv_text_state *s, struct tv_kernel *k)
     uint64_t va;
 
     s->direct_count = 0;
-    if (!tv_read_va(k, s->text + s->t->ftrace.direct, &va, sizeof(va)) || !tv_text_hash_read(s, k, va, &h) ||
-        h.empty)
+    if (!guest_read_va(k, s->text + s->t->ftrace.direct, &va, sizeof(va)) ||
+        !tv_text_hash_read(s, k, va, &h) || h.empty)
         return;
     for (uint32_t i = 0; i < UINT32_C(1) << h.bits; i++)
         read_chain(s, k, h.heads + 8 * (uint64_t)i);
