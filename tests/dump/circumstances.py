@@ -35,7 +35,7 @@ class Circumstance:
     oracle: bool = True  # whether the tests' own prediction knows what was done there
 
     def boot(self) -> dict[str, Any]:
-        """Arguments of `raw_dump`."""
+        """Fields of DumpOptions."""
         return {
             "extra": self.extra,
             "cpu": self.cpu,

@@ -20,7 +20,7 @@ from tinyvmi_build.checks.tamper import Change, Guest
 from tinyvmi_build.config.load import Loaded, load
 from tinyvmi_build.image.build import build_host_checker
 from tinyvmi_build.kernel.modules import Wanted
-from tinyvmi_build.lab.machine.direct import raw_dump
+from tinyvmi_build.lab.machine.direct import DumpOptions, raw_dump
 from tinyvmi_build.lab.machine.packages import fetch_kernel
 from tinyvmi_build.profile.build import build
 from tinyvmi_build.profile.profile import KernelProfile
@@ -161,7 +161,7 @@ def make_subject(
     loaded: Loaded = load(config, env={})
     checker = build_host_checker(loaded, profiles=profiles)
     return Subject(
-        profiles.kernels[0], raw_dump(package, memory_mib=256 if "cloud" in metapackage else 512), checker
+        profiles.kernels[0], raw_dump(package, DumpOptions(256 if "cloud" in metapackage else 512)), checker
     )
 
 

@@ -11,7 +11,7 @@ from tinyvmi_build.checks.modules.loaded import LoadedModule
 from tinyvmi_build.checks.text.patch_sites import PatchSite, PatchSites
 from tinyvmi_build.config.load import load
 from tinyvmi_build.image.build import build_host_checker, profiles_of
-from tinyvmi_build.lab.machine.direct import raw_dump
+from tinyvmi_build.lab.machine.direct import DumpOptions, raw_dump
 from tinyvmi_build.lab.machine.packages import fetch_kernel, parts_of, unpacked_kernel
 from tinyvmi_build.progress import Progress
 
@@ -71,7 +71,8 @@ class ModuleSubject:
         names = loadable(self.package, modules)
         assert len(names) >= min(12, len(modules)), names
         return raw_dump(
-            self.package, self.memory_mib, extra, cpu, smp, modules=names, script=script, seconds=300
+            self.package,
+            DumpOptions(self.memory_mib, extra, cpu, smp, modules=names, script=script, seconds=300),
         )
 
 

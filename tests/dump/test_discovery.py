@@ -14,7 +14,7 @@ from tests.dump.conftest import KERNELS, Checked, Memory, Subject, make_subject,
 from tests.dump.live import NONCE, Live
 from tinyvmi_build.kernel.bzimage import unpack_bzimage
 from tinyvmi_build.kernel.package import read_kernel
-from tinyvmi_build.lab.machine.direct import raw_dump
+from tinyvmi_build.lab.machine.direct import DumpOptions, raw_dump
 from tinyvmi_build.lab.machine.packages import fetch_kernel
 from tinyvmi_build.profile.profile import KernelProfile
 from tinyvmi_build.timeouts import timeout
@@ -48,7 +48,7 @@ def test_a_copy_of_the_kernel_in_the_page_cache(subject: Subject) -> None:
         "mkdir /huge\nmount -t tmpfs -o huge=always,size=300m huge /huge\n"
         "for n in 1 2 3; do cat /vmlinux > /huge/$n; done\n"
     )
-    dump = raw_dump(package, 768, files={"vmlinux": vmlinux(package)}, script=script)
+    dump = raw_dump(package, DumpOptions(768, files={"vmlinux": vmlinux(package)}, script=script))
     data = dump.read_bytes()
     copies = places(data, subject.profile)
     assert len(copies) > 1, "no copy lies where a kernel could; the test shows nothing"

@@ -22,7 +22,7 @@ from tinyvmi_build.checks.lib.walk import physical
 from tinyvmi_build.checks.page_tables import tamper as page_tables
 from tinyvmi_build.checks.page_tables.golden import PageTablesGolden
 from tinyvmi_build.checks.tamper import Change, changes
-from tinyvmi_build.lab.machine.direct import raw_dump
+from tinyvmi_build.lab.machine.direct import DumpOptions, raw_dump
 from tinyvmi_build.lab.machine.packages import fetch_kernel
 from tinyvmi_build.records.collector import Collector
 from tinyvmi_build.timeouts import timeout
@@ -280,7 +280,7 @@ def test_a_hole_where_the_kernel_is_is_said(shaped: tuple[Shape, Shaped]) -> Non
 
 def test_the_whole_kernel_under_one_leaf(subject: Subject, tmp_path: Path) -> None:
     """Its 1 GiB of addresses mapped by one leaf, as it lies: every byte is right, and all is writable."""
-    dump = raw_dump(fetch_kernel(*KERNELS[0]), extra="nokaslr")
+    dump = raw_dump(fetch_kernel(*KERNELS[0]), DumpOptions(extra="nokaslr"))
     memory = Memory(dump, tmp_path / "copy.raw", subject.profile, subject.checker)
     try:
         assert memory.check().exit == 0

@@ -16,7 +16,7 @@ from tests.dump.test_text_tracing import KERNEL, Traced, copy_of, only
 from tests.dump.text_subject import TextSubject
 from tinyvmi_build.checks.text.regions import Kind
 from tinyvmi_build.checks.text.tamper import branch
-from tinyvmi_build.lab.machine.direct import raw_dump
+from tinyvmi_build.lab.machine.direct import DumpOptions, raw_dump
 from tinyvmi_build.timeouts import timeout
 
 ALL = ("kprobes", "bpf", "livepatch")
@@ -142,7 +142,7 @@ def test_hostile_probes_end(probed: Traced) -> None:
 def bpf_dump(lax: TextSubject, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A kernel with two programs at functions' entries, and one at the loopback device."""
     loader = bpf_loader(tmp_path_factory.mktemp("bpf"))
-    return raw_dump(lax.package, memory_mib=lax.memory_mib, files={"bin/bpf": loader}, script=_BPF)
+    return raw_dump(lax.package, DumpOptions(lax.memory_mib, files={"bin/bpf": loader}, script=_BPF))
 
 
 @pytest.fixture(scope="module")
@@ -217,9 +217,11 @@ def patched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Traced]:
     module = livepatch_module(subject.package, suite)
     dump = raw_dump(
         subject.package,
-        memory_mib=subject.memory_mib,
-        files={"livepatch.ko": module},
-        script="insmod /livepatch.ko; sleep 3; test $(cat /proc/cmdline) = patched",
+        DumpOptions(
+            subject.memory_mib,
+            files={"livepatch.ko": module},
+            script="insmod /livepatch.ko; sleep 3; test $(cat /proc/cmdline) = patched",
+        ),
     )
     with copy_of(subject, dump, tmp_path_factory.mktemp("patched-copy")) as made:
         yield made

@@ -19,7 +19,7 @@ from tinyvmi_build.checks.text.patch_sites import PatchSites
 from tinyvmi_build.config.load import load
 from tinyvmi_build.image.build import build_host_checker
 from tinyvmi_build.kernel.image import KernelImage
-from tinyvmi_build.lab.machine.direct import raw_dump
+from tinyvmi_build.lab.machine.direct import DumpOptions, raw_dump
 from tinyvmi_build.lab.machine.packages import fetch_kernel
 from tinyvmi_build.profile.build import build
 from tinyvmi_build.profile.profile import KernelProfile
@@ -28,7 +28,7 @@ _PROBED = (("ksys_read", 3), ("vfs_write", 4), ("ksys_write", 5))  # function, i
 
 
 def boot_of(circumstance: Circumstance, image: Callable[[], KernelImage]) -> dict[str, Any]:
-    """Arguments of `raw_dump`; kprobes are put where `image()` has instructions."""
+    """Fields of DumpOptions; kprobes are put where `image()` has instructions."""
     boot = circumstance.boot()
 
     def probes(form: str, join: str = "") -> str:
@@ -82,7 +82,9 @@ class TextSubject:
         return KernelImage.load(self.package)
 
     def dump(self, circumstance: Circumstance) -> Path:
-        return raw_dump(self.package, memory_mib=self.memory_mib, **boot_of(circumstance, lambda: self.image))
+        return raw_dump(
+            self.package, DumpOptions(self.memory_mib, **boot_of(circumstance, lambda: self.image))
+        )
 
     def check(self, dump: Path) -> Checked:
         return run_checker(self.checker, dump)

@@ -26,7 +26,7 @@ from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.image.build import profiles_of
 from tinyvmi_build.kernel.image import KernelImage
 from tinyvmi_build.lab.guest.modules import in_order
-from tinyvmi_build.lab.machine.direct import raw_dump
+from tinyvmi_build.lab.machine.direct import DumpOptions, raw_dump
 from tinyvmi_build.lab.machine.packages import fetch_kernel, parts_of, unpacked_kernel
 from tinyvmi_build.paths import cache_dir
 from tinyvmi_build.profile.profile import KernelProfile, ProfileFile
@@ -140,11 +140,13 @@ class Cell:
             return {"outcome": IMPOSSIBLE, "reason": f"it has {error.message.partition(' has ')[2]}"}
         dump = raw_dump(
             kernel.package,
-            kernel.memory_mib,
-            serial=self.seed,
-            folder=cache_dir("matrix", "dumps"),  # its own: other tests' dumps are not its to delete
-            progress=progress,
-            **boot_of(circumstance, lambda: kernel.image),
+            DumpOptions(
+                kernel.memory_mib,
+                serial=self.seed,
+                folder=cache_dir("matrix", "dumps"),  # its own: other tests' dumps are not its to delete
+                **boot_of(circumstance, lambda: kernel.image),
+            ),
+            progress,
         )
         try:
             holds, evidence = said(dump.with_suffix(".console").read_text())

@@ -19,7 +19,7 @@ from tests.experiments.matrix.cell import Kernel
 from tinyvmi_build.checks.text.golden import TextGolden
 from tinyvmi_build.checks.text.patch_sites import PatchSites
 from tinyvmi_build.kernel.image import KernelImage
-from tinyvmi_build.lab.machine.direct import raw_dump
+from tinyvmi_build.lab.machine.direct import DumpOptions, raw_dump
 from tinyvmi_build.progress import Progress
 
 #: What any processor can run of LOADED.
@@ -48,7 +48,7 @@ def target(metapackage: str, suite: str, circumstance: str) -> Iterator[Target]:
     subject = Subject(kernel)
     boot = boot_of(named(circumstance), lambda: kernel.image)
     boot |= {"modules": loadable(kernel.package, MODULES), "seconds": 300}
-    dump = raw_dump(kernel.package, 2 * kernel.memory_mib, **boot)
+    dump = raw_dump(kernel.package, DumpOptions(2 * kernel.memory_mib, **boot))
     with tempfile.TemporaryDirectory(prefix="tinyvmi-mutations.") as folder:
         copy = Path(folder) / "copy.raw"
         shutil.copyfile(dump, copy)

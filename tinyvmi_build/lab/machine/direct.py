@@ -12,6 +12,7 @@ import os
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tinyvmi_build.errors import MissingEnvironmentError
@@ -26,49 +27,50 @@ from tinyvmi_build.timeouts import timeout
 _PANIC = "Kernel panic"
 
 
-def raw_dump(
-    kernel_deb: Path,
-    memory_mib: int = 256,
-    extra: str = "",
-    cpu: str = "qemu64",
-    smp: int = 1,
-    *,
-    modules: Sequence[str] = (),
-    script: str = "",
-    files: Mapping[str, bytes | Path] | None = None,
-    qemu: Sequence[str] = (),
-    seconds: float = 120,
-    serial: int = 0,
-    folder: Path | None = None,
-    progress: Progress | None = None,
-) -> Path:
+@dataclass(frozen=True)
+class DumpOptions:
+    """How a kernel is booted, and what it does before its memory is saved.  One boot is kept for each."""
+
+    memory_mib: int = 256  # below the PCI hole (3 GiB)
+    extra: str = ""  # of the kernel's command line
+    cpu: str = "qemu64"
+    smp: int = 1
+    modules: Sequence[str] = ()  # to load, by name, with what they depend on
+    script: str = ""  # of shell commands, run after that
+    files: Mapping[str, bytes | Path] | None = None  # path → content, in the guest's file system
+    qemu: Sequence[str] = ()  # further arguments of QEMU
+    seconds: float = 120  # that all this may take
+    serial: int = 0  # another one is another boot, with other KASLR offsets
+    folder: Path | None = None  # where the dump is kept; None: in the cache
+
+
+def raw_dump(kernel_deb: Path, options: DumpOptions | None = None, progress: Progress | None = None) -> Path:
     """Boot the kernel in `kernel_deb` and save its physical memory: byte n of the file is at address n.
 
-    `extra` goes to the kernel's command line.  Before its memory is saved the guest loads `modules`
-    (by name, with what they depend on) and runs the shell commands of `script`; `files` (path →
-    content) lie in its file system; all that may take `seconds`.  `qemu` are further arguments of QEMU.
-    One boot is kept for one set of arguments; another `serial` is another boot (other KASLR offsets).
-    It is kept in `folder`, or in the cache.
-    `memory_mib` stays below the PCI hole (3 GiB).  Beside the dump lies
-    `.console`, the boot's console.  Raises MissingEnvironmentError if the guest does not come up, or fails
-    in what it was given to do.
+    Beside the dump lies `.console`, the boot's console.  Raises MissingEnvironmentError if the guest
+    does not come up, or fails in what it was given to do.
     """
-    if not 64 <= memory_mib <= 3072:
-        raise ValueError(f"{memory_mib} MiB: between 64 and 3072 are possible")
+    options = options or DumpOptions()
+    if not 64 <= options.memory_mib <= 3072:
+        raise ValueError(f"{options.memory_mib} MiB: between 64 and 3072 are possible")
     progress = progress or Progress()
     unpacked = unpacked_kernel(kernel_deb)
     ramdisk = guest.initramfs(
-        progress, guest_modules.in_order(unpacked, modules) if modules else None, script, files
+        progress,
+        guest_modules.in_order(unpacked, options.modules) if options.modules else None,
+        options.script,
+        options.files,
     )
-    boot = [kernel_deb.name, memory_mib, extra, cpu, smp, serial, hashlib.sha256(ramdisk).hexdigest()]
-    key = json.dumps([*boot, *qemu])
+    machine_of = [options.memory_mib, options.extra, options.cpu, options.smp, options.serial]
+    boot = [kernel_deb.name, *machine_of, hashlib.sha256(ramdisk).hexdigest()]
+    key = json.dumps([*boot, *options.qemu])
     kernel = kernel_deb.name.partition("_")[0]
     stem = f"{kernel}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
-    result = (folder or cache_dir("dumps")) / f"{stem}.raw"
+    result = (options.folder or cache_dir("dumps")) / f"{stem}.raw"
     if result.exists():
         return result
     with (
-        progress.step(f"boot {kernel} ({cpu}, {memory_mib} MiB) and save its memory"),
+        progress.step(f"boot {kernel} ({options.cpu}, {options.memory_mib} MiB) and save its memory"),
         tempfile.TemporaryDirectory(prefix="tinyvmi-direct.") as name,
     ):
         scratch = Path(name)
@@ -76,20 +78,20 @@ def raw_dump(
         partial = result.with_suffix(f".{os.getpid()}")
         machine = Qemu(
             [
-                *("-accel", "tcg", "-machine", "pc", "-cpu", cpu),
-                *("-smp", str(smp), "-m", str(memory_mib)),
+                *("-accel", "tcg", "-machine", "pc", "-cpu", options.cpu),
+                *("-smp", str(options.smp), "-m", str(options.memory_mib)),
                 *("-kernel", str(vmlinuz_of(unpacked))),
                 *("-initrd", str(scratch / "initramfs")),
-                *("-append", f"console=ttyS0 panic=-1 {extra}".strip()),
-                *qemu,
+                *("-append", f"console=ttyS0 panic=-1 {options.extra}".strip()),
+                *options.qemu,
             ],
             scratch,
         )
         try:
             machine.start()
-            _wait_ready(machine, timeout(seconds))
+            _wait_ready(machine, timeout(options.seconds))
             machine.qmp("stop")
-            machine.qmp("pmemsave", val=0, size=memory_mib << 20, filename=str(partial))
+            machine.qmp("pmemsave", val=0, size=options.memory_mib << 20, filename=str(partial))
             result.with_suffix(".console").write_text(machine.console_text())
             partial.rename(result)
         finally:
