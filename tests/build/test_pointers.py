@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tinyvmi_build.checks.function_pointers.golden import Pointers
 from tinyvmi_build.checks.function_pointers.pointer_rules import APIC, RULES
+from tinyvmi_build.checks.function_pointers.pointers import Pointers
 from tinyvmi_build.checks.ro_after_init import boot_values
 from tinyvmi_build.checks.ro_after_init import golden as ro_after_init
+from tinyvmi_build.checks.ro_after_init.section import Section
 from tinyvmi_build.checks.ro_after_init.vdso import encodings
 from tinyvmi_build.kernel.image import KernelImage
 
@@ -79,9 +80,7 @@ def test_pv_ops_hold_what_a_hypervisors_support_writes(image: KernelImage, rules
     assert not rules[slot].null
 
 
-def test_a_hypervisors_description_is_copied(
-    image: KernelImage, rules, section: ro_after_init.Section
-) -> None:
+def test_a_hypervisors_description_is_copied(image: KernelImage, rules, section: Section) -> None:
     """x86_platform.hyper: a slot where it was compiled in, a constant of ro_after_init where it was empty."""
     hyper = image.symbols.lookup("x86_platform") + image.btf.offset("struct x86_platform_ops", "hyper")
     member = "runtime.pin_vcpu"
@@ -123,11 +122,11 @@ def test_the_vdso_is_patched(image: KernelImage) -> None:
 
 
 @pytest.fixture(scope="module")
-def section(image: KernelImage) -> ro_after_init.Section:
-    return ro_after_init.Section(image)
+def section(image: KernelImage) -> Section:
+    return Section(image)
 
 
-def test_every_byte_has_one_kind(section: ro_after_init.Section) -> None:
+def test_every_byte_has_one_kind(section: Section) -> None:
     own = section.map[section.start - section.va :]
     assert sum(own.count(kind) for kind in ro_after_init.KINDS) == len(own) == section.end - section.start
     # What is not a boot value is checked against the package.
@@ -137,7 +136,7 @@ def test_every_byte_has_one_kind(section: ro_after_init.Section) -> None:
         assert runs == sorted(runs)
 
 
-def test_the_jump_table_is_sorted(image: KernelImage, section: ro_after_init.Section) -> None:
+def test_the_jump_table_is_sorted(image: KernelImage, section: Section) -> None:
     start, stop = (image.symbols.lookup(f"__{edge}___jump_table") for edge in ("start", "stop"))
     keys = []
     for va in range(start, stop, 16):
@@ -148,7 +147,7 @@ def test_the_jump_table_is_sorted(image: KernelImage, section: ro_after_init.Sec
     assert len(before) == len(keys)
 
 
-def test_constants_hold_the_files_value_too(section: ro_after_init.Section) -> None:
+def test_constants_hold_the_files_value_too(section: Section) -> None:
     constants = [blank for blank in section.blanks if blank.kind == ro_after_init.CONSTANT]
     assert constants
     for blank in constants:

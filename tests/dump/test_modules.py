@@ -15,7 +15,7 @@ from tests.dump.module_subject import LOADED, ModuleSubject, ModuleTarget, judge
 from tests.dump.test_text_changes import WRONGS, Wrong, _makeable
 from tinyvmi_build.checks.modules.golden import ModulesGolden
 from tinyvmi_build.checks.tamper import Change, changes
-from tinyvmi_build.checks.text.regions import Kind
+from tinyvmi_build.checks.text.site_kinds import Kind
 
 #: (metapackage, suite): each series, and a kernel whose modules are a package by themselves.
 KERNELS = [

@@ -15,7 +15,7 @@ from tinyvmi_build.checks.text.calls import calls_of
 from tinyvmi_build.checks.text.golden import TextGolden
 from tinyvmi_build.checks.text.patch import branch
 from tinyvmi_build.checks.text.patch_sites import PatchSite, PatchSites
-from tinyvmi_build.checks.text.regions import Kind
+from tinyvmi_build.checks.text.site_kinds import Kind
 
 KERNELS = [("linux-image-amd64", "trixie"), ("linux-image-cloud-amd64", "sid")]
 MODULES = ("nf_tables", "btrfs", "bridge", "nf_conntrack")

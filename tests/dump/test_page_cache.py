@@ -16,7 +16,7 @@ from tinyvmi_build.checks.rodata.golden import RodataGolden
 from tinyvmi_build.checks.tamper import Change, changes
 from tinyvmi_build.checks.text.golden import TextGolden
 from tinyvmi_build.checks.text.patch_sites import PatchSite, PatchSites
-from tinyvmi_build.checks.text.regions import Kind
+from tinyvmi_build.checks.text.site_kinds import Kind
 
 PAGE = 4096
 SEED = 20_261_125

@@ -14,7 +14,7 @@ from tests.dump.conftest import Checked
 from tests.dump.guest_programs import bpf_loader, livepatch_module
 from tests.dump.test_text_tracing import KERNEL, Traced, copy_of, only
 from tests.dump.text_subject import TextSubject
-from tinyvmi_build.checks.text.regions import Kind
+from tinyvmi_build.checks.text.site_kinds import Kind
 from tinyvmi_build.checks.text.tamper import branch
 from tinyvmi_build.lab.machine.direct import DumpOptions, raw_dump
 from tinyvmi_build.timeouts import timeout

@@ -16,7 +16,7 @@ from tests.dump.circumstances import named
 from tests.dump.conftest import Checked
 from tests.dump.text_subject import Dump, TextSubject, opened
 from tinyvmi_build.checks.text.patch_sites import PatchSite
-from tinyvmi_build.checks.text.regions import Kind
+from tinyvmi_build.checks.text.site_kinds import Kind
 from tinyvmi_build.checks.text.tamper import branch
 from tinyvmi_build.timeouts import timeout
 

@@ -29,7 +29,7 @@ from tinyvmi_build.checks.modules.loaded import LoadedModule
 from tinyvmi_build.checks.ro_after_init.golden import EXACT, RoAfterInitGolden
 from tinyvmi_build.checks.rodata.golden import RodataGolden
 from tinyvmi_build.checks.text.golden import TextGolden
-from tinyvmi_build.checks.text.regions import Kind
+from tinyvmi_build.checks.text.site_kinds import Kind
 from tinyvmi_build.profile.golden import Unsupported
 
 PAGE = 4096

@@ -22,7 +22,7 @@ from tinyvmi_build.checks.modules.module import ModuleGolden, RegionRow
 from tinyvmi_build.checks.modules.pages import Classes
 from tinyvmi_build.checks.modules.tables import distinct_pages, page_tables, pages_of
 from tinyvmi_build.checks.text.golden import CodeTables, TextGolden
-from tinyvmi_build.checks.text.regions import Kind
+from tinyvmi_build.checks.text.site_kinds import Kind
 from tinyvmi_build.explain.explainer import Explainer
 from tinyvmi_build.profile.encoding import Blob, U8s, U16s, U32s
 from tinyvmi_build.records.collector import Collector

@@ -29,9 +29,8 @@ from tinyvmi_build.checks.modules.link import ABSOLUTE, KERNEL, SIZES, Field
 from tinyvmi_build.checks.modules.module import load_module
 from tinyvmi_build.checks.modules.pages import entries
 from tinyvmi_build.checks.text.calls import calls_of, padded
-from tinyvmi_build.checks.text.golden import TextGolden
+from tinyvmi_build.checks.text.golden import ADD32, REL, SUB32, TextGolden
 from tinyvmi_build.checks.text.patch_sites import PatchSites
-from tinyvmi_build.checks.text.shapes import ADD32, REL, SUB32
 from tinyvmi_build.profile.golden import Unsupported
 
 _TOP = 0xFFFFFFFF80000000  # kernel and modules lie above

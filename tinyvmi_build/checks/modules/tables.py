@@ -15,9 +15,8 @@ from tinyvmi_build.checks.modules.pages import Classes, by_page, split
 from tinyvmi_build.checks.modules.sites import known_sections, module_regions
 from tinyvmi_build.checks.text.calls import Counted
 from tinyvmi_build.checks.text.code import Code
-from tinyvmi_build.checks.text.golden import Template
+from tinyvmi_build.checks.text.golden import ADD32, ADD64, ADDR32, ADDR64, Template
 from tinyvmi_build.checks.text.series import Series
-from tinyvmi_build.checks.text.shapes import ADD32, ADD64, ADDR32, ADDR64
 from tinyvmi_build.checks.text.tables import NO_ENTRY
 from tinyvmi_build.profile.encoding import Blob, U16s
 

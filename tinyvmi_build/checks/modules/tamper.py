@@ -6,7 +6,7 @@ from tinyvmi_build.checks.modules.layout import Area
 from tinyvmi_build.checks.modules.loaded import LoadedModule
 from tinyvmi_build.checks.tamper import Change, Guest
 from tinyvmi_build.checks.text.patch_sites import PatchSite
-from tinyvmi_build.checks.text.regions import Kind
+from tinyvmi_build.checks.text.site_kinds import Kind
 from tinyvmi_build.checks.text.tamper import branch
 
 MODULE = "nf_tables"

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from tinyvmi_build.checks.lib.digest_range import PAGE, index_of
 from tinyvmi_build.checks.lib.unsupported import UnsupportedError
-from tinyvmi_build.checks.text.code import Code
 from tinyvmi_build.profile.encoding import U8s, U32s
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tinyvmi_build.checks.text.code import Code
     from tinyvmi_build.checks.text.golden import CodeTables
 
 #: Calls are counted from this many bytes before a page.

@@ -9,8 +9,8 @@ from tinyvmi_build.checks.text.evidence import TextEvidence
 from tinyvmi_build.checks.text.golden import TextGolden
 from tinyvmi_build.checks.text.kinds import KINDS
 from tinyvmi_build.checks.text.patch_sites import PatchSites
-from tinyvmi_build.checks.text.regions import Kind
 from tinyvmi_build.checks.text.settings import TextSettings
+from tinyvmi_build.checks.text.site_kinds import Kind
 from tinyvmi_build.checks.text.table import table
 from tinyvmi_build.profile.profile import KernelProfile
 

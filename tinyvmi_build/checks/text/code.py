@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from tinyvmi_build.checks.lib.digest_range import LINE, PAGE, index_of
 from tinyvmi_build.checks.lib.unsupported import UnsupportedError
 from tinyvmi_build.checks.text.golden import CodeTables, NumberedShape, Template
-from tinyvmi_build.checks.text.regions import Kind, Regions
+from tinyvmi_build.checks.text.regions import Regions
+from tinyvmi_build.checks.text.site_kinds import Kind
 from tinyvmi_build.profile.encoding import Blob, U16s, U32s
 
 if TYPE_CHECKING:

@@ -19,9 +19,13 @@ if TYPE_CHECKING:
     from tinyvmi_build.kernel.image import KernelImage
 
 
+#: Fixes of a template (enum tv_text_fix).
+REL, REL_RETURN, REL_PV, REL_PV_COUNTED, ADD32, SUB32, ADD64, ADDR32, ADDR64 = range(9)
+
+
 @dataclass(frozen=True)
 class Template:
-    """Bytes of one encoding; `fixes` are (offset, kind, argument), kinds as in `shapes`."""
+    """Bytes of one encoding; `fixes` are (offset, kind, argument)."""
 
     code: bytes
     fixes: tuple[tuple[int, int, int], ...]

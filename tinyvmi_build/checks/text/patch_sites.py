@@ -9,7 +9,7 @@ from functools import cached_property
 
 from tinyvmi_build.checks.lib.digest_range import PAGE
 from tinyvmi_build.checks.text.golden import TextGolden
-from tinyvmi_build.checks.text.regions import Kind
+from tinyvmi_build.checks.text.site_kinds import Kind
 from tinyvmi_build.checks.text.state import SHIFT
 
 _NO_ARGUMENT = {Kind.RETURN, Kind.LOCK, Kind.ENDBR, Kind.FTRACE, Kind.JUMP_LABEL}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from tinyvmi_build.checks.lib.unsupported import UnsupportedError, require
@@ -13,28 +12,12 @@ from tinyvmi_build.checks.text.golden import Template
 from tinyvmi_build.checks.text.patch import runs
 from tinyvmi_build.checks.text.series import Series, series_of
 from tinyvmi_build.checks.text.shapes import Index, Shape, ShapeMaker, subset
+from tinyvmi_build.checks.text.site_kinds import Kind
 from tinyvmi_build.checks.text.sites import Alternative, Sites, read_sites
 
 if TYPE_CHECKING:
     from tinyvmi_build.checks.text.source import CodeImage
     from tinyvmi_build.kernel.image import KernelImage
-
-
-class Kind(IntEnum):
-    """The monitor's number of a kind of site (enum tv_text_kind)."""
-
-    ALTERNATIVE = 0
-    RETURN = 1
-    RETPOLINE = 2
-    PARAVIRT = 3
-    LOCK = 4
-    ENDBR = 5
-    FTRACE = 6
-    JUMP_LABEL = 7
-    STATIC_CALL = 8
-    TRAMPOLINE = 9
-    RUNTIME_CONST = 10
-    FTRACE_UPDATE = 11
 
 
 @dataclass(frozen=True)
@@ -145,8 +128,8 @@ class Regions:
 
     def _xen_iret(self, va: int) -> Shape:
         """xen_start_kernel() (arch/x86/xen/enlighten_pv.c)"""
+        from tinyvmi_build.checks.text.golden import REL
         from tinyvmi_build.checks.text.series import XENPV
-        from tinyvmi_build.checks.text.shapes import REL
 
         target = require(self.image, "xen_iret") - 4 - self.facts.base
         xen = Template(b"\xe9\0\0\0\0", ((1, REL, target & 0xFFFFFFFF),))

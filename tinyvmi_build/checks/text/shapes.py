@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING
 from tinyvmi_build.checks.lib.insn import decode
 from tinyvmi_build.checks.lib.unsupported import UnsupportedError
 from tinyvmi_build.checks.text.facts import Facts, Memory, PatchingState
-from tinyvmi_build.checks.text.golden import Template
+from tinyvmi_build.checks.text.golden import (
+    ADD32,
+    ADD64,
+    REL,
+    REL_PV,
+    REL_PV_COUNTED,
+    REL_RETURN,
+    SUB32,
+    Template,
+)
 from tinyvmi_build.checks.text.patch import CALL, Patcher
 from tinyvmi_build.checks.text.series import CALL_DEPTH, RETHUNK
 from tinyvmi_build.checks.text.sites import Alternative, Sites
@@ -29,9 +38,6 @@ K8 = 0x401
 PV_NOP = 0x8000  # | index of a pointer of pv_ops
 ALWAYS = 3 * 32 + 21  # X86_FEATURE_ALWAYS: set in every kernel
 _MAX_CONDITIONS = 6
-
-#: Fixes of a template (enum tv_text_fix).
-REL, REL_RETURN, REL_PV, REL_PV_COUNTED, ADD32, SUB32, ADD64, ADDR32, ADDR64 = range(9)
 
 _DELTA = 0x15400000  # of the second run
 _FIELDS = {RelocKind.R32: (4, ADD32), RelocKind.INVERSE32: (4, SUB32), RelocKind.R64: (8, ADD64)}

@@ -12,6 +12,9 @@ from tinyvmi_build.checks.text.calls import Counted
 from tinyvmi_build.checks.text.code import Code
 from tinyvmi_build.checks.text.facts import Facts
 from tinyvmi_build.checks.text.golden import (
+    ADD32,
+    REL,
+    SUB32,
     Features,
     NativePatch,
     Paravirt,
@@ -21,7 +24,6 @@ from tinyvmi_build.checks.text.golden import (
 )
 from tinyvmi_build.checks.text.regions import Regions
 from tinyvmi_build.checks.text.series import CALL_DEPTH, RETHUNK, RETPOLINE, RETPOLINE_LFENCE
-from tinyvmi_build.checks.text.shapes import ADD32, REL, SUB32
 from tinyvmi_build.checks.text.state import constants, poke
 from tinyvmi_build.checks.text.tracing import ftrace, kprobes, registries
 from tinyvmi_build.profile.encoding import Blob

@@ -7,7 +7,7 @@ import struct
 from tinyvmi_build.checks.tamper import Change, Guest
 from tinyvmi_build.checks.text.golden import TextGolden
 from tinyvmi_build.checks.text.patch_sites import PatchSite, PatchSites
-from tinyvmi_build.checks.text.regions import Kind
+from tinyvmi_build.checks.text.site_kinds import Kind
 
 
 def _first(guest: Guest, kind: Kind, start: bytes | None = None) -> PatchSite:
