@@ -79,8 +79,3 @@ class MonitorLostError(TinyVMIError):
 
     def __init__(self, message: str, *, hint: str | None = None):
         super().__init__(message, hint=hint, exit=Exit.MONITOR_LOST)
-
-
-# The names until every area uses those that end in Error.
-MissingEnvironment = MissingEnvironmentError
-MonitorLost = MonitorLostError

@@ -32,6 +32,7 @@ CONFIG = FileKind("a configuration", 1 << 20)
 DUMP = FileKind("a memory image", 1 << 46)  # mapped, never read as a whole
 IMAGE = FileKind("an image of a monitor", 256 << 20)
 KERNEL = FileKind("a kernel package", 1 << 30)
+MAKEFILE = FileKind("a makefile", 1 << 20)
 MANIFEST = FileKind("a manifest", 1 << 20)
 MODULE = FileKind("a kernel module", 256 << 20)
 PROFILE = FileKind("a profile", 1 << 30)

@@ -78,7 +78,8 @@ def build(progress: Progress, /, **given: Any) -> None:
 
     options = BuildOptions(**given)
     require_writable(options.output)
-    wanted = None if options.no_modules else Wanted(options.include or ("@common",), options.modules)
+    include = _patterns(options.include) or ("@common",)
+    wanted = None if options.no_modules else Wanted(include, options.modules)
     profiles = build_profiles(options.kernels, progress, wanted)
     covered = report_coverage(profiles.kernels, progress, None, options.strict)
     profiles.save(options.output)
@@ -88,6 +89,19 @@ def build(progress: Progress, /, **given: Any) -> None:
         return
     for kernel in profiles.kernels:
         click.echo(f"{kernel.build_id}  {kernel.release}")
+
+
+def _patterns(include: tuple[str, ...]) -> tuple[str, ...]:
+    """The values of --include, read as checks.modules.include is."""
+    from tinyvmi_build.checks.modules.settings import ModuleNames
+    from tinyvmi_build.errors import UsageError
+
+    if not include:
+        return ()
+    try:
+        return ModuleNames().parse(list(include), Path())
+    except ValueError as error:
+        raise UsageError(f"--include: must be {error}", hint="e.g. --include ext4 --include 'nf_*'") from None
 
 
 @command.command("show")

@@ -14,6 +14,3 @@ class MissingFactError(UsageError, KeyError):
 
     def __str__(self) -> str:
         return self.message
-
-
-MissingFact = MissingFactError  # until every area uses the name that ends in Error

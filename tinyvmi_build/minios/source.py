@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tinyvmi_build.config.kinds import BUILT_IN, GitTree
 from tinyvmi_build.errors import MissingEnvironmentError, UsageError
+from tinyvmi_build.files import MAKEFILE, read_file
 from tinyvmi_build.minios import git
 
 NAME = "mini-os"  # what note, manifest and hello call any tree of the Xen Project's
@@ -82,7 +83,7 @@ def _require_minios(folder: Path, what: str) -> None:
         n for n in ("Makefile", "Config.mk", "minios.mk", "include", "arch/x86") if not (folder / n).exists()
     ]
     if not missing:
-        text = {name: (folder / name).read_text(errors="replace") for name in _VARIABLES}
+        text = {name: read_file(folder / name, MAKEFILE).decode(errors="replace") for name in _VARIABLES}
         missing = [
             f"{v} in {name}" for name, names in _VARIABLES.items() for v in names if v not in text[name]
         ]
@@ -110,7 +111,8 @@ def _files(folder: Path) -> Iterator[tuple[Path, str, bytes | str]]:
                 total += path.stat().st_size
                 if total > _LARGEST:
                     raise UsageError(
-                        f"minios.tree: {folder}: more than {_LARGEST >> 20} MiB: not a tree of Mini-OS"
+                        f"minios.tree: {folder}: more than {_LARGEST >> 20} MiB: not a tree of Mini-OS",
+                        hint="name the folder of the tree itself",
                     )
                 yield path.relative_to(folder), "file", path.read_bytes()
 

@@ -105,3 +105,11 @@ def test_show_something_else(tmp_path, capsys):
 def test_help_has_examples(capsys, verb):
     assert run(["profile", verb, "--help"]) == Exit.INTACT
     assert "Examples:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("word", ["@usual", "@comon"])
+def test_a_word_that_stands_for_no_modules(tmp_path, capsys, word):
+    (tmp_path / "k").write_bytes(writers.vmlinux())
+    words = ["profile", "build", str(tmp_path / "k"), "-o", str(tmp_path / "out"), "--include", word]
+    assert run(words) == Exit.USAGE
+    assert '"@common"' in capsys.readouterr().err
