@@ -76,14 +76,12 @@ def _measure(lab: Lab, target: Target, run: Run, kernel: KernelProfile, what: st
         Growth(
             what,
             sorted(measured.verdicts),
-            text_rodata_ns=both.ns.median,
+            paged_ns=both.ns.median,
             all_ns=everything,
             find_us=(measured.find_us.get(MONITOR_NAME) or [0])[-1],
             pages=both.pages,
             sites=registry.patch_sites(kernel),
-            text_ns=median("text"),
-            page_tables_ns=median("page-tables"),
-            modules_ns=median("modules"),
+            checks_ns={name: ns for name in registry.growing() if (ns := median(name)) is not None},
         )
     )
 

@@ -22,6 +22,7 @@ from tinyvmi_build.bench.plan import DIGESTS, INCREMENTAL_CHECK, LIBVMI, LIMIT, 
 from tinyvmi_build.bench.result import CLOCKS, ICOUNT, Growth, Result, Run
 from tinyvmi_build.bench.statistics import Spread, less
 from tinyvmi_build.bench.table import Table
+from tinyvmi_build.checks import registry
 
 NAMES = {
     MONITOR: "monitor",
@@ -303,7 +304,7 @@ def _growth(run: Run) -> Table | None:
     if not run.growth:
         return None
     head = (
-        *("target", "pages", "sites", DIGESTED, "text", "page-tables", "modules", "all checks"),
+        *("target", "pages", "sites", DIGESTED, *registry.growing(), "all checks"),
         "kernel found, ms",
     )
     notes = [
@@ -316,7 +317,8 @@ def _growth_row(run: Run, growth: Growth) -> tuple[str, ...]:
     verdicts = "" if growth.verdicts == ["intact"] else f" ({', '.join(growth.verdicts)})"
     sizes = (growth.pages, growth.sites)
     costs = (
-        *(growth.text_rodata_ns, growth.text_ns, growth.page_tables_ns, growth.modules_ns),
+        growth.paged_ns,
+        *(growth.checks_ns.get(name) for name in registry.growing()),
         growth.all_ns,
     )
     return (

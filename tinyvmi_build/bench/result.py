@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -35,14 +36,12 @@ class Growth:
 
     what: str
     verdicts: list[str]
-    text_rodata_ns: float
+    paged_ns: float  # of the checks that compare pages
     all_ns: float
     find_us: float  # to find the kernel
     pages: int | None = None  # of text and rodata
     sites: int | None = None  # that the kernel patches
-    text_ns: float | None = None
-    page_tables_ns: float | None = None
-    modules_ns: float | None = None
+    checks_ns: Mapping[str, float] = field(default_factory=dict)  # of each check whose cost grows
 
 
 @dataclass

@@ -100,6 +100,7 @@ class Check(Generic[G]):
     possible          whether a monitor of a configuration can make it at all
     incremental       whether it has a form that runs between two scans and re-checks only what was written
     covers            what its pages are to a reader of the benchmark: "its code"
+    grows             its cost depends on how large the kernel is, or on how much the guest runs
     changes           changes of memory: those that it must report, and benign ones
     register_changes  the same of registers, for a guest of a kind
     lab_settings      what the lab's own project sets in its table, so that benign changes are allowed
@@ -126,6 +127,7 @@ class Check(Generic[G]):
     possible: Callable[[Config], bool] = _always
     incremental: bool = False
     covers: str = ""
+    grows: bool = False
     changes: tuple[Change, ...] = ()
     register_changes: Callable[[str], list[RegisterChange]] = _no_changes
     lab_settings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

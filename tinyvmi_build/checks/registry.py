@@ -50,6 +50,11 @@ def incremental() -> tuple[Check[Any], ...]:
     return tuple(check for check in checks() if check.incremental)
 
 
+def growing() -> list[str]:
+    """The names of the checks whose cost depends on the kernel's size, or on how much the guest runs."""
+    return [check.name for check in checks() if check.grows]
+
+
 def module_reader() -> ModuleReader | None:
     """Of the check that takes golden values from the kernel's module files."""
     return next((check.module_reader for check in checks() if check.module_reader), None)

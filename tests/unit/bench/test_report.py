@@ -118,14 +118,14 @@ def test_slowdown_is_in_percent_of_the_time_without() -> None:
 
 def test_growth_says_what_was_not_intact() -> None:
     figures = result()
-    few = Growth("few", ["intact"], text_rodata_ns=2e6, all_ns=3e6, find_us=4000, pages=20, sites=7)
-    few = replace(few, page_tables_ns=1e3, modules_ns=5e3)
+    few = Growth("few", ["intact"], paged_ns=2e6, all_ns=3e6, find_us=4000, pages=20, sites=7)
+    few = replace(few, checks_ns={"page-tables": 1e3, "modules": 5e3})
     many = replace(few, what="many", verdicts=["intact", "unverifiable"], pages=None, sites=None)
     figures.runs[0].growth = [few, many]
     assert Result.parse(figures.text()) == figures
     assert rows(tables(figures), "Growth") == {
-        "few": ("20", "7", "2,000", "–", "1", "5", "3,000", "4"),
-        "many (intact, unverifiable)": ("–", "–", "2,000", "–", "1", "5", "3,000", "4"),
+        "few": ("20", "7", "2,000", "1", "–", "5", "3,000", "4"),
+        "many (intact, unverifiable)": ("–", "–", "2,000", "1", "–", "5", "3,000", "4"),
     }
 
 

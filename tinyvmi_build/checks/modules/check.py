@@ -53,6 +53,7 @@ CHECK = Check(
         *SITES,
     ),
     settings=ModulesSettings,
+    grows=True,
     changes=tuple(tamper.CHANGES),
     evidence=ModulesEvidence,
 )

@@ -39,6 +39,7 @@ CHECK = Check(
     settings=TextSettings,
     incremental=True,
     covers="its code",
+    grows=True,
     changes=tuple(tamper.CHANGES),
     evidence=TextEvidence,
     patch_sites=lambda golden: len(golden.code.sites),
