@@ -192,6 +192,15 @@ class Follower:
             self._remote.kill(signal.SIGINT)
             self._remote.wait(60)
 
+    def asked_to_end(self, number: int) -> dict[str, Any]:
+        """Send a signal; the `result` that follows."""
+        self._remote.kill(number)
+        done = self._remote.wait(60)
+        self.status = done.status
+        event: dict[str, Any] = json.loads(done.out.splitlines()[-1])
+        assert event["event"] == "result", done
+        return event
+
     @property
     def checks(self) -> list[tuple[str, str]]:
         """(check, verdict) of all that was said."""
