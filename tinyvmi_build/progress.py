@@ -14,10 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TextIO
 
-
-def printable(text: str) -> str:
-    """`text` with the control characters escaped that a file's name or content may bring in."""
-    return "".join(c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+from tinyvmi_build.safe_text import printable
 
 
 class Progress:

@@ -17,6 +17,8 @@ from tinyvmi_build.progress import Progress
 from tinyvmi_build.safe_text import safe
 
 if TYPE_CHECKING:
+    from tinyvmi_build.config.load import Loaded
+    from tinyvmi_build.profile.profile import ProfileFile
     from tinyvmi_build.report.json_lines import JsonLines
 
 
@@ -121,7 +123,7 @@ def command(progress: Progress, /, **given: Any) -> int:
         return int(collector.exit_code())
 
 
-def _loaded(project: Path | None, sets: tuple[str, ...], profile: Path | None) -> Any:
+def _loaded(project: Path | None, sets: tuple[str, ...], profile: Path | None) -> Loaded:
     """The configuration; without one, the defaults for `profile`."""
     from tinyvmi_build.config.load import FILE_NAME, load
 
@@ -133,7 +135,7 @@ def _loaded(project: Path | None, sets: tuple[str, ...], profile: Path | None) -
         return load(file, sets)
 
 
-def _report_unknown(json_lines: JsonLines | None, found: list[str], profiles: Any) -> None:
+def _report_unknown(json_lines: JsonLines | None, found: list[str], profiles: ProfileFile) -> None:
     """Why no kernel was found, from the banners in the image."""
     known = {kernel.banner: kernel.release for kernel in profiles.kernels}
     lines = []

@@ -18,8 +18,9 @@ import click
 
 from tinyvmi_build import __version__
 from tinyvmi_build.errors import Exit, MissingEnvironmentError, TinyVMIError
-from tinyvmi_build.progress import Progress, printable
+from tinyvmi_build.progress import Progress
 from tinyvmi_build.python_packages import missing_package
+from tinyvmi_build.safe_text import printable
 
 # In the order of use.  The short help stands here so that `--help` imports no verb.
 VERBS = {

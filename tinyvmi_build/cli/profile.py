@@ -13,7 +13,7 @@ from tinyvmi_build.cli.options import PATH, VerbGroup, strict_option
 from tinyvmi_build.progress import Progress
 
 if TYPE_CHECKING:
-    from tinyvmi_build.profile.profile import KernelProfile
+    from tinyvmi_build.profile.profile import KernelProfile, ProfileFile
 
 
 @click.group("profile", cls=VerbGroup)
@@ -194,7 +194,7 @@ def export(file: Path, isf: Path, kernel: str | None) -> None:
     click.echo(f"{isf}  {size / 2**20:.1f} MiB, {chosen.release}")
 
 
-def _chosen(profiles: Any, kernel: str | None) -> Any:
+def _chosen(profiles: ProfileFile, kernel: str | None) -> KernelProfile:
     """The kernel that is meant, by release or build-id."""
     from tinyvmi_build.errors import UsageError
 
@@ -265,7 +265,7 @@ def _summary(stored: dict[str, object]) -> str:
     return ", ".join(f"{key} [{len(v)}]" if isinstance(v, list | dict) else key for key, v in values.items())
 
 
-def _show_symbol(profiles: Any, wanted: str, as_json: bool) -> None:
+def _show_symbol(profiles: ProfileFile, wanted: str, as_json: bool) -> None:
     from tinyvmi_build.errors import UsageError
 
     found = []

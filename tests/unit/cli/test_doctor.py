@@ -1,4 +1,4 @@
-"""`doctor` looks for itself, boots a probe, and fails when something required is missing."""
+"""`doctor` checks this machine, boots a probe, and fails when something required is missing."""
 
 import subprocess
 

@@ -135,3 +135,11 @@ def test_the_pages_that_messages_cite_are_there():
         assert doc(name) == str(data_dir("docs") / name) and Path(doc(name)).is_file()
     for path in PACKAGE.rglob("*.py"):
         assert not re.search(r"""hint=f?["']docs/""", path.read_text()), path
+
+
+def test_control_characters_of_names_do_not_reach_the_terminal(project, capsys):
+    name = "k\x1b[2J\x1b]0;owned\x07\u202ebed.é"
+    assert run(["profile", "build", name, "-o", "out"]) == Exit.USAGE
+    err = capsys.readouterr().err
+    assert "k\\x1b[2J\\x1b]0;owned\\x07\\u202ebed.é: cannot be read" in err
+    assert all(c.isprintable() or c == "\n" for c in err)

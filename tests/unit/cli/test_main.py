@@ -78,7 +78,7 @@ def test_each_error_has_its_status_and_one_line(error, status, text, capsys, mon
     assert capsys.readouterr().err == text
 
 
-def test_a_fault_of_the_tool_is_told_as_one(capsys, monkeypatch):
+def test_a_fault_of_the_tool_is_reported_as_one(capsys, monkeypatch):
     def fail(**_):
         raise RuntimeError("oops")
 

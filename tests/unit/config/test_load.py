@@ -173,10 +173,10 @@ def test_the_digest_knows_values_and_not_places(project, tmp_path):
 def test_the_tree_of_mini_os(project, tmp_path, text, value):
     project(f"{GOOD}[minios]\n{text}\n")
     found = load(env={}).config.minios.tree
-    told = (
+    shown = (
         GitTree(found.url.replace(str(tmp_path), "HERE"), found.rev) if isinstance(found, GitTree) else found
     )
-    assert told == value or str(told).replace(str(tmp_path), "HERE") == value
+    assert shown == value or str(shown).replace(str(tmp_path), "HERE") == value
     # Where a tree is makes no difference to what the image says of itself: its revision does.
     other = load(env={}, sets=["minios.tree=/elsewhere"]).config
     assert (other.digest() == load(env={}).config.digest()) == (found != "built-in")

@@ -1,4 +1,4 @@
-"""A guest that was booted with some modules, and its memory as QEMU saves it; kept in the cache."""
+"""A guest that was booted with some modules, and its memory as QEMU saves it; both are in the cache."""
 
 from __future__ import annotations
 

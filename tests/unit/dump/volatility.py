@@ -20,7 +20,7 @@ PLUGINS = {
 }
 
 
-def look(image: Path, symbols: Path, cache: Path) -> dict[str, list[list[Any]] | str]:
+def read(image: Path, symbols: Path, cache: Path) -> dict[str, list[list[Any]] | str]:
     """Plugin → its rows, or its failure; values that JSON does not have become text."""
     import volatility3.plugins
     import volatility3.symbols
@@ -66,4 +66,4 @@ def _plain(value: Any) -> Any:
 
 
 if __name__ == "__main__":
-    json.dump(look(*map(Path, sys.argv[1:])), sys.stdout)
+    json.dump(read(*map(Path, sys.argv[1:])), sys.stdout)

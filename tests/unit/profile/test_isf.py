@@ -87,7 +87,7 @@ def test_bit_fields_lie_in_units_of_their_type() -> None:
 
 
 def test_names() -> None:
-    """What only a typedef names goes by that; two alike are kept apart; members without names are marked."""
+    """What only a typedef names goes by that; two alike differ in name; members without names are marked."""
     w = Writer()
     word = w.int("int", 4, 1)
     counter = w.compound(Kind.STRUCT, "", 4, [("counter", word, 0, 0)])
