@@ -102,9 +102,8 @@ static void compare_entry(const struct walk *w, const struct owner *o, uint64_t 
     const uint64_t *expected = &w->c->reference[user][i], *actual = &w->c->root[i];
     struct tv_label note;
 
-    if (w->k->pv && i < TV_PT_XEN_ENTRIES)
-        return;
-    if (((*actual ^ *expected) & ~TV_PTE_ACCESSED) == 0 || is_own(w, o->mm, FIRST + i, user))
+    if (((*actual ^ *expected) & ~TV_PTE_ACCESSED) == 0 || (w->k->pv && i < TV_PT_XEN_ENTRIES) ||
+        is_own(w, o->mm, FIRST + i, user))
         return;
     note = describe(w, o, FIRST + i, user);
     tv_report_finding(w->res, &(struct tv_finding_args){ .kind = TV_KIND_PAGE_TABLE,

@@ -110,13 +110,6 @@ bool guest_range_read(const struct tv_range *r, uint64_t va, void *dst, size_t n
     return true;
 }
 
-const uint8_t *tv_page_cache_page(const struct tv_page_cache *c, uint32_t i)
-{
-    (void)c;
-    (void)i;
-    return NULL;
-}
-
 int tv_page_cache_init(struct tv_page_cache *c, uint32_t npages)
 {
     (void)c;

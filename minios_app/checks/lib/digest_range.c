@@ -9,9 +9,11 @@ bool tv_page_source_read(const struct tv_page_source *s, uint64_t offset, void *
 {
     uint8_t *out = dst;
 
+    if (!s->cache || !s->cache->block) /* no copies */
+        return guest_range_read(s->range, s->range->va + offset, dst, n);
     while (n) {
         uint32_t i = (uint32_t)(offset / TV_PAGE_SIZE), at = (uint32_t)(offset % TV_PAGE_SIZE);
-        const uint8_t *copy = s->cache ? tv_page_cache_page(s->cache, i) : NULL;
+        const uint8_t *copy = tv_page_cache_page(s->cache, i);
         size_t part = n < TV_PAGE_SIZE - at ? n : TV_PAGE_SIZE - at;
 
         if (copy)

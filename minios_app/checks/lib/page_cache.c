@@ -4,9 +4,6 @@
 
 #include "page_cache.h"
 
-/* Pages of a block: with a heap's header they fill a MiB, which even an allocator of powers of two gives without waste. */
-#define BLOCK_PAGES 255
-
 /* Flags are passed over eight at a time. */
 #define EIGHT(flag) (UINT64_C(0x0101010101010101) * (flag))
 
@@ -14,7 +11,7 @@
 
 static uint32_t block_count(const struct tv_page_cache *c)
 {
-    return (c->npages + BLOCK_PAGES - 1) / BLOCK_PAGES;
+    return (c->npages + TV_PAGE_CACHE_BLOCK - 1) / TV_PAGE_CACHE_BLOCK;
 }
 
 static void free_copies(struct tv_page_cache *c)
@@ -34,9 +31,10 @@ static void alloc_copies(struct tv_page_cache *c)
 
     c->block = tv_alloc(block_count(c) * sizeof(*c->block));
     for (uint32_t b = 0; c->block && b < block_count(c); b++) {
-        uint32_t left = c->npages - b * BLOCK_PAGES;
+        uint32_t left = c->npages - b * TV_PAGE_CACHE_BLOCK;
 
-        c->block[b] = tv_alloc((size_t)(left < BLOCK_PAGES ? left : BLOCK_PAGES) * TV_PAGE_SIZE);
+        c->block[b] =
+            tv_alloc((size_t)(left < TV_PAGE_CACHE_BLOCK ? left : TV_PAGE_CACHE_BLOCK) * TV_PAGE_SIZE);
         if (!c->block[b])
             free_copies(c);
     }
@@ -98,11 +96,6 @@ static void invalidate(struct tv_page_cache *c, uint32_t i)
         c->flags[i] &= (uint8_t)~TV_PAGE_VALID;
 }
 
-static uint8_t *copy_of(const struct tv_page_cache *c, uint32_t i)
-{
-    return c->block[i / BLOCK_PAGES] + (size_t)(i % BLOCK_PAGES) * TV_PAGE_SIZE;
-}
-
 /* Are the pages at `a` and `b` the same?  Each word is read once, and no register but general ones is used. */
 static bool same(const uint8_t *a, const uint8_t *b)
 {
@@ -118,10 +111,10 @@ bool tv_page_cache_update(struct tv_page_cache *c, uint32_t i, const struct gues
     const uint8_t *shown = v->base + (size_t)at * TV_PAGE_SIZE;
     bool there = v->err[at] == 0;
 
-    if (there && (c->flags[i] & TV_PAGE_COPIED) && same(shown, copy_of(c, i)))
+    if (there && (c->flags[i] & TV_PAGE_COPIED) && same(shown, tv_page_cache_copy(c, i)))
         return true;
     if (there)
-        memcpy(copy_of(c, i), shown, TV_PAGE_SIZE);
+        memcpy(tv_page_cache_copy(c, i), shown, TV_PAGE_SIZE);
     c->flags[i] = (uint8_t)((c->flags[i] & TV_PAGE_DUE) | (there ? TV_PAGE_COPIED : 0));
     invalidate(c, i - 1);
     invalidate(c, i + 1);
@@ -145,11 +138,6 @@ void tv_page_cache_update_due(struct tv_page_cache *c, struct tv_kernel *k, cons
     for (uint32_t i = tv_page_cache_next_due(c, 0); i < c->npages; i = tv_page_cache_next_due(c, i + 1))
         tv_page_cache_update(c, i, v, i);
     tv_cost_end(k->costs, TV_PHASE_READING, since);
-}
-
-const uint8_t *tv_page_cache_page(const struct tv_page_cache *c, uint32_t i)
-{
-    return c->block && i < c->npages && (c->flags[i] & TV_PAGE_COPIED) ? copy_of(c, i) : NULL;
 }
 
 static uint64_t eight(const struct tv_page_cache *c, uint32_t i)

@@ -19,13 +19,16 @@
 #define TV_PAGE_DEPENDS 4 /* what is right in it depends on more of the target than the check compares */
 #define TV_PAGE_DUE     8 /* tv_page_cache_refresh_due(): check it now */
 
+/* Pages of a block: with a heap's header they fill a MiB, which even an allocator of powers of two gives whole. */
+#define TV_PAGE_CACHE_BLOCK 255
+
 struct tv_page_cache {
-    uint8_t *flags;  /* [npages] TV_PAGE_* */
+    uint8_t *flags; /* [npages] TV_PAGE_* */
     uint8_t **block; /* copies of some pages each; NULL: there are none */
     uint32_t npages;
     uint32_t turn; /* of tv_page_cache_refresh_due() */
-    bool orphans;  /* some page led to a frame that is not tracked when this was asked last */
-    bool tried;    /* to get memory for copies */
+    bool orphans; /* some page led to a frame that is not tracked when this was asked last */
+    bool tried; /* to get memory for copies */
 };
 
 /* Pages of all ranges of the kernel that is watched: the monitor reports it if memory was short. */
@@ -61,8 +64,17 @@ void tv_page_cache_update_part(struct tv_page_cache *c, struct tv_kernel *k, con
 /* And of those that are due. */
 void tv_page_cache_update_due(struct tv_page_cache *c, struct tv_kernel *k, const struct guest_view *v);
 
+/* Where copy `i` is, or would be. */
+static inline uint8_t *tv_page_cache_copy(const struct tv_page_cache *c, uint32_t i)
+{
+    return c->block[i / TV_PAGE_CACHE_BLOCK] + (size_t)(i % TV_PAGE_CACHE_BLOCK) * TV_PAGE_SIZE;
+}
+
 /* Copy `i`, or NULL. */
-const uint8_t *tv_page_cache_page(const struct tv_page_cache *c, uint32_t i);
+static inline const uint8_t *tv_page_cache_page(const struct tv_page_cache *c, uint32_t i)
+{
+    return c->block && i < c->npages && (c->flags[i] & TV_PAGE_COPIED) ? tv_page_cache_copy(c, i) : NULL;
+}
 
 /*
  * For an incremental check: walk the page tables again and mark with TV_PAGE_DUE
