@@ -8,7 +8,7 @@ from pathlib import Path
 
 _PLAN = re.compile(r"1\.\.(\d+)$")
 _RESULT = re.compile(r"(not ok|ok) (\d+) - (.+)$")
-_PROMISE = re.compile(r'^\s*\{"([^"]+: [^"]+)", \w+\},?$', re.MULTILINE)
+_PROMISE = re.compile(r'^\s*\{ ?"([^"]+: [^"]+)", \w+ ?\},?$', re.MULTILINE)
 
 
 @dataclass
