@@ -30,11 +30,13 @@ class Modules:
 class ModuleReader:
     """The part of a check that has it.
 
+    patterns       the names and patterns in a list; ValueError saying what was wanted
     wanted         the modules that a configuration names; None if its monitor verifies none
     require_known  UsageError for a name that no kernel has a module of
     extend         the profile that a function makes, with the golden values of the modules
     """
 
+    patterns: Callable[[list[str]], tuple[str, ...]]
     wanted: Callable[[Config], Wanted | None]
     require_known: Callable[[Sequence[KernelProfile], Iterable[str]], None]
     extend: Callable[[Modules, Callable[[], KernelProfile]], KernelProfile]

@@ -93,13 +93,14 @@ def build(progress: Progress, /, **given: Any) -> None:
 
 def _patterns(include: tuple[str, ...]) -> tuple[str, ...]:
     """The values of --include, read as checks.modules.include is."""
-    from tinyvmi_build.checks.modules.settings import ModuleNames
+    from tinyvmi_build.checks import registry
     from tinyvmi_build.errors import UsageError
 
-    if not include:
+    reader = registry.module_reader()
+    if not include or reader is None:
         return ()
     try:
-        return ModuleNames().parse(list(include), Path())
+        return reader.patterns(list(include))
     except ValueError as error:
         raise UsageError(f"--include: must be {error}", hint="e.g. --include ext4 --include 'nf_*'") from None
 

@@ -7,7 +7,7 @@ from tinyvmi_build.checks.module_reader import ModuleReader
 from tinyvmi_build.checks.modules import golden, tamper
 from tinyvmi_build.checks.modules.coverage import detail, listing, require_known_modules
 from tinyvmi_build.checks.modules.evidence import ModulesEvidence
-from tinyvmi_build.checks.modules.extend import extend, wanted_modules
+from tinyvmi_build.checks.modules.extend import extend, patterns, wanted_modules
 from tinyvmi_build.checks.modules.golden import ModulesGolden
 from tinyvmi_build.checks.modules.settings import ModulesSettings
 from tinyvmi_build.checks.modules.table import table
@@ -25,7 +25,7 @@ CHECK = Check(
     relies_on=(TextGolden.CHECK,),
     detail=detail,
     listing=listing,
-    module_reader=ModuleReader(wanted_modules, require_known_modules, extend),
+    module_reader=ModuleReader(patterns, wanted_modules, require_known_modules, extend),
     order=110,
     kinds=(
         FindingKind(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinyvmi_build.checks.lib.unsupported import UnsupportedError
 from tinyvmi_build.checks.module_reader import Modules
 from tinyvmi_build.checks.modules.common import wanted
 from tinyvmi_build.checks.modules.golden import ModulesGolden
-from tinyvmi_build.checks.modules.settings import ModulesSettings
+from tinyvmi_build.checks.modules.settings import ModuleNames, ModulesSettings
 from tinyvmi_build.errors import UsageError
 from tinyvmi_build.kernel.modules import Wanted, modules_in
 from tinyvmi_build.profile.golden import Unsupported, golden_sections
@@ -18,6 +19,11 @@ from tinyvmi_build.profile.golden import Unsupported, golden_sections
 if TYPE_CHECKING:
     from tinyvmi_build.config.model import Config
     from tinyvmi_build.profile.profile import KernelProfile
+
+
+def patterns(names: list[str]) -> tuple[str, ...]:
+    """Names and patterns as checks.modules.include has them; ValueError saying what was wanted."""
+    return ModuleNames().parse(names, Path())
 
 
 def wanted_modules(config: Config) -> Wanted | None:
