@@ -63,9 +63,7 @@ def expanded(path: Path) -> Iterator[Image]:
     library = _library()
     with contextlib.ExitStack() as stack:
         source: IO[bytes] = stack.enter_context(open_regular(path, DUMP))
-        form = "kdump-compressed"
         if source.read(len(FLATTENED)) == FLATTENED:
-            form = "kdump-compressed, flattened"
             plain = stack.enter_context(tempfile.TemporaryFile(prefix="tinyvmi-kdump."))
             _unflatten(path, source, plain)
             plain.flush()
@@ -79,7 +77,7 @@ def expanded(path: Path) -> Iterator[Image]:
         pages = stack.enter_context(tempfile.NamedTemporaryFile(prefix="tinyvmi-kdump."))
         ranges = _read_apart(library, path, source.fileno(), pages.file)
         size = os.fstat(pages.fileno()).st_size
-        yield Image(Path(pages.name), size, form, merged(path, size, ranges))
+        yield Image(Path(pages.name), size, "kdump-compressed", merged(path, size, ranges))
 
 
 def _read_apart(library: ctypes.CDLL, path: Path, fd: int, out: IO[bytes]) -> list[Range]:
