@@ -17,7 +17,7 @@ from pathlib import Path
 from tinyvmi_build.paths import data_dir
 from tinyvmi_build.render.digest import digest_sources
 
-#: What tv_vector_units() answers, and by how much the clock steps on at each look (in turn; 0: the real one).
+#: What tv_vector_units() answers, and by how much the clock steps on at each reading (0: real).
 _PLATFORM = """#include <time.h>
 #include <tinyvmi/platform.h>
 extern uint32_t units; uint32_t units;
@@ -25,11 +25,11 @@ extern uint64_t steps[64]; uint64_t steps[64];
 uint32_t tv_vector_units(void) { return units; }
 uint64_t tv_now_ns(void)
 {
-    static uint64_t now, looks;
+    static uint64_t now, readings;
     struct timespec t;
 
     if (steps[0])
-        return now += steps[looks++ % 64];
+        return now += steps[readings++ % 64];
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
@@ -105,11 +105,11 @@ def function(library: ctypes.CDLL, algorithm: str, variant: str) -> Callable[[by
 
 def of_pages(library: ctypes.CDLL, algorithm: str, variant: str, pages: list[bytes]) -> list[bytes]:
     """The digests of several pages at once, each at an address that is not aligned."""
-    kept = [ctypes.create_string_buffer(b"x" + page, 4097) for page in pages]
-    places = (ctypes.c_void_p * len(pages))(*(ctypes.addressof(buffer) + 1 for buffer in kept))
+    buffers = [ctypes.create_string_buffer(b"x" + page, 4097) for page in pages]
+    addresses = (ctypes.c_void_p * len(pages))(*(ctypes.addressof(buffer) + 1 for buffer in buffers))
     out = ctypes.create_string_buffer(32 * len(pages))
     code = ctypes.cast(getattr(library, f"tv_{algorithm}_{variant}"), ctypes.c_void_p)
-    getattr(library, f"tv_{algorithm}_pages")(code, places, ctypes.c_uint32(len(pages)), out)
+    getattr(library, f"tv_{algorithm}_pages")(code, addresses, ctypes.c_uint32(len(pages)), out)
     return [out.raw[at : at + 32] for at in range(0, len(out), 32)]
 
 

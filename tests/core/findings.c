@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* findings.c and digest_range.c: what of a finding is kept, and which lines of a page are reported. */
+/* findings.c and digest_range.c: what is stored of a finding, and which lines of a page are reported. */
 #include "checks/lib/digest_range.h"
 
 #include <tinyvmi/crc32.h>

@@ -9,7 +9,7 @@
 void take(bool may_ask);
 void target(uint32_t percent, uint64_t tick_every_ns, bool waits);
 void pass(uint64_t ns);
-enum tv_liveness look(void);
+enum tv_liveness poll(void);
 bool still_there(void);
 uint64_t clock_ns(void);
 
@@ -28,7 +28,7 @@ const uint32_t tv_profile_count = 1;
 static struct tv_kernel kernel;
 static uint64_t now, used, last_tick, ticks, every;
 static uint32_t work; /* percent of a processor */
-static bool waiting, told;
+static bool waiting, answered;
 
 /* A kernel that the monitor has just found. */
 void take(bool may_ask)
@@ -39,7 +39,7 @@ void take(bool may_ask)
     now = last_tick = UINT64_C(1000000000000);
     used = UINT64_C(5000000000);
     ticks = 1;
-    told = may_ask;
+    answered = may_ask;
 }
 
 void target(uint32_t percent, uint64_t tick_every_ns, bool waits)
@@ -58,7 +58,7 @@ void pass(uint64_t ns)
         ticks++;
 }
 
-enum tv_liveness look(void)
+enum tv_liveness poll(void)
 {
     return tv_kernel_liveness(&kernel);
 }
@@ -96,13 +96,13 @@ bool guest_read_va(struct tv_kernel *k, uint64_t va, void *dst, size_t n)
 int64_t guest_mem_cpu_ns(struct guest_mem *gm)
 {
     (void)gm;
-    return told ? (int64_t)used : -TV_ESRCH;
+    return answered ? (int64_t)used : -TV_ESRCH;
 }
 
 bool guest_mem_waits(struct guest_mem *gm)
 {
     (void)gm;
-    return told && waiting;
+    return answered && waiting;
 }
 
 bool guest_mem_alive(struct guest_mem *gm)

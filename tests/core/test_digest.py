@@ -46,7 +46,7 @@ def test_only_what_the_platform_allows_is_used(
 
 @pytest.mark.skipif(bool(digests.missing("avx2")), reason="this processor has no AVX2")
 def test_the_fastest_is_used(tmp_path: Path) -> None:
-    """Two looks at the clock a try, five tries a variant."""
+    """The clock is read twice a try, five tries a variant."""
     tries = 5
     for number, expected in enumerate(("portable", "sse4.1", "avx2")):
         folder = tmp_path / expected

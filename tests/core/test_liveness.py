@@ -12,7 +12,7 @@ from tests.core.conftest import compile_shared
 from tinyvmi_build.paths import data_dir
 
 MS = 1_000_000
-LOOK = 100 * MS
+POLL = 100 * MS
 
 
 class Target:
@@ -34,10 +34,10 @@ class Target:
         """Works so much of a processor from now on, ticks so often (0: never), waits when asked about."""
         self._library.target(percent, round(tick_ms * MS), waits)
 
-    def looks(self, count: int) -> None:
+    def polls(self, count: int) -> None:
         for _ in range(count):
-            getattr(self._library, "pass")(LOOK)
-            self._library.look()
+            getattr(self._library, "pass")(POLL)
+            self._library.poll()
 
     def passes(self, ms: float) -> None:
         getattr(self._library, "pass")(round(ms * MS))
@@ -63,21 +63,21 @@ def test_an_idle_one_is_taken_at_once(target: Target) -> None:
     """It ticks every 400 ms; whoever is asked about it need not wait for the next."""
     target.found()
     target.does(1, 400, waits=True)
-    target.looks(10)
+    target.polls(10)
     assert target.still_there() == (True, 0)
 
 
 def test_a_busy_one_ticks(target: Target) -> None:
     target.found()
     target.does(100, 4, waits=False)
-    target.looks(10)
+    target.polls(10)
     assert target.still_there() == (True, 20)
 
 
 def test_one_that_works_without_a_tick_is_another(target: Target) -> None:
     target.found()
     target.does(100, 4, waits=False)
-    target.looks(10)
+    target.polls(10)
     target.does(100, 0, waits=False)
     there, ms = target.still_there()
     assert not there
@@ -86,15 +86,15 @@ def test_one_that_works_without_a_tick_is_another(target: Target) -> None:
 
 @pytest.mark.parametrize("ms", [35, 99])
 def test_another_that_waits_after_its_work_is_not_taken_for_it(target: Target, ms: int) -> None:
-    """The last tick and what followed, between two looks: the work since the first of them counts."""
+    """The last tick and what followed, between two polls: the work since the first of them counts."""
     target.found()
     target.does(1, 400, waits=True)
-    target.looks(10)
+    target.polls(10)
     target.does(100, 0.5, waits=True)
     target.passes(1)
     target.does(100, 0, waits=True)
     target.passes(ms)
-    target.looks(1)
+    target.polls(1)
     target.does(0, 0, waits=True)
     there, waited = target.still_there()
     assert waited >= 1000
@@ -105,12 +105,12 @@ def test_without_an_answer(target: Target) -> None:
     """Without Xen's answer there is the clock alone, which is not waited for."""
     target.found(may_ask=False)
     target.does(1, 400, waits=True)
-    target.looks(10)
+    target.polls(10)
     assert target.still_there() == (True, 0)
 
 
 def test_one_that_runs_just_now_has_to_tick(target: Target) -> None:
     target.found()
     target.does(1, 400, waits=False)
-    target.looks(10)
+    target.polls(10)
     assert target.still_there() == (True, 200)

@@ -48,7 +48,7 @@ def test_the_first_scan_does_not_yield(scheduler: Scheduler) -> None:
 
 
 def test_later_scans_yield_when_the_budget_is_spent(scheduler: Scheduler) -> None:
-    """42 ms of work are nine steps; the check is told that the target ran, and polled in between."""
+    """42 ms of work are nine steps; the check is resumed after each, with polls in between."""
     scheduler.scan()
     asked = scheduler.scan()
     assert re.fullmatch(r"bs(i+r){8}", asked), asked
