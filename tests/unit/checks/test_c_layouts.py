@@ -11,7 +11,7 @@ from tinyvmi_build.checks.lib import digest_range
 from tinyvmi_build.checks.modules import pages
 from tinyvmi_build.checks.modules.layout import Area
 from tinyvmi_build.checks.modules.link import Field
-from tinyvmi_build.checks.text import regions, shapes
+from tinyvmi_build.checks.text import shapes, site_kinds
 from tinyvmi_build.paths import data_dir
 
 CHECKS = data_dir("minios_app") / "checks"
@@ -33,7 +33,7 @@ def c_define(header: str, name: str) -> int:
 @pytest.mark.parametrize(
     ("header", "name", "prefix", "python"),
     [
-        ("text/golden.h", "tv_text_kind", "TV_TEXT_", regions.Kind),
+        ("text/golden.h", "tv_text_kind", "TV_TEXT_", site_kinds.Kind),
         ("modules/golden.h", "tv_module_area", "TV_MODULE_", Area),
         ("modules/golden.h", "tv_module_field", "TV_MODULE_", Field),
     ],
