@@ -77,7 +77,7 @@ def test_a_vector_of_guest_support_may_have_either_handler() -> None:
         ({"spurious_entries_start": SPURIOUS + 1}, "entry stubs do not have the form"),
         ({"irq_entries_start": None}, "no symbol irq_entries_start"),
         ({"early_idt_handler_common": EARLY + 32 * 11}, "11 bytes apart"),
-        ({"def_idts": None}, "not where this generator looks"),
+        ({"def_idts": None}, "not where this generator expects"),
     ],
 )
 def test_what_is_not_known_has_a_name(changed: dict[str, Any], reason: str) -> None:

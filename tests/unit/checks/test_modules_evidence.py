@@ -193,7 +193,7 @@ def loaded(mod: Mod) -> LoadedModule:
 
 
 def code(mod: Mod, memory: bytes, changes: dict[int, int]):  # type: ignore[no-untyped-def]
-    """What is told of the line at 0x80 with `changes` (offset → what is flipped) in it."""
+    """What is known of the line at 0x80 with `changes` (offset → what is flipped) in it."""
     line = bytearray(memory[LINE : 2 * LINE])
     for at, flipped in changes.items():
         line[at - LINE] ^= flipped
@@ -217,7 +217,7 @@ def test_a_whole_instruction_as_it_was(mod: Mod, at: int, first: int, size: int)
 
 
 def test_what_counts_from_unknown_memory_is_left_as_it_is(mod: Mod) -> None:
-    """It alone is not told; beside another change it is the same on both sides."""
+    """It alone is not reported; beside another change it is the same on both sides."""
     memory = mod.in_guest(Area.TEXT)
     assert code(mod, memory, {FOREIGN: 1}) is None
     both = code(mod, memory, {FOREIGN: 1, MOV: 1})
@@ -257,7 +257,7 @@ def test_counted_calls_and_the_accounting(mod: Mod) -> None:
 
 @pytest.mark.parametrize("order", [0, 1])
 def test_read_only_data_of_either_order(mod: Mod, order: int) -> None:
-    """Every line with one byte changed: all bytes are told but those of pointers to its data."""
+    """Every line with one byte changed: all bytes are known but those of pointers to its data."""
     memory = mod.in_guest(Area.RODATA, order)
     rng, module = random.Random(2), loaded(mod)
     for at in range(0, len(memory), LINE):
@@ -278,8 +278,8 @@ def test_a_pointer_to_unknown_memory(mod: Mod) -> None:
     assert wanted == (bytes(line) if mod.split else memory[0x80:0x100])
 
 
-def test_what_fits_nowhere_is_not_told(mod: Mod) -> None:
-    """Where the page is known it is told all the same."""
+def test_what_fits_nowhere_is_unknown(mod: Mod) -> None:
+    """Where the page is known, the line is, too."""
     memory, junk = mod.in_guest(Area.RODATA), random.Random(3).randbytes(LINE)
     wanted = loaded(mod).wanted_data(mod.running[Area.RODATA] + 0x300, junk)
     assert wanted == (None if mod.split else memory[0x300:0x380])
@@ -302,7 +302,7 @@ def test_a_profile_without_the_bytes_tells_nothing(mod: Mod) -> None:
     assert module.wanted_data(RUNNING[Area.RODATA], bytes(LINE)) is None
 
 
-def test_a_program_is_told(mod: Mod) -> None:
+def test_a_program_reads_what_changed(mod: Mod) -> None:
     """Both kinds of lines, as records come: offsets count from the module's code, whatever lies below it."""
     mod_lines = []
     for kind, area, at in (("text-bytes", Area.TEXT, MOV), ("bytes", Area.RODATA, 0x98)):
@@ -321,8 +321,8 @@ def test_a_program_is_told(mod: Mod) -> None:
     reporter = JsonLines(stream, Explainer(profile))
     for text in lines(hello(), kernel(DELTA), *mod_lines, bye(0)):
         reporter.events(collector.feed(text))
-    told = [json.loads(row).get("explained") for row in stream.getvalue().splitlines()]
-    in_code, in_data = (known for known in told if known)
+    explained = [json.loads(row).get("explained") for row in stream.getvalue().splitlines()]
+    in_code, in_data = (known for known in explained if known)
     memory = mod.in_guest(Area.TEXT)
     assert in_code["expected_bytes"] == memory[MOV - 1 : MOV + 4].hex()
     assert in_code["expected_code"] == ["mov eax, 0x11223344"]

@@ -115,9 +115,9 @@ def retpoline(series: str, code: str, features: set[int], register: int = 0, **s
 
 
 def test_retpolines() -> None:
-    kept = branch(0xE8, TEXT, THUNKS)
+    unchanged = branch(0xE8, TEXT, THUNKS)
     for series in SERIES:
-        assert retpoline(series, "e8", {RETPOLINE}) == kept
+        assert retpoline(series, "e8", {RETPOLINE}) == unchanged
     assert retpoline("6.1", "e8", set()) == bytes.fromhex("ffd0 0f1f00")
     assert retpoline("6.1", "e8", set(), 11) == bytes.fromhex("41ffd3 6690")
     assert retpoline("6.1", "e9", set()) == bytes.fromhex("ffe0 cc 6690")
@@ -126,8 +126,8 @@ def test_retpolines() -> None:
     assert retpoline("7.2", "e8", set()) == bytes.fromhex("2e2e2e ffd0")
     assert retpoline("6.1", "e8", {RETPOLINE, RETPOLINE_LFENCE}) == bytes.fromhex("0faee8 ffd0")
     # No room: left as it was, although the processor asks for it.
-    kept = branch(0xE8, TEXT, THUNKS + 32 * 11)
-    assert retpoline("6.1", "e8", {RETPOLINE, RETPOLINE_LFENCE}, 11) == kept
+    unchanged = branch(0xE8, TEXT, THUNKS + 32 * 11)
+    assert retpoline("6.1", "e8", {RETPOLINE, RETPOLINE_LFENCE}, 11) == unchanged
     assert retpoline("6.1", "2ee8", {RETPOLINE, RETPOLINE_LFENCE}, 11) == bytes.fromhex("0faee8 41ffd3")
 
 
@@ -177,7 +177,7 @@ def test_calls_are_counted() -> None:
 
 
 def test_calls_of_a_module_are_counted_by_what_they_call() -> None:
-    """What it calls is not its to pad; its replacements are kept, and are patched before (7.2) or after."""
+    """What it calls is not its to pad; its replacements stay loaded, patched before (7.2) or after."""
     target, other = TEXT + 0x900000, TEXT + 0x900100
     for series in ("6.12", "7.2"):
         made = patcher(

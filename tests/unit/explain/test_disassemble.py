@@ -49,7 +49,7 @@ def test_only_code_is_disassembled() -> None:
     assert not is_code("modules", "bytes") and not is_code("modules", "unknown-module")
 
 
-def told(reporter_class) -> str:  # type: ignore[no-untyped-def]
+def reported(reporter_class) -> str:  # type: ignore[no-untyped-def]
     stream, collector = io.StringIO(), Collector()
     reporter = reporter_class(stream, Explainer(Profiles()))
     address = 0xFFFFFFFF81000020
@@ -62,14 +62,14 @@ def told(reporter_class) -> str:  # type: ignore[no-untyped-def]
 
 
 def test_a_person_reads_both_sides() -> None:
-    text = told(Terminal)
+    text = reported(Terminal)
     assert "               call 0xffffffff81000010 <good_fn>\n" in text
     assert "               int3\n" in text
     assert "    meaning  a static call leads elsewhere than its key says" in text
 
 
 def test_a_program_reads_both_sides() -> None:
-    records = [json.loads(line) for line in told(JsonLines).splitlines()]
+    records = [json.loads(line) for line in reported(JsonLines).splitlines()]
     explained = next(r["explained"] for r in records if r.get("explained"))
     assert explained["expected_code"] == ["call 0xffffffff81000010 <good_fn>"]
     assert explained["actual_code"][0] == "int3" and explained["meaning"]

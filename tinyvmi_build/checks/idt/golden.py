@@ -73,7 +73,7 @@ def _table_gates(image: KernelImage) -> dict[int, tuple[int, int]]:
             gates[vector] = (handler, bits)
             va += size
     if 14 not in gates or 2 not in gates:
-        raise UnsupportedError("the kernel's IDT tables are not where this generator looks for them")
+        raise UnsupportedError("the kernel's IDT tables are not where this generator expects them")
     return gates
 
 

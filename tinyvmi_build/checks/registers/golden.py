@@ -146,5 +146,5 @@ def _trap_handlers(image: KernelImage) -> dict[int, int]:
         found[native] = xen
         at += TRAP_ENTRY
     if len(found) < 15:
-        raise UnsupportedError("its table of trap handlers is not where this generator looks for it")
+        raise UnsupportedError("its table of trap handlers is not where this generator expects it")
     return found
