@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.dump.conftest import KERNELS, Memory, Subject
+from tests.support.events import valid_events
 from tests.unit.dump import booted, writers
 from tinyvmi_build.checks.rodata.golden import RodataGolden
 from tinyvmi_build.checks.syscall_table.golden import SyscallTableGolden
@@ -35,7 +36,7 @@ def check(*words: object) -> subprocess.CompletedProcess[str]:
 
 
 def result(done: subprocess.CompletedProcess[str]) -> dict[str, object]:
-    events = [json.loads(line) for line in done.stdout.splitlines()]
+    events = valid_events(done.stdout)
     assert events[-1]["event"] in ("result", "no-kernel"), done.stdout
     return next(e for e in events if e["event"] == "result")
 

@@ -1,13 +1,16 @@
-"""What `launch --json` prints is understood again by the lab."""
+"""What `launch --json` prints is understood again by the lab, which adds events of its own."""
 
 from __future__ import annotations
 
 import io
 
+from tests.support.events import valid_events
 from tests.unit.records import stream
 from tinyvmi_build.errors import Exit
 from tinyvmi_build.lab.monitor import event_of
-from tinyvmi_build.lab.scenario import Step, exit_status
+from tinyvmi_build.lab.runner import LabReporter
+from tinyvmi_build.lab.scenario import Step, exit_status, scenarios
+from tinyvmi_build.profile.profile import ProfileFile
 from tinyvmi_build.records.collector import Collector
 from tinyvmi_build.records.events import Event, Stopped
 from tinyvmi_build.report.json_lines import JsonLines
@@ -32,6 +35,20 @@ def test_events_survive_json() -> None:
     reporter.close(collector)
     assert len(fed) > len(lines)
     assert [event for line in out.getvalue().splitlines() for event in event_of(line)] == fed
+
+
+def test_the_labs_own_events_are_described() -> None:
+    """As `lab run --json` writes them, between those of the monitor."""
+    out = io.StringIO()
+    reporter = LabReporter(out, True, ProfileFile([]))
+    reporter.scenario(scenarios()["tampers"])
+    reporter.step("begin", "not for a program")
+    reporter.events(Collector().feed(stream.lines(stream.hello())[0]))
+    reporter.close({"tampers": [step(True)]}, Exit.INTACT)
+    found = valid_events(out.getvalue())
+    assert [one["event"] for one in found] == ["scenario", "record", "lab"]
+    assert {one["target"] for one in found} == {"target"}
+    assert found[-1]["scenarios"]["tampers"][0]["ok"] is True
 
 
 def step(ok: bool, code: Exit = Exit.INTERNAL) -> Step:

@@ -1,7 +1,6 @@
 """What a program reads of a run, held against the description of the events."""
 
 import io
-import json
 from datetime import UTC, datetime
 
 import jsonschema
@@ -9,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.events import VALIDATOR, valid_events
 from tests.support.generated import hold_equal
 from tests.unit.records.stream import CLEAN, bye, finding, hello, lines
 from tests.unit.report.reporting import SCANNED, SCHEDULE, Profiles, allowed, reported, tampered
@@ -21,7 +21,6 @@ from tinyvmi_build.report.json_lines import JsonLines
 from tinyvmi_build.report.reporter import Attached, Status
 from tinyvmi_build.report.stamp import Stamp
 
-VALIDATOR = jsonschema.Draft202012Validator(event_reference.schema())
 KNOWN = {
     described.event: {field.name for field in fields.fields_of(described)}
     for described in event_format.EVENTS
@@ -31,9 +30,8 @@ COMMON = {field.name for field in fields.fields_of(event_format.Common)}
 
 def valid(text):
     """The objects on these lines, each as its description says and without a field that it lacks."""
-    found = [json.loads(line) for line in text.splitlines()]
+    found = valid_events(text)
     for one in found:
-        VALIDATOR.validate(one)
         assert one.keys() <= COMMON | KNOWN[one["event"]], one
     return found
 
