@@ -49,7 +49,7 @@ void unmask_evtchn(uint32_t port)
     }
 }
 
-/* Any hypercall looks for pending events on its way back. */
+/* Xen delivers pending events as any hypercall returns. */
 void force_evtchn_callback(void)
 {
     HYPERVISOR_xen_version(0, NULL);

@@ -205,7 +205,7 @@ static bool send(const struct xsd_sockmsg *msg, const struct write_req *parts, i
 }
 
 /* What a reply says: NULL if it is the answer to `type`. */
-static char *judge(const struct request *r, enum xsd_sockmsg_type type)
+static char *error_of(const struct request *r, enum xsd_sockmsg_type type)
 {
     if (!r->body)
         return xenbus_error("ENOMEM");
@@ -241,7 +241,7 @@ char *xenbus_request(enum xsd_sockmsg_type type, xenbus_transaction_t xbt, const
     msg.len = (uint32_t)len;
     if (send(&msg, parts, n))
         wait_event(reply_queue, broken || r->answered);
-    error = r->answered ? judge(r, type) : xenbus_error("EIO");
+    error = r->answered ? error_of(r, type) : xenbus_error("EIO");
     if (error) {
         free(r->body);
     } else {

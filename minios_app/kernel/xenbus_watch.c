@@ -64,7 +64,7 @@ void xenbus_watch_event(const char *body, size_t len)
     w = find(token);
     if (!w)
         return; /* just unwatched */
-    /* An event says "look there": one that waits says it for later ones, and bounds the queue. */
+    /* An event names a node only: one that waits stands for later ones, and bounds the queue. */
     for (link = w->events; *link; link = &(*link)->next)
         if (!strcmp((*link)->path, body) && !strcmp((*link)->token, token))
             return;

@@ -1,9 +1,9 @@
-"""How fast a running kernel is found, and judged, in the lab: `make discovery`.
+"""How fast a running kernel is found, and checked, in the lab: `make discovery`.
 
     python -m tests.experiments.discovery [--runs N] [--memory MIB] [--json]
 
 A target of 1 GiB that PVH boots where its file says, then one that GRUB boots, whose KASLR is on; over
-each, new monitors one after the other.  What is told comes from the monitor's records, but for the
+each, new monitors one after the other.  What is reported comes from the monitor's records, but for the
 times on this machine's clock, from the moment before dom0 runs `xl unpause` to a record's
 arrival here, through dom0's console, launch and the lab's serial line.
 """

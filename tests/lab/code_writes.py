@@ -17,7 +17,7 @@ from tinyvmi_build.lab.runner import monitor_files
 
 PROCESSOR_TIME = "/lab/processor_time.py"  # in dom0
 USUAL = ("bytes", "digest")  # the monitors of every test run; the others take --long
-#: Each scans so seldom that what it tells within a test, looks have told.  What is special about it:
+#: Each scans so seldom that within a test only incremental checks report.  What is special about it:
 MONITORS = {
     "bytes": (),
     "digest": ("golden.comparison=digest",),
@@ -42,7 +42,7 @@ def project(folder: Path, name: str, *sets: str) -> Loaded:
     file = folder / f"{name}.toml"
     packages = [str(fetch_kernel()), *(str(fetch_kernel(*kernel)) for kernel in ALSO.get(name, ()))]
     file.write_text(
-        f'[monitor]\nname = "look-{name}"\nperiod = "10m"\njitter = 0\n[target]\ndomain = "target"\n'
+        f'[monitor]\nname = "incremental-{name}"\nperiod = "10m"\njitter = 0\n[target]\ndomain = "target"\n'
         f"[kernel]\npackages = {json.dumps(packages)}\nmodules = [{json.dumps(str(module()))}]\n"
     )
     return load(file, sets, env={})
@@ -50,11 +50,11 @@ def project(folder: Path, name: str, *sets: str) -> Loaded:
 
 def folder_of(name: str) -> str:
     """In dom0."""
-    return f"/lab/look-{name}"
+    return f"/lab/incremental-{name}"
 
 
 def domain_of(name: str) -> str:
-    return f"tinyvmi-look-{name}"
+    return f"tinyvmi-incremental-{name}"
 
 
 def files(scratch: Path, names: Iterable[str] = USUAL) -> dict[str, Path | bytes]:

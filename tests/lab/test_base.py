@@ -46,7 +46,7 @@ def test_the_bases_own_tests(lab: Lab, command_line: str, least: int) -> None:
 
 
 def test_a_monitor_without_privilege_sees_nothing(lab: Lab, target: Target) -> None:
-    """Started by hand and told a target, but not given it: Xen refuses, and the monitor says so and ends."""
+    """Started by hand without privilege over its target: Xen refuses, the monitor reports that and ends."""
     name = "tinyvmi-lab"
     lab.run(["sh", "-c", f"cd {FILES} && xl create {name}.cfg"]).check()
     try:

@@ -24,7 +24,7 @@ TAMPER = "syscall-table-getdents64"
 
 
 def comparable(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Without what may differ, and without being told to wait and that somebody lives, which time decides."""
+    """Without what may differ, and without notices of waiting and heartbeats, which depend on time."""
     return [
         {name: value for name, value in record.items() if name not in OWN}
         for record in records
@@ -49,7 +49,7 @@ def by_the_monitor(lab: Lab, target: Target) -> tuple[int, list[dict[str, Any]]]
 
 
 def checked(lab: Lab, target: Target, ways: Sequence[str]) -> Said:
-    """Who judged → what was said of one and the same target.
+    """Who checked → what was reported of one and the same target.
 
     It is not paused: what is wrong in memory that stands still could be on its way from a migration, and
     is believed only after ten seconds.

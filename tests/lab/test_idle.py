@@ -35,7 +35,7 @@ def share(lab: Lab, watch: Watch, seconds: float) -> float:
 
 
 @pytest.mark.long
-def test_without_looks(lab: Lab, poked: Target, profiles: ProfileFile) -> None:
+def test_without_incremental_checks(lab: Lab, poked: Target, profiles: ProfileFile) -> None:
     """A monitor that sleeps uses no processor time, and knows nothing until its next scan."""
     watch = Watch(lab, poked, profiles, "blind", f"{PERIOD_S}s")
     at = watch.site("text")
@@ -58,13 +58,13 @@ def test_without_looks(lab: Lab, poked: Target, profiles: ProfileFile) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["bytes", "digest"])
-def test_with_looks(lab: Lab, poked: Target, profiles: ProfileFile, name: str) -> None:
-    """Ten looks a second."""
+def test_with_incremental_checks(lab: Lab, poked: Target, profiles: ProfileFile, name: str) -> None:
+    """Ten incremental checks a second."""
     watch = Watch(lab, poked, profiles, name)
     try:
-        watch.monitor.listen(5)  # until checks without looks have settled how often they come again
+        watch.monitor.listen(5)  # until checks without incremental form have settled how often they run
         looking = share(lab, watch, SLEEPS_S)
-        print(f"a monitor with looks, {name}, takes {looking:.2%} of a processor")
+        print(f"a monitor with incremental checks, {name}, takes {looking:.2%} of a processor")
         assert SHARE_ASLEEP < looking < 0.5
     finally:
         watch.monitor.stop()

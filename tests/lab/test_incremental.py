@@ -1,7 +1,7 @@
-"""Looks between scans: what the target writes to its own kernel is told at once, and what it may do is not.
+"""Incremental checks: what the target writes to its kernel is reported at once, what it may do is not.
 
-The monitors here scan so seldom that whatever they tell within a test, a look has told.  How long that takes
-is measured by the bench; a bound that holds on a busy machine is all that is asserted.
+The monitors here scan so seldom that an incremental check reports whatever is reported within a
+test.  The bench measures how long that takes; asserted is a bound that holds on a busy machine.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tinyvmi_build.records.verdict import Verdict
 from tinyvmi_build.report.latency import BY_TARGET
 from tinyvmi_build.timeouts import timeout
 
-SOON_S = 5.0  # a look, on a machine on which much else runs
+SOON_S = 5.0  # an incremental check, on a machine on which much else runs
 ALL_TRACED = TRACING + "echo function > current_tracer; sleep 2; echo nop > current_tracer; sleep 1"
 
 
@@ -63,7 +63,7 @@ def test_a_write_by_the_target_is_told(watch: Watch, check: str, how: str) -> No
 @pytest.mark.long
 @pytest.mark.parametrize("check", ["text", "rodata"])
 def test_how_long_it_takes(lab: Lab, watch: Watch, check: str) -> None:
-    """Many writes, at moments that have nothing to do with the looks."""
+    """Many writes, at moments that have nothing to do with the incremental checks."""
     if watch.name == "digest":
         pytest.skip("a page that was written is digested in both")
     reported = sorted(round(each.reported_s * 1000) for each in watch.drive("wp", watch.site(check), 50))
@@ -82,7 +82,7 @@ def test_what_an_administrator_does_is_let_pass(watch: Watch) -> None:
 
 @pytest.mark.long
 def test_all_functions_traced(watch: Watch) -> None:
-    """Tens of thousands of places are patched, over many looks."""
+    """Tens of thousands of places are patched, over many incremental checks."""
     watch.begin()
     watch.target.run(
         f"rm -f /tmp/traced; ({ALL_TRACED}; touch /tmp/traced) > /dev/null 2>&1 & sleep 0"
@@ -95,7 +95,7 @@ def test_all_functions_traced(watch: Watch) -> None:
 
 
 def test_what_dom0_writes_is_no_write_of_the_target(watch: Watch) -> None:
-    """Tracking cannot see it; with copies, looks compare every page in turn, within TV_KEPT_TURNS looks."""
+    """Tracking cannot see it; with copies, incremental checks compare every page in turn."""
     at = watch.site("text")
     scans = watch.monitor.scans
     watch.monitor.begin()

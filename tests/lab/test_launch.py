@@ -112,7 +112,7 @@ def test_a_monitor_that_was_kept(lab: Lab, target: Target) -> None:
 
 
 def test_a_monitor_whose_launch_was_killed(lab: Lab, target: Target) -> None:
-    """Nobody listens to it: it is told from one that a launch owns, also for another monitor's launch."""
+    """Nobody listens to it: a launch of another monitor, too, distinguishes it from one with an owner."""
     remote = running(lab, "silent")
     remote.kill(signal.SIGKILL)
     remote.wait(60)

@@ -20,7 +20,7 @@ LITTLE_MIB = 16
 
 def give(lab: Lab, name: str, mib: int) -> int:
     """Let the monitor's domain have so much from its next start on; what it had before, MiB."""
-    config = f"{folder_of(name)}/tinyvmi-look-{name}.cfg"
+    config = f"{folder_of(name)}/tinyvmi-incremental-{name}.cfg"
     before = lab.run(["sed", "-n", "s/^memory = //p", config]).check().out
     change = f"s/^(memory|maxmem) = .*/\\1 = {mib}/"
     lab.run(["sed", "-i", "-E", change, config]).check()
@@ -95,7 +95,7 @@ def test_three_kernels_by_bytes_in_32_mib(lab: Lab, poked: Target, profiles: Pro
 
 
 def _finds_a_tamper(watch: Watch) -> None:
-    """The first scan was intact; now what the target writes is told, and undone it is intact again."""
+    """The first scan was intact; a write of the target is reported, and undone it is intact again."""
     for check in ("text", "rodata"):
         watch.drive("wp", watch.site(check), 1)
     watch.until(Verdict.INTACT, 60)

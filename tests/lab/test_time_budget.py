@@ -1,4 +1,4 @@
-"""Scans in slices: looks go on while they rest, and what they tell comes within the documented bound."""
+"""Scans in parts: incremental checks run between these, and report within the documented bound."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _in_scan(watch: Watch, number: int) -> None:
 
 
 def _in_mid_scan(watch: Watch, finding: dict[str, Any]) -> bool:
-    """Was it told while a scan rested?  Then the heartbeat behind it does not count one more."""
+    """Was it reported in the midst of a scan?  Then the heartbeat behind it does not count one more."""
     said = watch.lab.guest_console(domain_of(watch.name)).splitlines()
     records = [item.body for line in said for item in parse_line(line) if isinstance(item, Record)]
     after = records[records.index(finding) :]
@@ -83,8 +83,8 @@ def test_legitimate_changes_in_the_middle_of_scans(lab: Lab, poked: Target, prof
 
 
 @pytest.mark.parametrize("check", ["text", "rodata"])
-def test_writes_while_a_scan_rests(sliced: Watch, check: str) -> None:
-    """Under load, each is told within the bound; the verdict changes, and the count of scans does not."""
+def test_writes_in_the_midst_of_a_scan(sliced: Watch, check: str) -> None:
+    """Under load, each is reported within the bound; the verdict changes, and the count of scans does not."""
     at = sliced.site(check)
     reported = []
     for number in range(3, 3 + WRITES):  # scans whose work the one before foretells
@@ -97,12 +97,12 @@ def test_writes_while_a_scan_rests(sliced: Watch, check: str) -> None:
     bound = sliced.worst(BY_TARGET)
     took = [round(each.reported_s, 3) for each in reported]
     resting = [_in_mid_scan(sliced, each.finding) for each in reported]
-    print(f"{check}: told after {took} s, in a scan: {resting}; at the latest {bound:.3f} s were said")
+    print(f"{check}: reported after {took} s, in a scan: {resting}; the documented bound is {bound:.3f} s")
     assert any(resting)  # not all: a scan is shorter if the machine gives more to it than to the one before
     assert max(took) < bound + timeout(CONSOLE_S)
 
 
-def test_what_has_no_looks_waits_for_the_end_of_the_scan(sliced: Watch) -> None:
+def test_a_check_without_incremental_form_reports_at_the_end_of_the_scan(sliced: Watch) -> None:
     tamper = change("syscall-table-getdents64")
     _in_scan(sliced, 2)
     sliced.monitor.begin()
@@ -112,6 +112,6 @@ def test_what_has_no_looks_waits_for_the_end_of_the_scan(sliced: Watch) -> None:
     finally:
         undo()
     bound = sliced.worst(WHOLE_CHECKS)
-    print(f"told after {took:.1f} s, at the latest {bound:.1f} s were said")
+    print(f"reported after {took:.1f} s, the documented bound is {bound:.1f} s")
     assert {finding["check"] for finding in sliced.monitor.findings} == {"syscall-table"}
     assert took < bound + timeout(CONSOLE_S)

@@ -1,6 +1,6 @@
 """Vector registers of PV domains that share a processor, saved by Xen at each switch or at the next use.
 
-Three domains use them with contents of their own on one processor: two that look at them after each absence
+Three domains use them with contents of their own on one processor: two that check them after each absence
 (misbehave/keeper.c) and a monitor that digests.  dom0 has the other processor and one vCPU, to which nobody
 else comes: what becomes of its programs says nothing here.
 """

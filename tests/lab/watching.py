@@ -20,7 +20,7 @@ from tinyvmi_build.timeouts import timeout
 SELDOM = "600s"
 CONSOLE_S = 0.5  # what a monitor and its target say is on the way so long, and other domains have their turn
 TRACING = "cd /sys/kernel/tracing; "
-#: What a target's administrator does, over five seconds of looks and more.
+#: What a target's administrator does, over five seconds of incremental checks and more.
 LEGITIMATE = (
     "sysctl -w kernel.sched_schedstats=1; sleep 1; sysctl -w kernel.sched_schedstats=0; sleep 1",
     TRACING + "echo 'vfs_*' > set_ftrace_filter; echo function > current_tracer; sleep 1; "
@@ -78,7 +78,7 @@ class Watch:
         assert self.monitor.scans == scans
 
     def begin(self) -> None:
-        """What is told from now on counts; so far all is well."""
+        """What is reported from now on counts; so far all is intact."""
         self.until(Verdict.INTACT, 60)
         self.monitor.begin()
 

@@ -39,7 +39,7 @@ def test_bss_is_not_in_the_file(smoke_image) -> None:
 
 
 def test_no_vector_registers(smoke_image) -> None:
-    """An event saves general registers only; so nothing may use others but the test that sees them kept."""
+    """An event saves general registers only; only the test of the others may use them."""
     done = subprocess.run(
         ["objdump", "-d", "--no-show-raw-insn", str(smoke_image("gcc"))],
         capture_output=True,

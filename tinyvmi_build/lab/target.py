@@ -1,4 +1,4 @@
-"""The target in the lab: a Linux guest that runs under Xen and does what it is told."""
+"""The target in the lab: a Linux guest under Xen, which runs commands."""
 
 from __future__ import annotations
 

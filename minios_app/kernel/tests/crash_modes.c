@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Ways to crash, for a look at the report. */
+/* Ways to crash, to test the report. */
 #include <mini-os/events.h>
 #include <mini-os/mm.h>
 #include <mini-os/sched.h>

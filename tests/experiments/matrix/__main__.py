@@ -42,10 +42,10 @@ def main(
     as_json: bool,
     docs: bool | None,
 ) -> None:
-    """Boot kernels under circumstances, judge their memory, and tell where that is not as it must be.
+    """Boot kernels under circumstances, check their memory, and report where the result is not as it must be.
 
     A run that was interrupted goes on where it was.
-    A changed package, circumstance or checker is judged anew.
+    A changed package, circumstance or checker is checked anew.
     Exit status: 0 if every cell that was asked for is as it must be, 5 if one is not, 4 if the lab failed.
     """
     progress = Progress(quiet=True)

@@ -1,4 +1,4 @@
-"""One cell of the grid: a kernel is booted under a circumstance, and its memory judged by all checks."""
+"""One cell of the grid: a kernel is booted under a circumstance, and all checks run over its memory."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ from tinyvmi_build.progress import Progress
 
 #: What may become of a cell besides a verdict: the circumstance cannot come about; the lab did not work.
 IMPOSSIBLE, FAILED = "impossible", "failed"
-#: What a guest loads where the circumstance has no wish of its own: `modules` shall have something to judge.
+#: What a guest loads where the circumstance has no wish of its own: `modules` shall have something to check.
 LOADED = ("crc32c_generic?", "nf_tables", "veth")
 _FRAME = re.compile(r"^\[[ .0-9]+\]  ?([a-z_]\w*)\+0x", re.M)  # a sure one: no question mark
 _ORACLE = hashlib.sha256(Path(tests.dump.text_oracle.__file__).read_bytes()).hexdigest()
 
 
 class Kernel:
-    """A kernel of the grid, by metapackage: what its dumps are judged by."""
+    """A kernel of the grid, by metapackage: what its dumps are checked by."""
 
     def __init__(self, metapackage: str, suite: str, progress: Progress):
         flavour = metapackage.removeprefix("linux-image-").removesuffix("amd64").strip("-")
@@ -97,7 +97,7 @@ class Cell:
 
     @property
     def place(self) -> dict[str, Any]:
-        """Which cell it is, whatever judges it."""
+        """Which cell it is, whatever checks it."""
         return {
             "package": self.kernel.package.name,
             "circumstance": self.circumstance.name,
@@ -110,7 +110,7 @@ class Cell:
 
     @cached_property
     def key(self) -> str:
-        """Changes with the package, with how it is booted, and with what judges it."""
+        """Changes with the package, with how it is booted, and with what checks it."""
         boot = {k: str(v) if k == "files" else v for k, v in self._circumstance.boot().items()}
         parts = [self.kernel.package.name, self.kernel.digest, _ORACLE, boot, self.seed]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]

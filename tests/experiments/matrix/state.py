@@ -33,7 +33,7 @@ class State:
             self._latest[_place(result)] = result
 
     def latest(self, **place: object) -> dict[str, Any] | None:
-        """The last result of `package`, `circumstance`, `seed`, whatever judged it then; it is `old`."""
+        """The last result of `package`, `circumstance`, `seed`, whatever checked it then; it is `old`."""
         found = self._latest.get(_place(place))
         return found and found | {"old": True}
 

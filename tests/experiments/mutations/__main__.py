@@ -66,7 +66,7 @@ def main(seed: int, number: int, kernels: tuple[str, ...], docs: bool) -> None:
         spent = time.monotonic() - start
         click.echo(
             f"{name}: {tally.tried.total():,} changes, {tally.caught.total():,} caught,"
-            f" {len(tally.missed)} missed; {tally.runs} looks, {spent:.0f} s",
+            f" {len(tally.missed)} missed; {tally.runs} runs, {spent:.0f} s",
             err=True,
         )
     click.echo(_table(tallies))

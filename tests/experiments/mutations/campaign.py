@@ -1,4 +1,4 @@
-"""A mutation campaign: bytes of a saved kernel are changed by the thousand, and each change must be told.
+"""A mutation campaign: bytes of a saved kernel are changed by the thousand, and each change must be reported.
 
 Random bytes are changed many at a time, one a page, as a page makes one finding:
 as many findings as changes means that all were caught.  Where the numbers
@@ -107,7 +107,7 @@ def random_changes(target: Target, number: int, rng: random.Random) -> list[Chan
         one = where[i := bisect_right(ends, at)]
         va = one.va + one.size + at - ends[i]
         if _is_state(target, va):
-            continue  # the place is where the state itself is kept: what it says is then wrong elsewhere
+            continue  # the state itself lies there: then every site that depends on it differs
         changes.append(Change(one.check, va, target.memory.read(va, 1)[0] ^ rng.randrange(1, 256)))
     return changes
 
@@ -165,7 +165,7 @@ def encoding_name(kind: Kind, what: str) -> str:
 
 
 def try_encodings(target: Target, rng: random.Random, tally: Tally) -> None:
-    """Every wrong encoding at places of its kind, each told by address, kind and bytes."""
+    """Every wrong encoding at places of its kind, each reported by address, kind and bytes."""
     for kind, what, wrong in WRONGS:
         if not target.places.of(kind):
             continue

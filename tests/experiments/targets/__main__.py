@@ -30,7 +30,7 @@ _MINUTES = 5  # to which the time of a whole run is rounded up
 @click.option("--json", "as_json", is_flag=True, help="Results as JSON Lines instead of the table.")
 @click.option("--docs/--no-docs", default=None, help="Write docs/results/targets.md (default: of all).")
 def main(only: tuple[str, ...], again: bool, as_json: bool, docs: bool | None) -> None:
-    """Start a target of each kind; have monitors on each base judge it, clean and tampered.
+    """Start a target of each kind; have monitors on each base check it, clean and tampered.
 
     TINYVMI_MINIOS_TREE names a tree of the Xen Project's Mini-OS; without it there is the built-in base only.
     A run that was interrupted goes on with the row where it was.

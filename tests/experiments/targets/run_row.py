@@ -1,4 +1,4 @@
-"""One row: a target is started, and a monitor of each base judges it in its turn, clean and tampered."""
+"""One row: a target is started, and a monitor of each base checks it in its turn, clean and tampered."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from tinyvmi_build.records.verdict import Verdict
 
 SCANS = 20  # of a clean target
 _AFTER = 3  # when all tampers are taken back
-_MORE = 1  # scan after the one that reported: all checks have seen the change then, and told all of it
-_SHOWN = 5  # records that are kept of a difference
+_MORE = 1  # scan after the one that reported: all checks have seen the change then, and reported all of it
+_SHOWN = 5  # records that are shown of a difference
 RAN, FAILED = "run", "failed"
 _TARGET = "target"  # the domain that the lab's own project watches
 
@@ -56,7 +56,7 @@ def run(lab: Lab, row: Row, names: Sequence[str], profiles: ProfileFile, label: 
 
 
 class _Turn:
-    """One base's monitor over the target; `result` is what is kept, `told` what it said in each step."""
+    """One base's monitor over the target; `result` is the outcome, `reports` the records of each step."""
 
     def __init__(self, lab: Lab, row: Row, name: str, profiles: ProfileFile, target: Target):
         self._lab, self._row, self._name, self._profiles, self._target = lab, row, name, profiles, target

@@ -91,7 +91,7 @@ def test_its_clock_stops_and_goes_on(
 def test_damage_while_its_clock_stands(
     follower: Follower, life: Life, kernel: dict[str, Any], profiles: ProfileFile
 ) -> None:
-    """Stopping the clock hides nothing: after ten seconds of work it is judged as it lies there."""
+    """Stopping the clock hides nothing: after ten seconds of work its memory is checked as it is."""
     memory = LiveGuest(life.up(1), kernel, profiles)
     with_work(life)
     stop_clock(memory, True)

@@ -60,7 +60,7 @@ def _build(folder: Path, source: Path) -> Path:
 
 
 def _run(argv: list[str], cwd: Path) -> str:
-    env = {**os.environ, "NINJA": NINJA}  # meson would look for it on the PATH alone
+    env = {**os.environ, "NINJA": NINJA}  # meson would search for it on the PATH alone
     done = subprocess.run(argv, cwd=cwd, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{shlex.join(argv)}\n{done.stdout}{done.stderr}"
     return done.stdout

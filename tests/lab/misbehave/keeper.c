@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A domain with a pattern of its own in all vector registers, that gives its processor away and looks at
+ * A domain with a pattern of its own in all vector registers, that gives its processor away and checks
  * them again.  Command line: a digit, which makes the pattern.  A line a second: `KEEPER sse|avx2 ROUNDS
  * LOST`: after how many absences registers were looked at, and after how many one had changed.
  */
@@ -45,7 +45,7 @@ static void be_away(uint64_t round)
         msleep(1);
 }
 
-static bool kept(uint64_t round)
+static bool intact(uint64_t round)
 {
     memset(after, 0, sizeof(after));
     if (avx) {
@@ -65,16 +65,16 @@ static bool kept(uint64_t round)
 
 static void play(void *unused)
 {
-    uint64_t lost = 0, told = (uint64_t)NOW();
+    uint64_t lost = 0, reported = (uint64_t)NOW();
 
     (void)unused;
     avx = vector_enable() & VECTOR_AVX2;
     for (uint64_t round = 1;; round++) {
         fill((uint8_t)cmdline[0], round);
-        lost += !kept(round);
-        if ((uint64_t)NOW() - told < 1000000000)
+        lost += !intact(round);
+        if ((uint64_t)NOW() - reported < 1000000000)
             continue;
-        told = (uint64_t)NOW();
+        reported = (uint64_t)NOW();
         printk("KEEPER %s %lu %lu\n", avx ? "avx2" : "sse", round, lost);
     }
 }

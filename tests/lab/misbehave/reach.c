@@ -88,7 +88,7 @@ static long domctl(domid_t domain, uint32_t cmd)
             HYPERVISOR_domctl((unsigned long)&op);
         }
         if (rc == 0 && cmd == GETINFO && (uint16_t)op.u[0] != domain)
-            best = -3; /* Xen told about another one, as it does for a number that is free */
+            best = -3; /* Xen answered for another one, as it does for a number that is free */
     }
     return best;
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The lab's dom0: from the kernel to a running toolstack and the agent.  Each stage is told with the guest's uptime.
+# The lab's dom0: from the kernel to a running toolstack and the agent.  Each stage is printed with the guest's uptime.
 /usr/bin/busybox --install -s /usr/bin
 say() { echo "TINYVMI-DOM0 $* $(cut -d' ' -f1 /proc/uptime)"; }
 

@@ -29,7 +29,7 @@ _PACKAGES = (
 _MODULES = ("tar", "linux", "configfile", "normal", "echo", "test")
 _SECTOR = 512
 _PARTITION = 2048  # its first sector
-_LINUX = 0x83  # the partition's type; GRUB looks at what is in it
+_LINUX = 0x83  # the partition's type; GRUB reads what is in it
 _TABLE = 446  # where a boot sector has the partition table
 
 

@@ -1,6 +1,6 @@
 """Debian packages as files: fetched into a cache, unpacked, never installed.
 
-Installing Xen would hook the host's boot loader, and a kernel that is judged
+Installing Xen would hook the host's boot loader, and a kernel that is checked
 need not be the one that runs.  Safe for parallel use: one lock a suite.
 """
 

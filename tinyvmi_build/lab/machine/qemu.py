@@ -1,4 +1,4 @@
-"""One QEMU process: surely killed, its command and console kept as files, its QMP monitor at hand."""
+"""One QEMU process, which never outlives its starter; its command and its console are files."""
 
 from __future__ import annotations
 

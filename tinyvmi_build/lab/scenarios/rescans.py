@@ -1,4 +1,4 @@
-"""A clean target stays clean, however often one looks."""
+"""A clean target stays intact through many scans."""
 
 from __future__ import annotations
 
