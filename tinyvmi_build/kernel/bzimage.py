@@ -106,7 +106,7 @@ def _lzma(body: bytes, size: int) -> bytes:
 
 
 def _zstd(body: bytes, size: int) -> bytes:
-    zstandard = _library("zstandard", "zstd", "pip install zstandard")
+    zstandard = _library("zstandard", "zstd", "apt-get install python3-zstandard, or pip install zstandard")
     try:
         with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(body)) as reader:
             return bytes(reader.read(size + 1))
@@ -115,7 +115,7 @@ def _zstd(body: bytes, size: int) -> bytes:
 
 
 def _lz4(body: bytes, size: int) -> bytes:
-    block = _library("lz4.block", "lz4", "pip install lz4")
+    block = _library("lz4.block", "lz4", "apt-get install python3-lz4, or pip install lz4")
     out = bytearray()
     at = 4
     while at + 4 <= len(body) and len(out) <= size:
@@ -132,7 +132,7 @@ def _lz4(body: bytes, size: int) -> bytes:
 
 def _lzo(body: bytes, size: int) -> bytes:
     """The lzop(1) container: a header of variable length, then blocks with optional checksums."""
-    lzo = _library("lzo", "lzo", "pip install python-lzo (needs liblzo2-dev)")
+    lzo = _library("lzo", "lzo", "apt-get install python3-lzo, or pip install python-lzo (needs liblzo2-dev)")
     try:
         version = struct.unpack_from(">H", body, 9)[0]
         at = 15 + (2 if version >= 0x940 else 0)

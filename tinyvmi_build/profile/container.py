@@ -35,7 +35,7 @@ VERSION = 2
 _HEADER = struct.Struct("<8sII32s")
 _COUNTS = struct.Struct("<II")
 _LEVEL = 6
-_MAX_SIZE = 1 << 30
+_MAX_SIZE = 256 << 20  # of an unpacked section; those of kernels have at most a tenth
 
 
 @dataclass(frozen=True)
