@@ -24,30 +24,45 @@
 
 #define ARRIVED_NS UINT64_C(10000000000)
 
+/* The contexts of the first `count` checks, the last first. */
+static void drop_contexts(struct monitor *m, uint32_t count)
+{
+    while (count--) {
+        if (tv_checks[count]->deinit)
+            tv_checks[count]->deinit(m->context[count], &m->kernel);
+        if (m->context[count])
+            tv_free(m->context[count]);
+        m->context[count] = NULL;
+    }
+}
+
+static int init_context(struct monitor *m, uint32_t i)
+{
+    const struct tv_check *check = tv_checks[i];
+    int err;
+
+    m->context[i] = check->context_size ? tv_alloc(check->context_size) : NULL;
+    if (check->context_size && !m->context[i])
+        return -TV_ENOMEM;
+    err = check->init ? check->init(m->context[i], &m->kernel) : 0;
+    if (err && m->context[i]) {
+        tv_free(m->context[i]);
+        m->context[i] = NULL;
+    }
+    return err;
+}
+
 int tv_checks_init(struct monitor *m)
 {
     if (tv_check_count > TV_CHECKS_MAX)
         return -TV_EINVAL;
     memset(m->status, 0, sizeof(m->status));
-    memset(m->context, 0, sizeof(m->context));
     m->page_cache = (struct tv_page_cache_tally){ 0 };
     for (uint32_t i = 0; i < tv_check_count; i++) {
-        const struct tv_check *check = tv_checks[i];
-        int err = 0;
+        int err = init_context(m, i);
 
-        if (check->context_size) {
-            m->context[i] = tv_alloc(check->context_size);
-            err = m->context[i] ? 0 : -TV_ENOMEM;
-        }
-        if (!err && check->init)
-            err = check->init(m->context[i], &m->kernel);
         if (err) {
-            if (m->context[i])
-                tv_free(m->context[i]);
-            m->context[i] = NULL;
-            while (i--)
-                if (tv_checks[i]->deinit)
-                    tv_checks[i]->deinit(m->context[i], &m->kernel);
+            drop_contexts(m, i);
             return err;
         }
     }
@@ -57,13 +72,7 @@ int tv_checks_init(struct monitor *m)
 
 void tv_checks_deinit(struct monitor *m)
 {
-    for (uint32_t i = 0; i < tv_check_count; i++) {
-        if (tv_checks[i]->deinit)
-            tv_checks[i]->deinit(m->context[i], &m->kernel);
-        if (m->context[i])
-            tv_free(m->context[i]);
-        m->context[i] = NULL;
-    }
+    drop_contexts(m, tv_check_count);
 }
 
 void tv_add_cost(struct monitor *m, uint32_t scan, const char *name, uint64_t ns, bool incremental)
