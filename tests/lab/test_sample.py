@@ -13,7 +13,7 @@ SAMPLE = Path(__file__).parents[1] / "support" / "expected" / "run.txt"
 def form(text: str) -> set[str]:
     """The lines of `text` without what differs from run to run: numbers, addresses, bytes, durations."""
     text = re.sub(r"\b[0-9a-f]{2}( [0-9a-f]{2})+\b|\b[0-9a-f]{16,}\b|0x[0-9a-f]+", "#", text)
-    text = re.sub(r"\d[\d.,:]*", "#", text)
+    text = re.sub(r"-?\d[\d.,:]*", "#", text)
     text = re.sub(r"\b(us|ms|s)\b", "T", text)
     text = re.sub(r" \([a-z-]+\)$", " (the slowest check)", text, flags=re.MULTILINE)
     return {re.sub(r"\s+", " ", line).strip() for line in text.splitlines()}

@@ -105,7 +105,7 @@ class Monitor:
                 took = event.scan - start
                 reported = by is None or any(finding["check"] == by for finding in self.findings)
                 if (event.verdict is verdict and reported) or took >= _SCANS_TO_SEE:
-                    return event.verdict, took
+                    return event.verdict, max(took, 0)  # an event may come after its scan was heard of
             return None
 
         return self.until(condition, seconds, f"a scan that says {verdict}")
