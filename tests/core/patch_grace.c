@@ -2,8 +2,6 @@
 /* check_run.c over a clock that the test moves, one check whose findings the test gives, and a target that writes or not. */
 #include <stdlib.h>
 
-#include <tinyvmi/config.h>
-
 #include "monitor/monitor.h"
 
 void advance(uint64_t ns);
@@ -111,37 +109,3 @@ void tv_free(void *p)
 {
     free(p);
 }
-
-bool tv_kernel_arriving(struct tv_kernel *k)
-{
-    (void)k;
-    return false;
-}
-
-void tv_presence_begin(struct tv_kernel *k, struct tv_presence_query *q)
-{
-    (void)k;
-    (void)q;
-}
-
-enum tv_presence tv_presence_poll(struct tv_kernel *k, struct tv_presence_query *q)
-{
-    (void)k;
-    (void)q;
-    return TV_PRESENT;
-}
-
-void tv_pt_cache_flush(struct tv_kernel *k)
-{
-    (void)k;
-}
-
-const char *tv_digest_name(const struct tv_digest *d)
-{
-    (void)d;
-    return "";
-}
-
-const struct tv_config tv_config;
-const struct tv_kernel_profile *const tv_profiles[] = { NULL };
-const uint32_t tv_profile_count = 0;

@@ -49,7 +49,8 @@ def monitor(tmp_path: Path) -> Monitor:
         core / "monitor" / f"{name}.c" for name in ("check_run", "progress", "record", "records", "schedule")
     ]
     others = [core / name for name in ("checks/lib/findings.c", "introspect/cost.c", "digest/crc32.c")]
-    around = [Path(__file__).parent / "patch_grace.c", check_table(tmp_path, "text")]
+    here = Path(__file__).parent
+    around = [here / "patch_grace.c", here / "no_target.c", check_table(tmp_path, "text")]
     return Monitor(compile_shared(tmp_path, "patch_grace", *around, *monitor, *others))
 
 
