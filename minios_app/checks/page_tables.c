@@ -35,9 +35,9 @@ struct walk {
     struct tv_result *res;
 };
 
-/* An address space, and whose it is: `task`, or if that is 0, what `what` describes. */
+/* An address space, and whose it is: what `what` describes, or if that is NULL, `task`'s. */
 struct owner {
-    uint64_t mm, task;
+    uint64_t mm, task; /* the guest's: a list of tasks may lead to address 0 */
     const char *what;
 };
 
@@ -64,7 +64,7 @@ static struct tv_label describe(const struct walk *w, const struct owner *o, uin
     char comm[COMM_MAX] = { 0 };
     uint32_t pid = 0;
 
-    if (!o->task) {
+    if (o->what) {
         tv_label_add(&note, o->what);
     } else if (guest_read_va(w->k, o->task + w->g->comm, comm, sizeof(comm) - 1) &&
                guest_read_va(w->k, o->task + w->g->pid, &pid, sizeof(pid))) {

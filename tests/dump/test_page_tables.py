@@ -158,6 +158,50 @@ def test_a_ring_that_never_returns(tasks: Tasks) -> None:
     assert checked.exit == 3
 
 
+def zero_frames(memory: Memory, count: int) -> list[int]:
+    """Physical addresses of so many frames that hold nothing."""
+    nothing = bytes(4096)
+    found: list[int] = []
+    for at in range(len(memory.bytes) - 4096, 0, -4096):
+        if memory.bytes[at : at + 4096] == nothing:
+            found.append(at)
+            if len(found) == count:
+                return found
+    raise AssertionError("no empty frames")
+
+
+def test_a_task_at_address_0(tasks: Tasks) -> None:
+    """The list may lead wherever the kernel's tables map something: there, too, a root is compared."""
+    memory, golden = tasks.memory, tasks.golden
+    frames = zero_frames(memory, 5)
+    upper, middle, lower, task, mm = frames
+    last = tasks.all()[-1] + golden.tasks
+    head = golden.init_task + memory.delta + golden.tasks
+    values = [
+        (upper, middle | 3),
+        (middle, lower | 3),
+        (lower, task | 3),
+        (lower + 8, mm | 3),
+        (task + golden.tasks + NEXT, head),
+        (task + golden.tasks + PREV, last),
+        (task + golden.mm, 0x1000),
+        (mm + golden.pgd, 0x1000),  # its own page, of which the kernel's half is empty
+    ]
+    root = memory.root_pa
+    old = memory.bytes[root : root + 8]
+    try:
+        for at, value in [*values, (root, upper | 3)]:
+            memory.bytes[at : at + 8] = struct.pack("<Q", value)
+        with tasks.changed(last + NEXT, golden.tasks):
+            checked = memory.check()
+    finally:
+        memory.bytes[root : root + 8] = old
+        for frame in frames:
+            memory.bytes[frame : frame + 4096] = bytes(4096)
+    assert state(checked).verdict.value == "tampered"
+    assert str(checked.findings("page-tables")[0]["note"]).startswith("task  (0): entry ")
+
+
 @pytest.fixture(scope="module")
 def isolated(tmp_path_factory: pytest.TempPathFactory) -> TextSubject:
     """A kernel under page-table isolation, this check alone."""
