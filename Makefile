@@ -27,7 +27,7 @@ check: $(STAMPS)/python ## Run the unit tests and the linters: seconds; no netwo
 
 # Two processes: the tests of a lab share it, and those of the other tiers run beside them.
 test: $(STAMPS)/python $(STAMPS)/apt-test ## Run all tests; the last line counts them.
-	@$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+	@$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 format: $(STAMPS)/python ## Format C and Python as `make check` wants them.
 	@$(BIN)/ruff check --quiet --fix . && $(BIN)/ruff format --quiet .

@@ -43,14 +43,21 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"emulation timeout scale: {scale():.1f}"
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is marked `long`: more of what other tests show already.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object | None:
+    """With `-n 2 --dist loadfile` the tests of a lab, which share it, stay in one process; others by file."""
+    from xdist.scheduler import LoadScopeScheduling
 
-    With `-n` and `--dist loadgroup` the tests of a lab, which share it, stay in one process; others by file.
-    """
-    for item in items:
-        tier = next((tier for tier in _SHARED if item.nodeid.startswith(tier)), None)
-        item.add_marker(pytest.mark.xdist_group(tier or item.nodeid.partition("::")[0]))
+    class ByTier(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            tier = next((tier for tier in _SHARED if nodeid.startswith(tier)), None)
+            return tier or nodeid.partition("::")[0]
+
+    return ByTier(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is marked `long`: more of what other tests show already."""
     if config.getoption("--long"):
         return
     left_out = [item for item in items if item.get_closest_marker("long")]

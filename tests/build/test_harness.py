@@ -36,7 +36,7 @@ def outcome(tmp_path, monkeypatch):
         monkeypatch.setenv("CI", ci)
         (tmp_path / "tests" / "test_other.py").write_text("def test_other(): pass\n")
         path = tmp_path / "tests" / place / "test_x.py"
-        path.parent.mkdir()
+        path.parent.mkdir(exist_ok=True)
         path.write_text(text)
         command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *more, "tests"]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
@@ -64,7 +64,7 @@ def test_in_ci_a_skipped_lab_fails(outcome, place, text):
 
 @pytest.mark.parametrize("text", [SKIPS, MODULE_SKIPS])
 def test_in_ci_a_skipped_lab_fails_in_several_processes_too(outcome, text):
-    status, last, output = outcome("lab", text, "true", "-n2", "--dist", "loadgroup")
+    status, last, output = outcome("lab", text, "true", "-n2", "--dist", "loadfile")
     assert status == 1
     assert last.endswith("0 failed, 1 skipped")
     assert output.count("error: CI=true and 1 tests of the Xen tiers were skipped") == 1
@@ -76,3 +76,17 @@ def test_elsewhere_skips_are_skips(outcome):
 
 def test_other_skips_are_skips_in_ci(outcome):
     assert outcome("unit", SKIPS, ci="true")[0] == 0
+
+
+def test_the_tests_of_a_tier_share_a_process(outcome, tmp_path, monkeypatch):
+    """By the scheduler of conftest; else each process would boot a lab of its own."""
+    text = "import os\n" + "".join(
+        f"def test_{n}():\n    open(os.environ['SEEN'], 'a').write(f'{{os.getpid()}} ')\n" for n in range(4)
+    )
+    seen = tmp_path / "seen"
+    monkeypatch.setenv("SEEN", str(seen))
+    (tmp_path / "tests" / "lab").mkdir()
+    for name in "abcd":
+        (tmp_path / "tests" / "lab" / f"test_{name}.py").write_text(text)
+    assert outcome("lab", text, "", "-n2", "--dist", "loadfile")[0] == 0
+    assert len(seen.read_text().split()) == 20 and len(set(seen.read_text().split())) == 1

@@ -10,7 +10,7 @@ from tests.smoke.tap import parse, promised
 
 def test_silent_image(smoke_image) -> None:
     """A mode that nobody knows: the image comes up and waits for ever."""
-    run = boot(smoke_image("gcc"), "smoke=no-such-mode", seconds=8)
+    run = boot(smoke_image("gcc"), "smoke=no-such-mode", seconds=4)
     assert run.ended == "timeout" and not run.lines
 
 

@@ -138,7 +138,9 @@ def _result(progress: Progress, project: Path | None, sets: tuple[str, ...], ask
         host = HostOptions(*every, target=asked.target, pause=not asked.no_pause)
         return measure_host(project, sets, host, progress)
     from tinyvmi_build.bench.end_to_end import measure
+    from tinyvmi_build.timeouts import calibrate
 
+    calibrate()
     clocks = ((ICOUNT,) if asked.icount or asked.only_icount else ()) + (() if asked.only_icount else (WALL,))
     lab = LabOptions(*every, clocks=clocks, avx2=asked.avx2, quick=asked.quick, keep=asked.keep)
     return measure(project, sets, lab, progress)
