@@ -67,25 +67,6 @@ static int wait_for_privilege(struct monitor *m)
     }
 }
 
-/* Search for a kernel once.  How long to wait then, in ns; 0: it was found. */
-static uint64_t search(struct monitor *m, const char **reported)
-{
-    uint64_t start = tv_now_ns(), took;
-    int err = tv_kernel_find(&m->kernel);
-
-    if (!err)
-        return 0;
-    if (err == -TV_EAGAIN) { /* more memory to see, or a clock to watch; soon reported if it takes long */
-        if (*reported || tv_now_ns() - m->progress.started_ns > 2 * TV_SEARCH_NS)
-            wait_because(m, reported, *reported ? *reported : searching, NULL);
-        return m->kernel.search.passed ? 10 * TV_MS : 1;
-    }
-    wait_because(m, reported, err == -TV_EBUSY ? undecided : no_kernel, NULL);
-    /* No more than a third of a processor, however large the target is. */
-    took = tv_now_ns() - start;
-    return 2 * took > WAIT_MS * TV_MS ? 2 * took : WAIT_MS * TV_MS;
-}
-
 /*
  * Nothing runs that is known.  An attacker who only stops the clock of the kernel that was watched gains nothing by it: what
  * differs in one that nothing has replaced is reported.
@@ -113,15 +94,37 @@ static void check_stopped(struct monitor *m)
 struct waiting {
     const char *reported;    /* the reason */
     uint64_t began_ns, found_ns;
+    uint64_t forgotten_ns;   /* when a kernel that did not finish its boot was last let go */
     uint64_t search_us;      /* spent on the search for this kernel */
     uint64_t reported_pa;    /* where the kernel lay that was reported last */
     bool searched;           /* all memory was seen */
 };
 
+/* Search for a kernel once.  How long to wait then, in ns; 0: it was found. */
+static uint64_t search(struct monitor *m, struct waiting *w)
+{
+    uint64_t start = tv_now_ns(), took;
+    int err = tv_kernel_find(&m->kernel);
+
+    if (!err)
+        return 0;
+    if (err == -TV_EAGAIN) { /* more memory to see, or a clock to watch; soon reported if it takes long */
+        if (w->reported || tv_now_ns() - m->progress.started_ns > 2 * TV_SEARCH_NS)
+            wait_because(m, &w->reported, w->reported ? w->reported : searching, NULL);
+        return m->kernel.search.passed ? 10 * TV_MS : 1;
+    }
+    /* A kernel that boots slowly is let go and found again: one reason until the search has long found none. */
+    if (w->reported != booting || tv_now_ns() - w->forgotten_ns >= UNKNOWN_NS)
+        wait_because(m, &w->reported, err == -TV_EBUSY ? undecided : no_kernel, NULL);
+    /* No more than a third of a processor, however large the target is. */
+    took = tv_now_ns() - start;
+    return 2 * took > WAIT_MS * TV_MS ? 2 * took : WAIT_MS * TV_MS;
+}
+
 /* Without a kernel: search.  How long to wait then, in ns; 0: it was found. */
 static uint64_t wait_for_any(struct monitor *m, struct waiting *w)
 {
-    uint64_t began = tv_now_ns(), pause = search(m, &w->reported);
+    uint64_t began = tv_now_ns(), pause = search(m, w);
 
     w->search_us += (tv_now_ns() - began) / 1000;
     if (!pause) {
@@ -153,6 +156,7 @@ static uint64_t wait_for_boot(struct monitor *m, struct waiting *w)
     w->searched = true;
     if (tv_now_ns() - w->found_ns >= BOOTING_NS && tv_kernel_liveness(&m->kernel) != TV_LIVE_TICKING) {
         w->searched = false;
+        w->forgotten_ns = tv_now_ns();
         tv_kernel_forget(&m->kernel); /* an image that never boots must not hide the kernel that runs */
     }
     return WAIT_MS * TV_MS;

@@ -42,6 +42,7 @@ def test_the_monitor_was_there_first(follower: Follower, life: Life) -> None:
     assert target.domid == first["target"]
     reasons = [e["record"]["reason"] for e in follower.events if e.get("record", {}).get("type") == "waiting"]
     assert reasons, "the target had booted before it was watched; the test shows nothing"
+    assert len(reasons) == len(set(reasons)), "a slow boot goes back to a reason that was reported before"
 
 
 def test_busy(follower: Follower, life: Life) -> None:
