@@ -70,7 +70,7 @@ def test_an_image_is_the_same_with_and_without_what_was_compiled_before(known, t
 
 def test_a_changed_source_is_compiled(known, editable):
     before = known("before")
-    changed(editable("minios_app/monitor/loop.c"), '"scans-done"', '"scans-gone"')
+    changed(editable("minios_app/monitor/monitor.c"), '"scans-done"', '"scans-gone"')
     after = known("after")
     assert b"scans-done" in before.elf.read_bytes()
     assert b"scans-done" not in after.elf.read_bytes()
@@ -124,7 +124,7 @@ def test_a_compiler_that_was_replaced_compiles_anew(known, tmp_path, monkeypatch
 
 
 def test_a_message_names_the_file_that_the_user_has(known, editable):
-    source = editable("minios_app/monitor/loop.c")
+    source = editable("minios_app/monitor/monitor.c")
     changed(source, '"scans-done"', "scans-done")
     with pytest.raises(Exception, match="does not compile") as caught:
         known("wrong")

@@ -11,11 +11,12 @@ import pytest
 
 from tests.dump.conftest import Checked, Memory, made_once, run_checker
 from tests.dump.live import Watcher
-from tests.dump.module_subject import LOADED, ModuleSubject, ModuleTarget, judged
+from tests.dump.module_subject import LOADED, ModuleSubject, ModuleTarget, judged, loadable
 from tests.dump.test_text_changes import WRONGS, Wrong, _makeable
 from tinyvmi_build.checks.modules.golden import ModulesGolden
 from tinyvmi_build.checks.tamper import Change, changes
 from tinyvmi_build.checks.text.site_kinds import Kind
+from tinyvmi_build.lab.machine.packages import fetch_kernel
 
 #: (metapackage, suite): each series, and a kernel whose modules are a package by themselves.
 KERNELS = [
@@ -203,7 +204,7 @@ def _covered(memory: Memory, made: list[tuple[int, bytes]]) -> None:
 def test_a_module_without_tables_is_named(tmp_path: Path, subjects) -> None:
     """All others are judged; by policy it is a finding."""
     dump = subjects(*KERNELS[0]).dump()
-    some = tuple(name for name in LOADED if name not in ("tun", "raid6_pq"))
+    some = loadable(fetch_kernel(*KERNELS[0]), [name for name in LOADED if name not in ("tun", "raid6_pq")])
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     checked = run_checker(ModuleSubject(tmp_path / "a", *KERNELS[0], include=some).checker, dump)

@@ -10,11 +10,18 @@ import os
 import resource
 import sys
 import time
+from pathlib import Path
 
 from tinyvmi_build.cli.main import run
 
 ADDRESSES_MAX = 3 << 30  # bytes
 SECONDS_MAX = 60
+
+
+def peak_kib() -> int:
+    """The most memory that this program has had: what its parent had when it forked does not count."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
 
 
 def main() -> None:
@@ -34,7 +41,7 @@ def main() -> None:
             "out": out.getvalue(),
             "err": err.getvalue(),
             "seconds": time.monotonic() - start,
-            "rss_kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+            "rss_kib": peak_kib(),
         }
         print(json.dumps(result), flush=True)
 

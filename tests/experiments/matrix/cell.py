@@ -177,7 +177,7 @@ class Cell:
                     "verdict": state.verdict.value,
                     "items": state.items,
                     "findings": state.findings,
-                    "duration_us": state.us,
+                    "duration_us": state.duration_us,
                     **({"reason": state.reason} if state.reason else {}),
                 }
                 for name, state in collector.checks.items()
