@@ -39,7 +39,7 @@ def test_the_monitor_was_there_first(follower: Follower, life: Life) -> None:
     follower.kernel()
     target = life.up(1)
     follower.intact(3)
-    assert target.domid == first["target"]
+    assert target.domid == first["target_domain"]
     reasons = [e["record"]["reason"] for e in follower.events if e.get("record", {}).get("type") == "waiting"]
     assert reasons, "the target had booted before it was watched; the test shows nothing"
     assert len(reasons) == len(set(reasons)), "a slow boot goes back to a reason that was reported before"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.widest import sources_without_timing
 from tinyvmi_build.config.load import load
 from tinyvmi_build.explain.explainer import Explainer
 from tinyvmi_build.image.build import build_monitor
@@ -19,7 +20,6 @@ from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.profile.profile import ProfileFile
 from tinyvmi_build.progress import Progress
 from tinyvmi_build.records.verdict import Verdict
-from tinyvmi_build.render import digest
 from tinyvmi_build.report.terminal import Terminal
 
 SCANS = 30
@@ -28,8 +28,7 @@ SCANS = 30
 @pytest.fixture(scope="module")
 def watching(qemu: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lab, Monitor]]:
     """A monitor that digests by AVX2 even where something else is faster, as it is under emulation."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(digest, "_TRIES", 0)
+    with sources_without_timing(tmp_path_factory.mktemp("sources")):
         loaded = load(own_project(Progress()), ["golden.hash=blake3"], env={})
         built = build_monitor(loaded, folder=tmp_path_factory.mktemp("build"))
     files: dict[str, Path | bytes] = dict(monitor_files(built))

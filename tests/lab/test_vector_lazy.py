@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.misbehave.build import build_keeper
+from tests.lab.widest import sources_without_timing
 from tinyvmi_build.config.load import load
 from tinyvmi_build.explain.explainer import Explainer
 from tinyvmi_build.image.build import BuildResult, build_monitor
@@ -26,7 +27,6 @@ from tinyvmi_build.lab.session import Lab
 from tinyvmi_build.profile.profile import ProfileFile
 from tinyvmi_build.progress import Progress
 from tinyvmi_build.records.verdict import Verdict
-from tinyvmi_build.render import digest
 from tinyvmi_build.report.terminal import Terminal
 from tinyvmi_build.timeouts import timeout
 
@@ -48,8 +48,7 @@ def keeper(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> BuildResult:
     """A monitor that digests each time by as wide registers as there are."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(digest, "_TRIES", 0)
+    with sources_without_timing(tmp_path_factory.mktemp("sources")):
         loaded = load(own_project(Progress()), ["golden.hash=blake3", "golden.comparison=digest"], env={})
         return build_monitor(loaded, folder=tmp_path_factory.mktemp("build"))
 

@@ -161,7 +161,7 @@ class Launcher:
         manifest = self._manifest
         try:
             if not self._stop.requested:
-                xl.unpause(domid)
+                self._unpause(domid)
             expected = Expected(
                 image=manifest.image_id,
                 target=target.domid,
@@ -175,6 +175,13 @@ class Launcher:
             return collector
         finally:
             watch.close()
+
+    def _unpause(self, domid: int) -> None:
+        try:
+            xl.unpause(domid)
+        except MissingEnvironmentError:
+            if not self._stop.requested:  # else the signal ended xl, too: it is in our process group
+                raise
 
     def _create(self) -> int:
         try:
