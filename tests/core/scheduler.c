@@ -13,8 +13,6 @@ void answer(bool finds, bool retries);
 const char *scan(void);
 
 const struct tv_config tv_config = { .poll_ms = 10, .time_budget_us = 5000 };
-const struct tv_kernel_profile *const tv_profiles[] = { NULL };
-const uint32_t tv_profile_count = 0;
 
 static const struct tv_kernel_profile profile = { .tracked_size = 64 * TV_PAGE_SIZE };
 static const struct tv_run run = { .heartbeat_ms = 1000000, .period_ms = 1000 };
@@ -180,38 +178,8 @@ int guest_mem_dirty(struct guest_mem *gm, uint64_t first, uint32_t count, uint8_
     return tracking ? 0 : -TV_ENOENT;
 }
 
-bool tv_kernel_arriving(struct tv_kernel *k)
-{
-    (void)k;
-    return false;
-}
-
 enum tv_liveness tv_kernel_liveness(struct tv_kernel *k)
 {
     (void)k;
     return TV_LIVE_TICKING;
-}
-
-void tv_presence_begin(struct tv_kernel *k, struct tv_presence_query *q)
-{
-    (void)k;
-    (void)q;
-}
-
-enum tv_presence tv_presence_poll(struct tv_kernel *k, struct tv_presence_query *q)
-{
-    (void)k;
-    (void)q;
-    return TV_PRESENT;
-}
-
-void tv_pt_cache_flush(struct tv_kernel *k)
-{
-    (void)k;
-}
-
-const char *tv_digest_name(const struct tv_digest *d)
-{
-    (void)d;
-    return "";
 }

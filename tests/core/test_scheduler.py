@@ -37,7 +37,8 @@ def scheduler(tmp_path: Path) -> Scheduler:
     core = data_dir("minios_app")
     units = [core / "monitor" / f"{name}.c" for name in UNITS]
     others = [core / name for name in ("checks/lib/findings.c", "introspect/cost.c", "digest/crc32.c")]
-    around = [Path(__file__).parent / "scheduler.c", check_table(tmp_path, "text")]
+    here = Path(__file__).parent
+    around = [here / "scheduler.c", here / "no_target.c", check_table(tmp_path, "text")]
     made = Scheduler(compile_shared(tmp_path, "scheduler", *around, *units, *others))
     made.start()
     return made
