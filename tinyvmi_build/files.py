@@ -10,8 +10,8 @@ import contextlib
 import errno
 import mmap
 import os
+import secrets
 import stat
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +40,7 @@ RESULT = FileKind("a result of bench", 64 << 20)
 SYMBOLS = FileKind("a table of symbols or types", 1 << 30)
 
 _CHUNK = 1 << 20
+_partials: set[str] = set()  # names of what this process is writing
 # What is wrong with the machine and not with the path (exit 4).
 _MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 _OTHER_TYPES = (
@@ -144,28 +145,24 @@ def write_file(path: Path, content: bytes | str | Iterable[bytes | memoryview], 
         else content
     )
     final = _output(path)
-    partial = _partial(path, final)
-    try:
-        with partial:
-            for part in parts:
-                partial.write(part)
-            umask = os.umask(0)
-            os.umask(umask)
-            os.fchmod(partial.fileno(), mode & ~umask)
-        os.replace(partial.name, final)
-    except OSError as error:
-        raise cannot_write(path, error) from None
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(partial.name)
+    with _partial(path, final) as (name, partial):
+        try:
+            with partial:
+                for part in parts:
+                    partial.write(part)
+                umask = os.umask(0)
+                os.umask(umask)
+                os.fchmod(partial.fileno(), mode & ~umask)
+            os.replace(name, final)
+        except OSError as error:
+            raise cannot_write(path, error) from None
 
 
 def require_writable(path: Path) -> None:
     """Raise the error that `write_file` would end with, before the work for it is done."""
     final = _output(path)
-    partial = _partial(path, final)
-    partial.close()
-    os.unlink(partial.name)
+    with _partial(path, final):
+        pass
 
 
 def require_folder(path: Path) -> None:
@@ -202,9 +199,29 @@ def _output(path: Path) -> str:
         raise cannot_write(path, error) from None
 
 
-def _partial(path: Path, final: str) -> tempfile._TemporaryFileWrapper[bytes]:
-    folder, name = os.path.split(final)
+@contextlib.contextmanager
+def _partial(path: Path, final: str) -> Iterator[tuple[str, BinaryIO]]:
+    """The name of a new file beside `final`, and the file; whatever is left under that name goes."""
+    folder, base = os.path.split(final)
+    name = os.path.join(folder, f".{base[:100]}.{secrets.token_hex(6)}")
+    _partials.add(name)  # first, so that a signal never finds a file that is not listed
     try:
-        return tempfile.NamedTemporaryFile(prefix=f".{name[:100]}.", dir=folder, delete=False)
-    except (OSError, ValueError) as error:
-        raise cannot_write(path, error) from None
+        try:
+            partial = os.fdopen(
+                os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb"
+            )
+        except (OSError, ValueError) as error:
+            raise cannot_write(path, error) from None
+        with partial:
+            yield name, partial
+    finally:
+        with contextlib.suppress(OSError, ValueError):
+            os.unlink(name)
+        _partials.discard(name)
+
+
+def remove_partial_files() -> None:
+    """Remove what this process has half written, where it ends without unwinding."""
+    for name in _partials:
+        with contextlib.suppress(OSError, ValueError):
+            os.unlink(name)

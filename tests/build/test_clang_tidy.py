@@ -10,14 +10,23 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from tests.build.conftest import ROOT, directory_of
-from tinyvmi_build.image.build import BuildResult
+from tinyvmi_build.image.build import BuildResult, build_monitor
+from tinyvmi_build.progress import Progress
 
 TIDY = Path(sys.executable).with_name("clang-tidy")
 #: Flags that only gcc knows; none of them changes what the code means.
 _GCC_ONLY = re.compile(
     r"-fno-tree-loop-distribute-patterns|-mstack-protector-guard=\S+|-Winvalid-pch|-fdiagnostics-color=\S+"
 )
+
+
+@pytest.fixture
+def built(project):  # type: ignore[no-untyped-def]
+    """Built here: builds of one kernel share their copy of the sources, which other tests change."""
+    return build_monitor(project("tidied"), Progress(quiet=True))
 
 
 def commands(built: BuildResult, folder: Path) -> list[Path]:

@@ -24,7 +24,11 @@ def test_an_interrupted_build_leaves_nothing(cloud_kernel, tmp_path, seconds, nu
     ) as process:
         time.sleep(seconds)
         os.killpg(process.pid, number)  # as a terminal does
-        _, err = process.communicate(timeout=timeout(60))
+        try:
+            _, err = process.communicate(timeout=timeout(60))
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)  # else leaving the block waits for it
+            raise
     if process.returncode == 0:
         pytest.skip("this machine is faster than the signal")
     assert (process.returncode, err.strip()) == (130, "interrupted")

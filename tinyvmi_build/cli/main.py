@@ -7,12 +7,14 @@ load what only a build machine has.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import io
 import os
 import signal
 import sys
 import traceback
+from typing import NoReturn
 
 import click
 
@@ -88,7 +90,22 @@ def main(argv: list[str] | None = None) -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:  # nohup stays as it is
             signal.signal(number, signal.default_int_handler)  # so that temporary files are removed
-    sys.exit(run(argv))
+    status = run(argv)
+    if status == Exit.INTERRUPTED:
+        _end_now(status)
+    sys.exit(status)
+
+
+def _end_now(status: int) -> NoReturn:
+    """End children and this process, whose threads may wait for a child that a signal has ended."""
+    if "multiprocessing" in sys.modules:  # else there is none, and importing it takes a while
+        from tinyvmi_build.processes import end_children
+
+        end_children()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # a reader that went with the same Ctrl-C
+            stream.flush()
+    os._exit(status)
 
 
 def run(argv: list[str] | None = None) -> int:
