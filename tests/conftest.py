@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -20,6 +22,7 @@ settings.load_profile("tinyvmi")
 _XEN_TIERS = ("tests/smoke/", "tests/lab/")
 _SHARED = ("tests/lab/flask/", "tests/lab/", "tests/smoke/")  # whose tests share a lab, an image
 _OPTIONAL = "TINYVMI_MINIOS_TREE names no tree"  # the one reason to skip that hides no missing lab
+_RUN_S = 75 * 60  # for continuous integration, which ends a run after 90 minutes without showing why
 _outcomes: dict[str, str] = {}  # test → its worst outcome over set-up, call and tear-down
 _ORDER = ["passed", "skipped", "failed"]
 _may_skip: set[str] = set()
@@ -37,6 +40,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Measure this machine, so that time limits suit it; doubled, as others may come to use it."""
     calibrate(least=2)
+    if os.environ.get("CI") == "true" and not hasattr(config, "workerinput"):
+        signal.signal(signal.SIGALRM, _end_run)
+        signal.alarm(_RUN_S)
+
+
+def _end_run(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt(f"the run takes longer than {_RUN_S // 60} minutes")
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -52,6 +62,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object | 
         def _split_scope(self, nodeid: str) -> str:
             tier = next((tier for tier in _SHARED if nodeid.startswith(tier)), None)
             return tier or nodeid.partition("::")[0]
+
+        def remove_node(self, node: object) -> str | None:
+            """A test in which a process ended is not run again; what comes after it is."""
+            crashed: str | None = super().remove_node(node)
+            if crashed is not None:
+                self.workqueue[self._split_scope(crashed)][crashed] = True
+            return crashed
 
     return ByTier(config, log) if config.getvalue("dist") == "loadfile" else None
 
