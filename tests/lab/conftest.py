@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ from tinyvmi_build.progress import Progress
 TEXT_PA = 0x1000000  # the kernel's own load address
 SMOKE = "/lab/smoke.elf"  # in dom0: the base's own tests
 DOM0 = "/lab/tinyvmi-dom0"  # in dom0: the same core as a process of it
+_failed: list[str] = []  # tests that failed since the lab was last seen to be well
 BAD = "/lab/bad"  # in dom0: a build folder for each mode of the misbehaving image
 
 
@@ -79,6 +81,30 @@ def lab(
 @pytest.fixture(scope="session")
 def target(lab: Lab) -> Target:
     return lab.create_target()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed:
+        _failed.append(item.nodeid)
+    return report
+
+
+@pytest.fixture(autouse=True)
+def revived(request: pytest.FixtureRequest) -> None:
+    """After a failure: a machine or a target that died then is not there to fail all other tests."""
+    if not _failed or "lab" not in request.fixturenames:
+        return
+    failed = _failed.copy()
+    _failed.clear()
+    running: Lab = request.getfixturevalue("lab")
+    if why := running.revive():
+        print(f"the lab died in {failed[-1]} and is booted again: {why}", file=sys.stderr)
+    if "target" in request.fixturenames and request.getfixturevalue("target").revive():
+        print(f"the target died in {failed[-1]} and is started again", file=sys.stderr)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import tempfile
 import time
@@ -105,6 +106,27 @@ class Lab:
             self._kept_named = True
             tell = self.progress.warn if keep else self.progress.note
             tell(f"the lab's logs and its initramfs are in {self.folder}")
+
+    def revive(self) -> str:
+        """Boot anew if dom0 has died or does not answer; what was wrong, "" if nothing was.
+
+        No guest lives on.  The log of the machine that died stays beside that of the new one.
+        """
+        assert self._qemu is not None
+        try:
+            self._check_alive("between two commands")
+            self.run(["true"], 30)
+        except (MissingEnvironmentError, TimeoutError) as error:
+            wrong = str(error) or "dom0 does not answer"
+        else:
+            return ""
+        if self._agent is not None:
+            self._agent.close()
+        self._qemu.stop()
+        died = next(n for n in itertools.count(1) if not (self.folder / f"console.{n}.log").exists())
+        self._qemu.console.rename(self.folder / f"console.{died}.log")
+        self.start()
+        return wrong
 
     def _prepare(self) -> Qemu:
         suite = self.suite = self.options.suite or working_suite(self.progress)
