@@ -33,13 +33,13 @@ def commands(built: BuildResult, folder: Path) -> list[Path]:
     """Write the compile commands of `built`'s image, for clang, into `folder`; the files they compile."""
     build_directory = directory_of(built)
     made = json.loads((build_directory / "meson" / "compile_commands.json").read_text())
-    kept = {}
+    chosen = {}
     for command in made:
         source = (Path(command["directory"]) / command["file"]).resolve()
         if source.suffix == ".c" and "generated" not in source.relative_to(build_directory).parts:
-            kept.setdefault(source, command | {"command": _GCC_ONLY.sub("", command["command"])})
-    (folder / "compile_commands.json").write_text(json.dumps(list(kept.values())))
-    return list(kept)
+            chosen.setdefault(source, command | {"command": _GCC_ONLY.sub("", command["command"])})
+    (folder / "compile_commands.json").write_text(json.dumps(list(chosen.values())))
+    return list(chosen)
 
 
 def tidy(folder: Path, files: list[Path], *more: str) -> str:

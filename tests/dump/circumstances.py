@@ -1,4 +1,4 @@
-"""Under which circumstances kernels are judged: the whole grid, and what of it every test run does.
+"""Under which circumstances kernels are checked: the whole grid, and what of it every test run does.
 
 A circumstance that could fail to come about says in its script how the guest
 shows that it holds: a kernel without that option, or a processor that is not

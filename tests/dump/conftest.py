@@ -1,4 +1,4 @@
-"""Real kernel memory, judged on this machine by the monitor's own core."""
+"""Real kernel memory, checked on this machine by the monitor's own core."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tinyvmi_build.records.collector import Collector
 from tinyvmi_build.timeouts import timeout
 
 NONCE = "0123456789abcdef"
-#: The kernels whose memory is judged here: (metapackage, suite).
+#: The kernels whose memory is checked here: (metapackage, suite).
 KERNELS = [
     ("linux-image-cloud-amd64", "bookworm"),
     ("linux-image-amd64", "bookworm"),

@@ -101,7 +101,7 @@ class ModuleTarget:
         return found
 
 
-def judged(memory: Memory, changes: list[tuple[int, bytes]], ask: Callable[[], Checked]) -> Checked:
+def check_after(memory: Memory, changes: list[tuple[int, bytes]], ask: Callable[[], Checked]) -> Checked:
     """What is said with `changes` (address, bytes within a page each) made; they are undone."""
     old = [(va, b"".join(memory.read(va + i, 1) for i in range(len(data)))) for va, data in changes]
     for va, data in changes:

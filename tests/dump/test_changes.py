@@ -111,8 +111,8 @@ def test_the_report_tells_which_bytes_changed(memory: Memory) -> None:
     assert checked.collector.kernel is not None
     explainer.see(checked.collector.kernel)
     (finding,) = checked.findings("rodata")
-    told = explainer.finding(finding)
-    assert told.symbol == "full_fops+0x8"
-    assert told.expected == "null_lseek"  # drivers/char/mem.c: full_lseek is another name of it
-    assert told.actual == "noop_llseek"
-    assert len(told.expected_bytes) == len(told.actual_bytes) == 16
+    reported = explainer.finding(finding)
+    assert reported.symbol == "full_fops+0x8"
+    assert reported.expected == "null_lseek"  # drivers/char/mem.c: full_lseek is another name of it
+    assert reported.actual == "noop_llseek"
+    assert len(reported.expected_bytes) == len(reported.actual_bytes) == 16

@@ -54,7 +54,7 @@ def test_every_finding_is_explained(memory: Memory, change: Change) -> None:
             assert known.site or record["kind"] == "text-bytes", record
 
 
-def test_changed_code_is_told_in_whole_instructions(memory: Memory) -> None:
+def test_changed_code_is_reported_in_whole_instructions(memory: Memory) -> None:
     """One byte of plain code at a time: what should be there is read back from the profile."""
     rng = random.Random(20_261_125)
     from tinyvmi_build.checks.text.patch_sites import PatchSites

@@ -1,4 +1,4 @@
-"""`check --dump`: the same memory in each format, judged alike."""
+"""`check --dump`: the same memory in each format, checked alike."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ def test_random_damage_to_page_tables(memory: Memory, sanitized: Path) -> None:
 
 
 def test_a_page_remapped_to_a_changed_copy(memory: Memory) -> None:
-    """What the processors see is judged: the original frame keeps every golden byte."""
+    """What the processors see is checked: the original frame keeps every golden byte."""
     table = memory.profile.golden(SyscallTableGolden).tables[0].va
     entry = leaf_entry(memory.bytes, memory.root_pa, table + memory.delta)
     old = memory.bytes[entry : entry + 8]

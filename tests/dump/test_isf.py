@@ -159,14 +159,14 @@ def test_every_type_that_is_named_is_there(seen: Seen) -> None:
     kinds = {"struct": "user_types", "union": "user_types", "enum": "enums", "base": "base_types"}
     missing = set()
 
-    def look(node: Any) -> None:
+    def visit(node: Any) -> None:
         if isinstance(node, dict):
             name, where = node.get("name"), kinds.get(str(node.get("kind")))
             if where and isinstance(name, str) and name not in seen.symbols[where]:
                 missing.add((node["kind"], name))
             for value in node.values():
-                look(value)
+                visit(value)
 
-    look(seen.symbols["user_types"])
-    look({name: symbol["type"] for name, symbol in seen.symbols["symbols"].items()})
+    visit(seen.symbols["user_types"])
+    visit({name: symbol["type"] for name, symbol in seen.symbols["symbols"].items()})
     assert not missing

@@ -159,5 +159,5 @@ def test_damage_in_a_kernel_whose_clock_stands(
             watcher.listen(3)
             assert watcher.collector.current is Verdict.TAMPERED
     assert watcher.verdicts == ({"intact"} if ended else {"intact", "tampered"})
-    told = [record["check"] for record in watcher.records if record["type"] == "finding"]
-    assert set(told) <= {"rodata"} and len(told) <= 16  # once
+    reported = [record["check"] for record in watcher.records if record["type"] == "finding"]
+    assert set(reported) <= {"rodata"} and len(reported) <= 16  # once

@@ -84,7 +84,7 @@ def test_a_run_goes_on_where_it_was(tmp_path: Path) -> None:
     assert last.get("b") == {"key": "b", "outcome": "tampered", **one}
 
 
-def test_what_was_judged_before_is_known_as_old(tmp_path: Path) -> None:
+def test_what_was_checked_before_is_known_as_old(tmp_path: Path) -> None:
     place = {"package": "p", "circumstance": "plain", "seed": 0}
     state = State(tmp_path / "state.jsonl")
     state.add({"key": "a", **place, **_result("intact")})

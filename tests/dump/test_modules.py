@@ -11,7 +11,7 @@ import pytest
 
 from tests.dump.conftest import Checked, Memory, made_once, run_checker
 from tests.dump.live import Watcher
-from tests.dump.module_subject import LOADED, ModuleSubject, ModuleTarget, judged, loadable
+from tests.dump.module_subject import LOADED, ModuleSubject, ModuleTarget, check_after, loadable
 from tests.dump.test_text_changes import WRONGS, Wrong, _makeable
 from tinyvmi_build.checks.modules.golden import ModulesGolden
 from tinyvmi_build.checks.tamper import Change, changes
@@ -115,7 +115,7 @@ CHANGES = [c for c in changes() if c.modules]
 def test_changes_of_the_list(memory: Memory, change: Change) -> None:
     patches = change.patches(memory)
     assert all(memory.read(va, len(data)) != data for va, data in patches)
-    checked = judged(memory, patches, memory.check)
+    checked = check_after(memory, patches, memory.check)
     if change.caught_by is None:
         _clean(checked, 1000)
         return
@@ -147,7 +147,7 @@ def test_a_wrong_encoding_is_caught(memory: Memory, kind: Kind, what: str, wrong
         if not made:
             continue
         tried += len(made)
-        checked = judged(memory, [(m.va, m.new) for m in made], memory.check)
+        checked = check_after(memory, [(m.va, m.new) for m in made], memory.check)
         assert checked.collector.checks["text"].findings == 0
         assert checked.collector.checks["modules"].findings == len(made), (
             target.module.name,
@@ -180,7 +180,7 @@ def test_any_single_byte_is_caught(memory: Memory) -> None:
 
 
 def _covered(memory: Memory, made: list[tuple[int, bytes]]) -> None:
-    checked = judged(memory, made, memory.check)
+    checked = check_after(memory, made, memory.check)
     assert checked.exit == 5
     starts = [(int(str(f["address"]), 16), f) for f in checked.findings("modules")]
 
@@ -202,7 +202,7 @@ def _covered(memory: Memory, made: list[tuple[int, bytes]]) -> None:
 
 
 def test_a_module_without_tables_is_named(tmp_path: Path, subjects) -> None:
-    """All others are judged; by policy it is a finding."""
+    """All others are checked; by policy it is a finding."""
     dump = subjects(*KERNELS[0]).dump()
     some = loadable(fetch_kernel(*KERNELS[0]), [name for name in LOADED if name not in ("tun", "raid6_pq")])
     (tmp_path / "a").mkdir()
@@ -232,16 +232,16 @@ def test_what_the_list_says_is_not_believed(memory: Memory) -> None:
         ([(link, (link + memory.delta).to_bytes(8, "little"))], 5, "it is on the list of modules twice"),
         ([(link, (0x1234).to_bytes(8, "little"))], 3, ""),
     ):
-        checked = judged(memory, change, memory.check)
+        checked = check_after(memory, change, memory.check)
         assert checked.exit == exit_code, checked.records
-        told = checked.collector.checks["modules"].reason + str(checked.findings("modules"))
-        assert said in told
+        reported = checked.collector.checks["modules"].reason + str(checked.findings("modules"))
+        assert said in reported
     if (split := facts.split) is not None:
         size = module.at + split.layout + split.memory[1] * split.memory_size + split.size
     else:
         assert facts.core is not None
         size = module.at + facts.core.layout + facts.core.text_size
-    checked = judged(memory, [(size, b"\0\x10\0\0")], memory.check)
+    checked = check_after(memory, [(size, b"\0\x10\0\0")], memory.check)
     assert checked.exit == 5
     assert "describes other memory" in str(checked.findings("modules")[0]["note"])
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.dump.conftest import Memory
-from tests.dump.module_subject import LOADED, ModuleSubject, ModuleTarget, judged
+from tests.dump.module_subject import LOADED, ModuleSubject, ModuleTarget, check_after
 from tinyvmi_build.checks.lib.digest_range import PAGE
 from tinyvmi_build.checks.modules.layout import Area
 from tinyvmi_build.checks.text.calls import calls_of
@@ -70,7 +70,7 @@ def test_calls_and_the_accounting(memory: Memory, name: str) -> None:
         assert _bytes(memory, call, 1) == b"\xe8"
         wrong = _target(memory, call) + (size, -size, 16)[n % 3]  # uncounted, before it, another function
         changes.append((call, b"\xe8" + struct.pack("<i", wrong - call - 5)))
-    checked = judged(memory, changes, memory.check)
+    checked = check_after(memory, changes, memory.check)
     assert checked.collector.checks["modules"].findings >= len({va // 128 for va, _ in changes})
     assert {f["kind"] for f in checked.findings("modules")} == {"text-bytes"}
     assert memory.check().exit == 0
@@ -91,9 +91,9 @@ def test_what_stands_in_front_of_a_function(memory: Memory) -> None:
         if kind == 0:
             value = struct.unpack_from("<i", pad, offset)[0] + own[0] - quiet
             struct.pack_into("<i", moved, offset, value)
-    assert judged(memory, [(quiet, bytes(moved))], memory.check).exit == 0
+    assert check_after(memory, [(quiet, bytes(moved))], memory.check).exit == 0
     for wrong in (bytes([*pad[:-1], pad[-1] ^ 1]), b"\xcc" * size, pad[:-1] + b"\x90"):
-        checked = judged(memory, [(own[0], wrong)], memory.check)
+        checked = check_after(memory, [(own[0], wrong)], memory.check)
         assert checked.collector.checks["modules"].findings >= 1, wrong
 
 
@@ -122,8 +122,8 @@ def test_a_static_call_of_a_modules_function(memory: Memory) -> None:
                 changes.append((place.va, branch(0xE8, place.va, function - lead)))
         return changes
 
-    assert judged(memory, updated(size), memory.check).collector.checks["text"].findings == 0
+    assert check_after(memory, updated(size), memory.check).collector.checks["text"].findings == 0
     for lead in (0, size - 1):
-        wrong = judged(memory, updated(lead), memory.check)
+        wrong = check_after(memory, updated(lead), memory.check)
         assert {f["kind"] for f in wrong.findings("text")} == {"static-call"}, lead
         assert wrong.collector.checks["text"].findings == len(mine) - 1

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.dump.conftest import Memory
-from tests.dump.module_subject import LOADED, ModuleSubject, ModuleTarget, judged
+from tests.dump.module_subject import LOADED, ModuleSubject, ModuleTarget, check_after
 from tests.dump.test_explained import explained
 from tinyvmi_build.checks.lib.digest_range import BIAS, PAGE
 from tinyvmi_build.checks.modules.layout import Area
@@ -74,12 +74,12 @@ def _chosen(memory: Memory, target: ModuleTarget, area: Area) -> dict[int, bytes
     return found
 
 
-def _told(memory: Memory, changes: dict[int, bytes]) -> dict[int, tuple[dict[str, Any], Explanation]]:
-    """What is told of each change, some of which are made at a time."""
+def _reported(memory: Memory, changes: dict[int, bytes]) -> dict[int, tuple[dict[str, Any], Explanation]]:
+    """What is reported of each change, some of which are made at a time."""
     found = {}
     todo = list(changes.items())
     for i in range(0, len(todo), A_RUN):
-        checked = judged(memory, todo[i : i + A_RUN], memory.check)
+        checked = check_after(memory, todo[i : i + A_RUN], memory.check)
         assert checked.exit == 5
         for record, known in explained(memory, checked):
             at = int(record["address"], 16) - memory.delta
@@ -103,16 +103,16 @@ def test_what_should_be_there_is_what_was_there(
     counted = "counted" in request.node.name
     target = ModuleTarget(memory, name)
     changes = _chosen(memory, target, area)
-    told = _told(memory, changes)
-    # A sum has 8 bits: where a line keeps it by chance, other lines of the page are told, or the page.
-    assert len(told) >= len(changes) - 2 > 20
-    untold = cut = as_compiled = 0
-    for va, (record, known) in told.items():
+    reported = _reported(memory, changes)
+    # A sum has 8 bits: where a line keeps it by chance, other lines of the page are reported, or the page.
+    assert len(reported) >= len(changes) - 2 > 20
+    unreported = cut = as_compiled = 0
+    for va, (record, known) in reported.items():
         assert record["kind"] == ("text-bytes" if area == Area.TEXT else "bytes")
         assert record["symbol"] == name and not record["expected"]
         if not known.expected_bytes:
             assert _open(target, area, va - target.module.base[area]), record
-            untold += 1
+            unreported += 1
             continue
         at = int(known.address, 16) - memory.delta
         wanted, actual = bytes.fromhex(known.expected_bytes), bytes.fromhex(known.actual_bytes)
@@ -126,7 +126,7 @@ def test_what_should_be_there_is_what_was_there(
             assert known.cut or (known.expected_code and known.actual_code), known
             assert "(bad)" not in known.expected_code, known
             cut += known.cut
-    assert untold <= len(told) // 10 and cut + as_compiled <= len(told) // 10
+    assert unreported <= len(reported) // 10 and cut + as_compiled <= len(reported) // 10
 
 
 def test_a_pointer_in_read_only_data_is_named(memory: Memory) -> None:
@@ -141,7 +141,7 @@ def test_a_pointer_in_read_only_data_is_named(memory: Memory) -> None:
         if pointer not in entry_of:
             continue
         other = next(va for va in functions if va != pointer)
-        checked = judged(memory, [(base + at, other.to_bytes(8, "little"))], memory.check)
+        checked = check_after(memory, [(base + at, other.to_bytes(8, "little"))], memory.check)
         ((_, known),) = explained(memory, checked)
         assert known.expected_bytes == data[at : at + 8].hex()
         assert known.actual_bytes == other.to_bytes(8, "little").hex()

@@ -8,7 +8,14 @@ from collections.abc import Iterator
 import pytest
 
 from tests.dump.test_text_changes import Target
-from tests.experiments.mutations.campaign import Change, Tally, _judge, batches, random_changes, try_bytes
+from tests.experiments.mutations.campaign import (
+    Change,
+    Tally,
+    _check_batch,
+    batches,
+    random_changes,
+    try_bytes,
+)
 from tests.experiments.mutations.subject import target
 
 
@@ -36,10 +43,10 @@ def test_a_seed_names_a_campaign(cloud: Target) -> None:
 
 
 def test_what_nothing_sees_is_missed(cloud: Target) -> None:
-    """A byte outside of what is verified, among others that are caught: it alone is told."""
+    """A byte outside of what is verified, among others that are caught: it alone is reported."""
     va = cloud.symbols.lookup("panic_timeout")
     unseen = Change("rodata", va, cloud.memory.read(va, 1)[0] ^ 1)
     tally = Tally()
-    _judge(cloud, [*list(batches(random_changes(cloud, 20, random.Random(3))))[0], unseen], tally)
+    _check_batch(cloud, [*list(batches(random_changes(cloud, 20, random.Random(3))))[0], unseen], tally)
     assert tally.missed == [f"rodata: {va:#x} changed to {unseen.value:#04x}"]
     assert tally.tried.total() == tally.caught.total() + 1

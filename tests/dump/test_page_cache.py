@@ -87,7 +87,7 @@ def test_random_bytes(watched: Watched, kind: type[Any]) -> None:
     while tried < 8:
         va = golden.va + rng.randrange(golden.size)
         old = watched.memory.read(va, 1)
-        if check == "ro-after-init" and not _is_judged(watched.memory, va):
+        if check == "ro-after-init" and not _is_checked(watched.memory, va):
             continue
         found = watched.tells(check, [(va, bytes([old[0] ^ rng.randrange(1, 256)]))])
         running = va + watched.memory.delta
@@ -95,7 +95,7 @@ def test_random_bytes(watched: Watched, kind: type[Any]) -> None:
         tried += 1
 
 
-def _is_judged(memory: Memory, va: int) -> bool:
+def _is_checked(memory: Memory, va: int) -> bool:
     """Whether a single scan sees a change of this byte: some of ro_after_init may have any value."""
     old = memory.read(va, 1)
     memory.write(va, bytes([old[0] ^ 0x55]))
@@ -157,20 +157,20 @@ def _memory_records(watcher: Watcher) -> list[dict[str, object]]:
 
 
 def test_too_little_memory_for_all_copies(memory: Memory) -> None:
-    """It is told once, and what is not kept is judged by its digest."""
+    """It is reported once, and what is not kept is checked by its digest."""
     with Watcher(memory.checker, memory.path, period_ms=10) as watcher:
         watcher.scans(2)
         needs = watcher.address_space
         assert _memory_records(watcher) == []
     with Watcher(memory.checker, memory.path, period_ms=10, address_space=needs - (4 << 20)) as watcher:
         watcher.scans(3)
-        (told,) = _memory_records(watcher)
-        assert told["digested"] and told["cached"]
+        (reported,) = _memory_records(watcher)
+        assert reported["digested"] and reported["cached"]
         watched = Watched(memory, watcher)
         for change in (c for c in TAMPERS if c.caught_by in ("text", "rodata")):
             assert change.caught_by
             assert watched.tells(change.caught_by, change.patches(memory))
-        assert _memory_records(watcher) == [told]
+        assert _memory_records(watcher) == [reported]
 
 
 @pytest.fixture(scope="module")
@@ -179,8 +179,8 @@ def digested(tmp_path_factory: pytest.TempPathFactory) -> Subject:
     return make_subject(folder, *KERNELS[0], settings='[golden]\ncomparison = "digest"\n')
 
 
-def test_nothing_is_kept(digested: Subject, tmp_path: Path) -> None:
-    """With `golden.comparison = "digest"` the same is told."""
+def test_nothing_is_cached(digested: Subject, tmp_path: Path) -> None:
+    """With `golden.comparison = "digest"` the same is reported."""
     copy = Memory(digested.dump, tmp_path / "copy.raw", digested.profile, digested.checker)
     with Watcher(digested.checker, copy.path, period_ms=10) as watcher:
         watcher.scans(2)

@@ -25,7 +25,7 @@ def slots(memory: Memory) -> list[int]:
     return memory.profile.golden(FunctionPointersGolden).addresses()
 
 
-def test_every_slot_is_judged(memory: Memory) -> None:
+def test_every_slot_is_checked(memory: Memory) -> None:
     """One byte of each slot at once: as many findings as slots."""
     places = slots(memory)
     golden = memory.profile.golden(FunctionPointersGolden)
@@ -84,7 +84,7 @@ def test_a_module_where_none_may_be_is_tampered(memory: Memory) -> None:
     assert checked.collector.checks[POINTERS].findings == 1
 
 
-def test_a_pointers_names_are_told(memory: Memory) -> None:
+def test_a_pointers_names_are_reported(memory: Memory) -> None:
     explainer = Explainer(ProfileFile([memory.profile]))
     va = memory.profile.symbols.lookup("pcibios_enable_irq")
     old = memory.read(va, 8)
@@ -94,10 +94,10 @@ def test_a_pointers_names_are_told(memory: Memory) -> None:
     assert checked.collector.kernel is not None
     explainer.see(checked.collector.kernel)
     (finding,) = checked.findings(POINTERS)
-    told = explainer.finding(finding)
-    assert (told.symbol, told.actual) == ("pcibios_enable_irq", "vfs_read")
-    assert told.expected == "pirq_enable_irq"
-    assert told.meaning
+    reported = explainer.finding(finding)
+    assert (reported.symbol, reported.actual) == ("pcibios_enable_irq", "vfs_read")
+    assert reported.expected == "pirq_enable_irq"
+    assert reported.meaning
 
 
 def kinds(memory: Memory, wanted: int) -> list[int]:
@@ -121,9 +121,9 @@ def test_exact_bytes(memory: Memory) -> None:
         assert 0 <= va + memory.delta - int(str(finding["address"]), 16) < 64
         assert checked.collector.kernel is not None
         explainer.see(checked.collector.kernel)
-        told = explainer.finding(finding)
-        at = va + memory.delta - int(told.address, 16)
-        assert told.expected_bytes and told.expected_bytes[2 * at : 2 * at + 2] == old.hex()
+        reported = explainer.finding(finding)
+        at = va + memory.delta - int(reported.address, 16)
+        assert reported.expected_bytes and reported.expected_bytes[2 * at : 2 * at + 2] == old.hex()
 
 
 def test_a_byte_of_every_line(memory: Memory) -> None:

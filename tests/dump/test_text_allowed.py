@@ -45,18 +45,18 @@ def probed(lax: TextSubject, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield made
 
 
-def test_kprobes_are_told_either_way(strict: TextSubject, lax: TextSubject) -> None:
+def test_kprobes_are_reported_either_way(strict: TextSubject, lax: TextSubject) -> None:
     dump = lax.dump(named("kprobe-twice"))
     checked = lax.check(dump)
-    told = notices(checked)
+    reported = notices(checked)
     assert checked.exit == 0 and not checked.findings("text")
-    assert {f["kind"] for f in told} == {"kprobe"} and len(told) == 4
+    assert {f["kind"] for f in reported} == {"kprobe"} and len(reported) == 4
     assert checked.collector.checks["text"].notices == 4
     assert checked.collector.checks["text"].verdict.value == "intact"
     found = strict.check(dump)
     assert found.exit == 5 and not notices(found)
     keys = ("kind", "address", "actual", "target")
-    assert [[f[k] for k in keys] for f in found.findings("text")] == [[n[k] for k in keys] for n in told]
+    assert [[f[k] for k in keys] for f in found.findings("text")] == [[n[k] for k in keys] for n in reported]
 
 
 def _probes(traced: Traced) -> list[int]:
@@ -151,7 +151,7 @@ def hooked(lax: TextSubject, bpf_dump: Path, tmp_path_factory: pytest.TempPathFa
         yield made
 
 
-def test_bpf_is_told_by_name(strict: TextSubject, lax: TextSubject, bpf_dump: Path) -> None:
+def test_bpf_is_reported_by_name(strict: TextSubject, lax: TextSubject, bpf_dump: Path) -> None:
     checked = lax.check(bpf_dump)
     assert checked.exit == 0, checked.findings("text")
     owners = sorted(str(n["owner"]) for n in notices(checked))
@@ -227,13 +227,15 @@ def patched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Traced]:
         yield made
 
 
-def test_a_livepatch_is_told_by_name(patched: Traced) -> None:
+def test_a_livepatch_is_reported_by_name(patched: Traced) -> None:
     checked = patched.check()
     assert checked.exit == 0, checked.findings("text")
-    (told,) = notices(checked)
-    assert (told["kind"], told["owner"]) == ("livepatch", "cmdline_proc_show")
-    assert int(str(told["address"]), 16) == patched.va("cmdline_proc_show")
-    assert int(str(told["target"]), 16) == int.from_bytes(bytes.fromhex(str(told["actual"])), "little")
+    (reported,) = notices(checked)
+    assert (reported["kind"], reported["owner"]) == ("livepatch", "cmdline_proc_show")
+    assert int(str(reported["address"]), 16) == patched.va("cmdline_proc_show")
+    assert int(str(reported["target"]), 16) == int.from_bytes(
+        bytes.fromhex(str(reported["actual"])), "little"
+    )
 
 
 def test_livepatchs_handler_for_nobody(patched: Traced) -> None:

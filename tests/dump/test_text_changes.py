@@ -59,7 +59,7 @@ class Target:
     def call(self, opcode: int, place: PatchSite, function: str) -> bytes:
         return branch(opcode, place.va, self.symbols.lookup(function))
 
-    def judge(self, changes: list[tuple[int, bytes]]) -> Checked:
+    def check_after(self, changes: list[tuple[int, bytes]]) -> Checked:
         """What is said with `changes` (link address, bytes) made; they are undone."""
         old = [(va, self.memory.read(va, len(data))) for va, data in changes]
         for va, data in changes:
@@ -238,7 +238,7 @@ def test_a_wrong_encoding_is_caught(target: Target, kind: Kind, what: str, wrong
     if not made:
         pytest.skip("no place of this kernel has another encoding of that form now")
     _tried.add((kind, what))
-    checked = target.judge([(m.va, m.new) for m in made])
+    checked = target.check_after([(m.va, m.new) for m in made])
     findings = checked.findings("text")
     assert checked.collector.checks["text"].findings == len(made), findings
     assert len(findings) == len(made)
@@ -278,9 +278,9 @@ def test_any_single_byte_is_caught(target: Target, run: int) -> None:
         change = va, bytes([target.memory.read(va, 1)[0] ^ rng.randrange(1, 256)])
         (alone if va in borders else changes).append(change)
     assert len(changes) > 3000
-    assert target.judge(changes).collector.checks["text"].findings == len(changes)
+    assert target.check_after(changes).collector.checks["text"].findings == len(changes)
     for change in alone:  # taking the relocation back may carry into the next line: one finding or two
-        assert target.judge([change]).collector.checks["text"].findings in (1, 2)
+        assert target.check_after([change]).collector.checks["text"].findings in (1, 2)
 
 
 def _relocations_across_lines(target: Target) -> set[int]:
@@ -296,7 +296,7 @@ def _relocations_across_lines(target: Target) -> set[int]:
 def test_code_behind_the_last_function_is_caught(target: Target) -> None:
     golden = target.places.golden
     va = golden.va + golden.size - 8
-    findings = target.judge([(va, b"\xc3")]).findings("text")
+    findings = target.check_after([(va, b"\xc3")]).findings("text")
     assert [f["kind"] for f in findings] == ["text-bytes"]
 
 
@@ -314,7 +314,7 @@ def test_what_the_state_says_only_chooses(target: Target) -> None:
         (thunk, vfs_write, "return"),
         (key, inside, "static-call"),
     ):
-        findings = target.judge([(where, value)]).findings("text")
+        findings = target.check_after([(where, value)]).findings("text")
         assert findings[0]["kind"] == kind
         assert int(str(findings[0]["address"]), 16) - delta == where
         assert bytes.fromhex(str(findings[0]["actual"])) == value
@@ -326,7 +326,7 @@ def test_a_key_and_its_places_must_agree(target: Target) -> None:
     call = next(p for p in target.places.of(Kind.STATIC_CALL) if target.memory.read(p.va, 1) == b"\xe8")
     key = target.places.call_key(call)
     value = struct.pack("<Q", target.symbols.lookup("vfs_write") + delta)
-    checked = target.judge([(key, value)])
+    checked = target.check_after([(key, value)])
     follow = [p for p in target.places.all if p.kind in (Kind.STATIC_CALL, Kind.TRAMPOLINE)]
     count = sum(target.places.call_key(p) == key for p in follow)
     assert checked.collector.checks["text"].findings == count >= 2
@@ -340,8 +340,8 @@ def test_a_constant_without_a_variable(target: Target) -> None:
         pytest.skip("this kernel keeps a variable for each constant")
     one = [p for p in places if p.argument == places[0].argument]
     value = struct.pack("<Q", struct.unpack("<Q", target.memory.read(one[0].va, 8))[0] + 64)
-    assert target.judge([(p.va, value) for p in one]).findings("text")[0]["kind"] == "runtime-const"
-    assert target.judge([(one[-1].va, value)]).collector.checks["text"].findings == 1
+    assert target.check_after([(p.va, value) for p in one]).findings("text")[0]["kind"] == "runtime-const"
+    assert target.check_after([(one[-1].va, value)]).collector.checks["text"].findings == 1
 
 
 WRITABLE, NX = 1 << 1, 1 << 63

@@ -232,7 +232,7 @@ def test_ftrace_trace_function(traced: Traced) -> None:
     }
 
 
-def test_hostile_books_end(traced: Traced) -> None:
+def test_hostile_bookkeeping_ends(traced: Traced) -> None:
     """Lists that lead in circles, huge counts, wild pointers: the check ends, and accepts nothing for it."""
     ops = traced.ops()[0]
     page = traced.memory.pointer(traced.text + traced.ftrace.pages)
@@ -272,5 +272,5 @@ def test_a_poke_in_flight_explains_no_breakpoint(traced: Traced) -> None:
         (traced.text + poke.refs, struct.pack("<i", 1)),
         (vector + poke.address, struct.pack("<i", site.va - traced.golden.va - poke.base)),
     ]
-    told = only(traced.findings(breakpoint, *account), "ftrace", va)
-    assert "patching this place" in str(told["note"])
+    reported = only(traced.findings(breakpoint, *account), "ftrace", va)
+    assert "patching this place" in str(reported["note"])

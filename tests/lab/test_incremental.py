@@ -52,7 +52,7 @@ USUAL = {("text", "wp"), ("rodata", "vmap"), ("text", "frame")}
         for how in ("wp", "vmap", "frame")
     ],
 )
-def test_a_write_by_the_target_is_told(watch: Watch, check: str, how: str) -> None:
+def test_a_write_by_the_target_is_reported(watch: Watch, check: str, how: str) -> None:
     """Through the read-only mapping, through another one, into another frame: what is there counts."""
     scans = watch.monitor.scans
     reported = watch.drive(how, watch.site(check), 2)
@@ -114,7 +114,9 @@ def test_what_dom0_writes_is_no_write_of_the_target(watch: Watch) -> None:
 
 
 @pytest.mark.long
-def test_what_dom0_writes_is_told_by_the_next_scan(lab: Lab, poked: Target, profiles: ProfileFile) -> None:
+def test_what_dom0_writes_is_reported_by_the_next_scan(
+    lab: Lab, poked: Target, profiles: ProfileFile
+) -> None:
     watch = Watch(lab, poked, profiles, "small", "10s")
     try:
         at = watch.site("rodata")

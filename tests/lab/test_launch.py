@@ -103,7 +103,7 @@ def refused(result: Result, *said: str) -> None:
         assert text in result.err, result
 
 
-def test_a_monitor_that_was_kept(lab: Lab, target: Target) -> None:
+def test_a_monitor_that_was_left(lab: Lab, target: Target) -> None:
     assert launch(lab, f"{BAD}/silent", "--timeout", "1s", "--keep").status == 6
     refused(launch(lab, f"{BAD}/silent"), "'tinyvmi-silent' (domain ", "is left over", "--replace")
     result = launch(lab, f"{BAD}/silent", "--timeout", "1s", "--replace")

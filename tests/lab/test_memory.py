@@ -39,7 +39,7 @@ def reported(events: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
     return [record for record in records if record["type"] == kind]
 
 
-def test_too_little_memory_is_told(lab: Lab, poked: Target) -> None:
+def test_too_little_memory_is_reported(lab: Lab, poked: Target) -> None:
     """As much as pages have no copies of is said, once, and the verdict is as good."""
     usual = give(lab, "bytes", LITTLE_MIB)
     try:

@@ -30,7 +30,7 @@ def test_start_ask_stop(tmp_path: Path) -> None:
     assert "QEMU emulator version" in (tmp_path / "command").read_text()
 
 
-def test_what_qemu_says_is_kept(tmp_path: Path) -> None:
+def test_what_qemu_says_is_saved(tmp_path: Path) -> None:
     qemu = Qemu(["-machine", "no-such-machine"], tmp_path)
     qemu.start()
     deadline = time.monotonic() + timeout(20)

@@ -16,7 +16,9 @@ SSE41, AVX2 = 1, 2
 @pytest.mark.parametrize(
     ("cpu", "units"), [(PLAIN_CPU, 0), ("qemu64,+ssse3,+sse4.1", SSE41), (AVX2_CPU, SSE41 | AVX2)]
 )
-def test_what_xen_allows_is_found_and_kept(smoke_image: Callable[[str], Path], cpu: str, units: int) -> None:
+def test_what_xen_allows_is_found_and_restored(
+    smoke_image: Callable[[str], Path], cpu: str, units: int
+) -> None:
     run = boot(smoke_image("gcc"), cpu=cpu)
     assert run.ended == "shutdown", run.console
     tap = parse(run.lines)

@@ -61,7 +61,7 @@ class Lab:
         self._keep = self.options.keep or self.options.folder is not None
         self.folder = self.options.folder or Path(tempfile.mkdtemp(prefix="tinyvmi-lab."))
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._kept_named = False
+        self._folder_named = False
         self.timings: dict[str, float] = {}  # seconds since QEMU's start
         self._started = 0.0
         self._qemu: Qemu | None = None
@@ -102,8 +102,8 @@ class Lab:
             self._qemu.stop()
         if not keep and not self._keep:
             shutil.rmtree(self.folder, ignore_errors=True)
-        elif self.folder.exists() and not self._kept_named:
-            self._kept_named = True
+        elif self.folder.exists() and not self._folder_named:
+            self._folder_named = True
             tell = self.progress.warn if keep else self.progress.note
             tell(f"the lab's logs and its initramfs are in {self.folder}")
 

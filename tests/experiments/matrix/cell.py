@@ -161,7 +161,7 @@ class Cell:
                 dump.with_suffix(".console").unlink(missing_ok=True)
 
     def _verdict(self, dump: Path) -> dict[str, Any]:
-        loaded, reported = self.kernel.loaded, _Kept()
+        loaded, reported = self.kernel.loaded, _Saved()
         collector = check_image(
             read_image(dump, "raw"), self.kernel.checker, loaded.config.checks_made, reported
         )
@@ -196,7 +196,7 @@ def _brief(message: str) -> str:
     return f"{first}; the kernel had crashed in {crashed[1]}" if crashed else first
 
 
-class _Kept:
+class _Saved:
     """A reporter (`dump.run.Reporter`) that keeps the findings."""
 
     def __init__(self) -> None:

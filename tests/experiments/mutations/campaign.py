@@ -133,14 +133,14 @@ def try_bytes(target: Target, number: int, rng: random.Random, tally: Tally) -> 
     changes = random_changes(target, number, rng)
     for change in changes:
         if change.va in ambiguous or target.call_depth:
-            _judge(target, [change], tally)
+            _check_batch(target, [change], tally)
     if not target.call_depth:  # a counted call across a border makes one change two findings
         for batch in batches(c for c in changes if c.va not in ambiguous):
-            _judge(target, batch, tally)
+            _check_batch(target, batch, tally)
 
 
-def _judge(target: Target, batch: list[Change], tally: Tally) -> None:
-    checked = target.judge([(c.va, bytes([c.value])) for c in batch])
+def _check_batch(target: Target, batch: list[Change], tally: Tally) -> None:
+    checked = target.check_after([(c.va, bytes([c.value])) for c in batch])
     tally.runs += 1
     wanted = Counter(c.check for c in batch)
     exact = all(_found(checked, check) == count for check, count in wanted.items())
@@ -152,8 +152,8 @@ def _judge(target: Target, batch: list[Change], tally: Tally) -> None:
         tally.missed.append(f"{batch[0].check}: {batch[0].va:#x} changed to {batch[0].value:#04x}")
     else:
         half = len(batch) // 2
-        _judge(target, batch[:half], tally)
-        _judge(target, batch[half:], tally)
+        _check_batch(target, batch[:half], tally)
+        _check_batch(target, batch[half:], tally)
 
 
 def _found(checked: Checked, check: str) -> int:
@@ -172,7 +172,7 @@ def try_encodings(target: Target, rng: random.Random, tally: Tally) -> None:
         made = _makeable(target, kind, wrong, rng)
         if not made:
             continue
-        checked = target.judge([(m.va, m.new) for m in made])
+        checked = target.check_after([(m.va, m.new) for m in made])
         tally.runs += 1
         reported = {
             int(str(f["address"]), 16) - target.memory.delta: (f["kind"], bytes.fromhex(str(f["actual"])))

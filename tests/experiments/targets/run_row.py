@@ -115,11 +115,11 @@ class _Turn:
             undo()
             self._target.unpause()
         restored, _ = monitor.expect(Verdict.INTACT)
-        kept = tampered_of(change, found, self._named())
-        kept |= {"verdict": verdict, "scans": took, "restored": restored}
-        self.result["tampers"][change.name] = kept
+        saved = tampered_of(change, found, self._named())
+        saved |= {"verdict": verdict, "scans": took, "restored": restored}
+        self.result["tampers"][change.name] = saved
         self.reports[change.name] = sorted({str(one) for one in bases.comparable(last_of_each_check(found))})
-        self._lab.progress.note(f"{change.name}: {verdict} by {', '.join(kept['by'])}, then {restored}")
+        self._lab.progress.note(f"{change.name}: {verdict} by {', '.join(saved['by'])}, then {restored}")
 
     def _named(self) -> Callable[[dict[str, Any]], str]:
         explainer = Explainer(self._profiles)

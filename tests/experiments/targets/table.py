@@ -188,12 +188,12 @@ def _differences(ran: Mapping[Row, dict[str, Any]]) -> Iterator[str]:
     """What one base said and another did not."""
     lines = []
     for row, result in ran.items():
-        kept = result.get("differs", {})
+        saved = result.get("differs", {})
         for step in (
             step for step, agreed in result["same"].items() if not agreed and len(result["bases"]) > 1
         ):
-            said = [f"{base}: `{one}`" for base, reports in kept.get(step, {}).items() for one in reports]
-            lines.append(f"- {row.name}, {step}: {'; '.join(said) or 'the records were not kept'}")
+            said = [f"{base}: `{one}`" for base, reports in saved.get(step, {}).items() for one in reports]
+            lines.append(f"- {row.name}, {step}: {'; '.join(said) or 'the records were not saved'}")
     if lines:
         yield from ("", "## What only one of them said", "", *lines)
 

@@ -119,7 +119,7 @@ def test_crashed_and_restarted(follower: Follower, life: Life, kernel: dict[str,
     again(follower, life, 3, old.domid)
 
 
-def test_crashed_and_kept(follower: Follower, life: Life, kernel: dict[str, Any]) -> None:
+def test_crashed_and_preserved(follower: Follower, life: Life, kernel: dict[str, Any]) -> None:
     """Its memory stays, but nobody runs there: the run ends, and the next domain of its name is taken."""
     life.destroy()
     follower.ended()

@@ -63,7 +63,7 @@ static bool intact(uint64_t round)
     return true;
 }
 
-static void play(void *unused)
+static void misbehave(void *unused)
 {
     uint64_t lost = 0, reported = (uint64_t)NOW();
 
@@ -83,6 +83,6 @@ int app_main(start_info_t *si);
 int app_main(start_info_t *si)
 {
     (void)si;
-    create_thread("play", play, NULL);
+    create_thread("misbehave", misbehave, NULL);
     return 0;
 }

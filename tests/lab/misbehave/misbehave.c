@@ -206,7 +206,7 @@ static const struct {
     { "garbage", garbage },
 };
 
-static void play(void *unused)
+static void misbehave(void *unused)
 {
     char path[] = "data/tinyvmi/run", *run = NULL, *err = xenbus_read(XBT_NIL, path, &run);
 
@@ -226,6 +226,6 @@ int app_main(start_info_t *si);
 int app_main(start_info_t *si)
 {
     (void)si;
-    create_thread("play", play, NULL);
+    create_thread("misbehave", misbehave, NULL);
     return 0;
 }

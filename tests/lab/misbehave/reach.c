@@ -116,7 +116,7 @@ static domid_t next_domid(const char **text)
     return (domid_t)id;
 }
 
-static void play(void *unused)
+static void misbehave(void *unused)
 {
     const char *text = cmdline;
     domid_t target = next_domid(&text), third = next_domid(&text);
@@ -136,6 +136,6 @@ int app_main(start_info_t *si);
 int app_main(start_info_t *si)
 {
     (void)si;
-    create_thread("play", play, NULL);
+    create_thread("misbehave", misbehave, NULL);
     return 0;
 }

@@ -63,7 +63,7 @@ def test_a_constant_in_an_instruction() -> None:
     assert not found[SLOT].values and found[SLOT].register
 
 
-def test_nothing_is_written_where_nobody_looks() -> None:
+def test_nothing_is_written_where_nobody_reads() -> None:
     code = b"\x48\xc7\x05" + rip(SLOT + 8, 11) + absolute(FUNCTION)
     assert not stores(Code(code, (7,)), {SLOT}, is_function)  # type: ignore[arg-type]
 

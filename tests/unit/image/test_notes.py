@@ -19,7 +19,7 @@ def packed(owner: bytes, kind: int, desc: bytes) -> bytes:
     return struct.pack("<III", len(owner) + 1, len(desc), kind) + pad(owner + b"\0") + pad(desc)
 
 
-def test_notes_are_told_apart_by_owner_and_number():
+def test_notes_are_distinguished_by_owner_and_number():
     data = packed(b"Xen", 3, struct.pack("<Q", 0xFFFFFFFF80000000)) + packed(b"GNU", 3, b"\1\2\3")
     first, second = parse_notes(data)
     assert notes.xen(first) == ("VIRT_BASE", "0xffffffff80000000")

@@ -175,10 +175,10 @@ def test_a_clean_run_is_compared_up_to_its_last_scan() -> None:
     assert clean_of([*first, *scans[:3], *late, *scans[3:]]) != reports
 
 
-def test_what_is_kept_of_findings() -> None:
+def test_what_is_saved_of_findings() -> None:
     found = [{"check": c, "symbol": s, "scan": 3} for c, s in (("rodata", "a"), ("text", "b"), ("text", "c"))]
-    kept = tampered_of(change(TEXT), found, lambda record: f"{record['symbol']}+0x8")
-    assert kept == {"by": ["rodata", "text"], "at": "b+0x8"}
+    saved = tampered_of(change(TEXT), found, lambda record: f"{record['symbol']}+0x8")
+    assert saved == {"by": ["rodata", "text"], "at": "b+0x8"}
     assert tampered_of(change(TEXT), found[:1], str) == {"by": ["rodata"], "at": ""}
     half = {"check": "text", "symbol": "b", "scan": 2}  # of a scan that was under way
     assert last_of_each_check([half, *found]) == [
@@ -202,7 +202,7 @@ def test_the_docs_tell_what_only_one_said() -> None:
     result["differs"] = {"clean": {"built-in": ["a record"], "mini-os": []}}
     text = markdown([PVH], {PVH.name: result}, BASES, [], 30)
     assert "- PVH, clean: built-in: `a record`\n" in text
-    assert f"- PVH, {TEXT}: the records were not kept\n" in text
+    assert f"- PVH, {TEXT}: the records were not saved\n" in text
     assert "only one of them" not in markdown([PVH], {PVH.name: _result(PVH)}, BASES, [], 30)
 
 

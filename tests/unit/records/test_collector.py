@@ -157,7 +157,7 @@ def test_a_restart_is_reported_as_one():
     assert "started again" in lost_reason(lines(*CLEAN[:4]) + lines(*CLEAN))
 
 
-def test_tampering_that_was_seen_before_the_loss_is_kept():
+def test_tampering_that_was_seen_before_the_loss_counts():
     collector, _ = collect(lines(hello(), check("idt", "tampered"), beat(1, "tampered")))
     assert (collector.verdict, collector.exit_code()) == (Verdict.TAMPERED, Exit.MONITOR_LOST)
 

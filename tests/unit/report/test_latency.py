@@ -86,12 +86,12 @@ def test_without_tracking() -> None:
     assert seconds(tracked=False, period_s=600)[UNTRACKED] == pytest.approx(100 + 0.1 + S + 2 + 0.02)
 
 
-def test_without_looks() -> None:
+def test_without_incremental_checks() -> None:
     assert seconds(poll_s=0.0) == {ANYTHING: pytest.approx(60 * 1.1 + S + 1.0 + 0.02)}
     assert seconds(poll_s=0.0, jitter_pct=0)[ANYTHING] == pytest.approx(60 + S + 1.0 + 0.02)
 
 
-def test_slices() -> None:
+def test_time_budget() -> None:
     """A scan takes half a period, and an incremental check waits for a time budget and what it ends with."""
     found = seconds(time_budget_s=0.002)
     group = 128 * PAGE
