@@ -13,7 +13,7 @@ from tinyvmi_build.timeouts import timeout
 
 # Results that fill the pipe to the parent many times: a worker is nearly always in the middle of one.
 BUSY = """
-import multiprocessing, sys
+import multiprocessing, signal, sys
 from concurrent.futures import ProcessPoolExecutor
 from tinyvmi_build.cli import main
 from tinyvmi_build.processes import begin_child
@@ -32,6 +32,7 @@ def run(argv):
         return 130
 
 main.run = run
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which the tests may have been started without
 main.main()
 """
 

@@ -116,19 +116,33 @@ class _Layers:
                 self._settings[key] = Setting(value, where, path.resolve().parent)
 
     def add_environment(self, env: Mapping[str, str], base: Path) -> None:
+        seen: dict[tuple[str, ...], str] = {}
         for name in sorted(env):
             if name.startswith(ENV_PREFIX) and "__" in name:
                 given = tuple(name.removeprefix(ENV_PREFIX).lower().split("__"))
-                self._add_loose(given, env[name], name, name, base)
+                if self._is_first(given, name, seen):
+                    self._add_loose(given, env[name], name, name, base)
 
     def add_flags(self, sets: Iterable[str], base: Path) -> None:
+        seen: dict[tuple[str, ...], str] = {}
         for item in sets:
             text, equals, value = item.partition("=")
             if not equals:
                 self._error(f"--set {_cut(item)}: not KEY=VALUE", "e.g. --set monitor.period=2s")
                 continue
             given = tuple(part.strip() for part in text.split("."))
-            self._add_loose(given, value.strip(), f"--set {_cut(text)}", "--set", base)
+            where = f"--set {_cut(text)}"
+            if self._is_first(given, where, seen):
+                self._add_loose(given, value.strip(), where, "--set", base)
+
+    def _is_first(self, given: tuple[str, ...], where: str, seen: dict[tuple[str, ...], str]) -> bool:
+        """Whether nothing of this layer has set that key before; an error if something has."""
+        key = _find(given) or given
+        if key not in seen:
+            seen[key] = where
+            return True
+        self._error(f"{where}: '{_cut(_dotted(given))}' is set twice", "keep one")
+        return False
 
     def _add_loose(self, given: tuple[str, ...], text: str, where: str, origin: str, base: Path) -> None:
         key = _find(given)

@@ -12,7 +12,7 @@ from tinyvmi_build.lab.machine.kernel_module import built_module
 from tinyvmi_build.lab.machine.packages import SUITE
 from tinyvmi_build.lab.monitor import LiveGuest
 from tinyvmi_build.lab.session import Lab
-from tinyvmi_build.lab.target import Target
+from tinyvmi_build.lab.target import Target, dom0_command
 from tinyvmi_build.paths import data_dir
 
 MODULE = "lib/poke.ko"  # in the target
@@ -51,5 +51,5 @@ def drive(lab: Lab, target: Target, domain: str, how: str, at: Site, count: int)
     """What dom0/drive.py measures of `count` writes that the monitor in `domain` has to report."""
     logs = [f"/var/log/xen/console/guest-{name}.log" for name in (target.name, domain)]
     argv = [str(target.domid), *logs, str(count), how, f"{at.address:x}", at.bad.hex(), at.good.hex()]
-    said = lab.run(["python3", "-m", "tinyvmi_build.lab.dom0.drive", *argv], 60 + 20 * count).check().out
+    said = lab.run(dom0_command("dom0.drive", *argv), 60 + 180 * count).check().out
     return [WriteReport(**json.loads(line)) for line in said.splitlines()]

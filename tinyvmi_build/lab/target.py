@@ -10,7 +10,7 @@ from tinyvmi_build.errors import MissingEnvironmentError
 from tinyvmi_build.lab import guest
 from tinyvmi_build.lab.agent import Result
 from tinyvmi_build.lab.options import TargetOptions
-from tinyvmi_build.timeouts import timeout
+from tinyvmi_build.timeouts import VARIABLE, scale, timeout
 from tinyvmi_build.xen.xl import parse_list
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ class Target:
 
     def run(self, command: str, seconds: float = 30) -> Result:
         """Run a shell command inside the guest, which has to be done after `seconds`."""
-        module = "tinyvmi_build.lab.dom0.ask"
-        argv = ["python3", "-m", module, str(self.domid), str(next(self._numbers)), str(seconds), command]
+        words = (str(self.domid), str(next(self._numbers)), str(seconds), command)
+        argv = dom0_command("dom0.ask", *words)
         return self._lab.run(argv, seconds + _MORE_S)
 
     def read(self, address: int, length: int) -> bytes:
@@ -78,7 +78,7 @@ class Target:
 
     def register(self, vcpu: int, name: str, value: int | None = None) -> int:
         """What register `name` (lab/registers.py) of a paused guest's vCPU holds; `value` is put there."""
-        argv = ["python3", "-m", "tinyvmi_build.lab.registers", str(self.domid), str(vcpu), name]
+        argv = dom0_command("registers", str(self.domid), str(vcpu), name)
         return int(self._lab.run([*argv, *([hex(value)] if value is not None else [])]).check().out, 16)
 
     def revive(self, options: TargetOptions | None = None) -> bool:
@@ -95,6 +95,11 @@ class Target:
     def console(self) -> str:
         """What it has printed so far."""
         return self._lab.guest_console(self.name)
+
+
+def dom0_command(module: str, *words: str) -> list[str]:
+    """The command that runs a module of the lab in dom0, with time limits scaled as they are here."""
+    return ["env", f"{VARIABLE}={scale():.2f}", "python3", "-m", f"tinyvmi_build.lab.{module}", *words]
 
 
 def write_config(lab: Lab, name: str, options: TargetOptions) -> str:

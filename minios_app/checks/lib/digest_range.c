@@ -62,10 +62,13 @@ static void add32(uint8_t *at, uint32_t addend)
 
 void tv_digest_range_unrelocate(const struct tv_digest_range *g, uint32_t i, uint8_t *page, uint64_t delta)
 {
-    for (uint32_t r = g->reloc_index[i]; r < g->reloc_index[i + 1]; r++) {
-        uint8_t *at = page - TV_RELOC_BIAS + TV_RELOC_OFFSET(g->relocs[r]);
+    /* Of its own, since a write to the page might change what `g` leads to, for all that C knows. */
+    const uint16_t *reloc = g->relocs + g->reloc_index[i], *end = g->relocs + g->reloc_index[i + 1];
 
-        switch (TV_RELOC_KIND(g->relocs[r])) {
+    for (; reloc < end; reloc++) {
+        uint8_t *at = page - TV_RELOC_BIAS + TV_RELOC_OFFSET(*reloc);
+
+        switch (TV_RELOC_KIND(*reloc)) {
         case TV_RELOC_64: add64(at, -delta); break;
         case TV_RELOC_32: add32(at, -(uint32_t)delta); break;
         case TV_RELOC_INV32: add32(at, (uint32_t)delta); break;

@@ -299,3 +299,10 @@ def test_what_is_no_regular_file(tmp_path):
 
 def test_a_path_that_cannot_be_found(tmp_path):
     assert "no such file" in complaint(tmp_path / ("x" * 300)).message
+
+
+def test_one_key_is_not_set_twice_by_the_same_means(project):
+    project(GOOD)
+    assert complaint(sets=["monitor.period=2s", "monitor.period=3s"]).message.endswith("is set twice")
+    env = {"TINYVMI_MONITOR__PERIOD": "2s", "TINYVMI_monitor__period": "3s"}
+    assert complaint(env=env).message.endswith("is set twice")

@@ -98,8 +98,10 @@ def main(argv: list[str]) -> None:
             time.sleep(random.uniform(0, _PAUSE_S))
             monitor.lines()
             began = write(bad)
-            reported, found = wait(monitor, finding, console, "a finding", 30)
-            undone = write(good)
+            try:
+                reported, found = wait(monitor, finding, console, "a finding", 30)
+            finally:  # whoever uses this target afterwards finds it as it was
+                undone = write(good)
             intact, _ = wait(monitor, intact_verdict, console, "a verdict", 90)
             report = WriteReport(reported - began, intact - undone, found)
             print(json.dumps(asdict(report)), flush=True)
