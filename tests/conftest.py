@@ -64,11 +64,30 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object | 
             return tier or nodeid.partition("::")[0]
 
         def remove_node(self, node: object) -> str | None:
-            """A test in which a process ended is not run again; what comes after it is."""
-            crashed: str | None = super().remove_node(node)
+            """A test in which a process ended is not run again; what comes after it is.
+
+            What the process had finished goes, too: another that is given a file with nothing left
+            to run waits for ever.
+            """
+            work = self.assigned_work.get(node, {})
+            left = (test for unit in work.values() for test, is_done in unit.items() if not is_done)
+            crashed: str | None = next(left, None)
             if crashed is not None:
-                self.workqueue[self._split_scope(crashed)][crashed] = True
+                work[self._split_scope(crashed)][crashed] = True
+            for scope in [scope for scope, unit in work.items() if all(unit.values())]:
+                del work[scope]
+            super().remove_node(node)
             return crashed
+
+        def schedule(self) -> None:
+            """Give a process two tests, or tell it that no more come: with one it waits for the next."""
+            super().schedule()
+            for node in self.nodes:
+                work = self.assigned_work[node]
+                while self.workqueue and not node.shutting_down and self._pending_of(work) < 2:
+                    self._reschedule(node)
+                if not self.workqueue:
+                    self._reschedule(node)
 
     return ByTier(config, log) if config.getvalue("dist") == "loadfile" else None
 

@@ -30,6 +30,8 @@ from tinyvmi_build.progress import Progress
 TEXT_PA = 0x1000000  # the kernel's own load address
 SMOKE = "/lab/smoke.elf"  # in dom0: the base's own tests
 DOM0 = "/lab/tinyvmi-dom0"  # in dom0: the same core as a process of it
+_labs: list[Lab] = []  # the one that all tests share, once it runs; and its target
+_targets: list[Target] = []
 _failed: list[str] = []  # tests that failed since the lab was last seen to be well
 BAD = "/lab/bad"  # in dom0: a build folder for each mode of the misbehaving image
 
@@ -75,12 +77,17 @@ def lab(
     options = MachineOptions(target_files=target_files, folder=where, grub=True, memory_mib=memory)
     with Lab(files, options) as running:
         running.run(["chmod", "+x", DOM0]).check()
+        _labs.append(running)
         yield running
+        _labs.clear()
 
 
 @pytest.fixture(scope="session")
-def target(lab: Lab) -> Target:
-    return lab.create_target()
+def target(lab: Lab) -> Iterator[Target]:
+    target = lab.create_target()
+    _targets.append(target)
+    yield target
+    _targets.clear()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -93,18 +100,22 @@ def pytest_runtest_makereport(
     return report
 
 
-@pytest.fixture(autouse=True)
-def revived(request: pytest.FixtureRequest) -> None:
-    """After a failure: a machine or a target that died then is not there to fail all other tests."""
-    if not _failed or "lab" not in request.fixturenames:
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """After a failure: a machine or a target that died then is not there to fail all other tests.
+
+    This comes before the fixtures of the next test's module, which would use what is dead.
+    """
+    if not _failed or not _labs:
         return
     failed = _failed.copy()
     _failed.clear()
-    running: Lab = request.getfixturevalue("lab")
-    if why := running.revive():
+    if why := _labs[0].revive():
+        _labs[0].run(["chmod", "+x", DOM0]).check()
         print(f"the lab died in {failed[-1]} and is booted again: {why}", file=sys.stderr)
-    if "target" in request.fixturenames and request.getfixturevalue("target").revive():
-        print(f"the target died in {failed[-1]} and is started again", file=sys.stderr)
+    for target in _targets:
+        if target.revive():
+            print(f"the target died in {failed[-1]} and is started again", file=sys.stderr)
 
 
 @pytest.fixture(scope="module")
