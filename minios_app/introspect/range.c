@@ -54,9 +54,7 @@ void tv_range_show(struct tv_kernel *k, struct tv_range *r, uint64_t va, uint32_
 
 bool guest_range_read(const struct tv_range *r, uint64_t va, void *dst, size_t n)
 {
-    uint64_t size = (uint64_t)r->npages * TV_PAGE_SIZE, at = va - r->va;
-
-    return va >= r->va && at <= size && n <= size - at && guest_view_read(&r->view, at, dst, n);
+    return va >= r->va && guest_range_read_at(r, va - r->va, dst, n);
 }
 
 void tv_range_deinit(struct tv_kernel *k, struct tv_range *r)

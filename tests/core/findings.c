@@ -103,10 +103,10 @@ void lines(const uint8_t *before, const uint8_t *now, uint32_t size, uint32_t li
     tv_report_changed_lines(&page, &source, &result);
 }
 
-bool guest_range_read(const struct tv_range *r, uint64_t va, void *dst, size_t n)
+bool guest_view_read(const struct guest_view *v, uint64_t offset, void *dst, size_t n)
 {
-    (void)r;
-    memcpy(dst, shown + va, n);
+    (void)v;
+    memcpy(dst, shown + offset, n);
     return true;
 }
 

@@ -10,7 +10,7 @@ bool tv_page_source_read(const struct tv_page_source *s, uint64_t offset, void *
     uint8_t *out = dst;
 
     if (!s->cache || !s->cache->block) /* no copies */
-        return guest_range_read(s->range, s->range->va + offset, dst, n);
+        return guest_range_read_at(s->range, offset, dst, n);
     while (n) {
         uint32_t i = (uint32_t)(offset / TV_PAGE_SIZE), at = (uint32_t)(offset % TV_PAGE_SIZE);
         const uint8_t *copy = tv_page_cache_page(s->cache, i);
@@ -18,7 +18,7 @@ bool tv_page_source_read(const struct tv_page_source *s, uint64_t offset, void *
 
         if (copy)
             memcpy(out, copy + at, part);
-        else if (!guest_range_read(s->range, s->range->va + offset, out, part))
+        else if (!guest_range_read_at(s->range, offset, out, part))
             return false;
         out += part;
         offset += part;

@@ -263,6 +263,15 @@ void tv_range_show(struct tv_kernel *k, struct tv_range *r, uint64_t va, uint32_
 /* Copy from running address `va`; false if a page is not present. */
 bool guest_range_read(const struct tv_range *r, uint64_t va, void *dst, size_t n);
 
+/* The same from byte `offset` of the range on; inline, because checks read many small values by it. */
+static inline bool guest_range_read_at(const struct tv_range *r, uint64_t offset, void *dst, size_t n)
+{
+    uint64_t size =
+        (uint64_t)r->npages * TV_PAGE_SIZE; /* of what is shown: the view may have room for more */
+
+    return offset <= size && n <= size - offset && guest_view_read(&r->view, offset, dst, n);
+}
+
 void tv_range_deinit(struct tv_kernel *k, struct tv_range *r);
 
 #endif
