@@ -116,7 +116,7 @@ class _Layers:
                 self._settings[key] = Setting(value, where, path.resolve().parent)
 
     def add_environment(self, env: Mapping[str, str], base: Path) -> None:
-        seen: dict[tuple[str, ...], str] = {}
+        seen: set[tuple[str, ...]] = set()
         for name in sorted(env):
             if name.startswith(ENV_PREFIX) and "__" in name:
                 given = tuple(name.removeprefix(ENV_PREFIX).lower().split("__"))
@@ -124,7 +124,7 @@ class _Layers:
                     self._add_loose(given, env[name], name, name, base)
 
     def add_flags(self, sets: Iterable[str], base: Path) -> None:
-        seen: dict[tuple[str, ...], str] = {}
+        seen: set[tuple[str, ...]] = set()
         for item in sets:
             text, equals, value = item.partition("=")
             if not equals:
@@ -135,11 +135,11 @@ class _Layers:
             if self._is_first(given, where, seen):
                 self._add_loose(given, value.strip(), where, "--set", base)
 
-    def _is_first(self, given: tuple[str, ...], where: str, seen: dict[tuple[str, ...], str]) -> bool:
+    def _is_first(self, given: tuple[str, ...], where: str, seen: set[tuple[str, ...]]) -> bool:
         """Whether nothing of this layer has set that key before; an error if something has."""
         key = _find(given) or given
         if key not in seen:
-            seen[key] = where
+            seen.add(key)
             return True
         self._error(f"{where}: '{_cut(_dotted(given))}' is set twice", "keep one")
         return False

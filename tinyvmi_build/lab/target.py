@@ -81,12 +81,12 @@ class Target:
         argv = dom0_command("registers", str(self.domid), str(vcpu), name)
         return int(self._lab.run([*argv, *([hex(value)] if value is not None else [])]).check().out, 16)
 
-    def revive(self, options: TargetOptions | None = None) -> bool:
-        """Start it anew if it has died; whether it had."""
+    def revive(self) -> bool:
+        """Start it anew, as by default, if it has died; whether it had."""
         if domid_of(self._lab, self.name) == self.domid:
             return False
         self._lab.run(["xl", "destroy", self.name])
-        new = create(self._lab, self.name, options or TargetOptions())
+        new = create(self._lab, self.name, TargetOptions())
         self.domid, self.release = new.domid, new.release
         self._numbers = itertools.count(1)
         return True
